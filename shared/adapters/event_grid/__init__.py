@@ -1,0 +1,1 @@
+"""Event Grid, over ``azure-eventgrid``."""

@@ -1,0 +1,134 @@
+"""Turn the answers of Azure services into the domain's errors, in one place.
+
+What is transient and what is not is the same for all of them; what differs is read from the error
+envelope, which ARM, Key Vault and Resource Graph share: ``{"error": {"code", "message"}}``.
+"""
+
+import email.utils
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+
+from shared.domain import errors
+
+_EXCERPT = 300  # enough to explain, too little to fill the logs
+_GONE = {"ResourceNotFound", "ResourceGroupNotFound"}
+_WAIT_IN_TEXT = re.compile(r"(?:after|in) '?(\d{1,5})'? ?seconds", re.IGNORECASE)
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Raise the domain's error for whatever an Azure SDK raises inside.
+
+    Args:
+        doing: What is tried, as a phrase: ``"read /subscriptions/…"``.
+
+    Raises:
+        KeyturnError: See ``error_for``; ``UnavailableError`` where no answer came.
+    """
+    try:
+        yield
+    except (ServiceRequestError, ServiceResponseError) as error:
+        raise errors.UnavailableError(f"could not {doing}: no answer: {_cut(error)}") from error
+    except ClientAuthenticationError as error:
+        if error.response is None:  # the identity endpoint gave no token
+            raise errors.UnavailableError(f"could not {doing}: no token: {_cut(error)}") from error
+        raise _of_response(error, doing) from error
+    except HttpResponseError as error:
+        raise _of_response(error, doing) from error
+    except AzureError as error:
+        raise errors.UnavailableError(f"could not {doing}: {_cut(error)}") from error
+
+
+def _of_response(error: HttpResponseError, doing: str) -> errors.KeyturnError:
+    response: Any = error.response  # the SDKs' two response classes have no common type
+    if response is None:
+        return errors.UnavailableError(f"could not {doing}: {_cut(error)}")
+    return error_for(response.status_code, response.headers, response.text(), doing)
+
+
+def error_for(  # noqa: PLR0911 - one line an error
+    status: int, headers: Mapping[str, str], text: str, doing: str
+) -> errors.KeyturnError:
+    """Return the error for an answer of 400 or above.
+
+    Args:
+        status: Its HTTP status.
+        headers: Its headers; names in lower case or case-insensitive.
+        text: Its body, which may be JSON, HTML or nothing.
+        doing: What was tried, as a phrase.
+    """
+    code, message = envelope(text)
+    said = f"could not {doing}: answered {status} {code}".rstrip() + f": {message[:_EXCERPT]}"
+    wait = retry_after(headers, message)
+    match status:
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            return errors.ThrottledError(said, retry_after=wait)
+        case HTTPStatus.CONFLICT:
+            return errors.BusyError(said, retry_after=wait)
+        case HTTPStatus.REQUEST_TIMEOUT:
+            return errors.UnavailableError(said, retry_after=wait)
+        case HTTPStatus.UNAUTHORIZED if code == "ExpiredAuthenticationToken":
+            return errors.UnavailableError(said)
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            return errors.AccessDeniedError(said, code=code)
+        case HTTPStatus.NOT_FOUND if code in _GONE:
+            return errors.GoneError(said, code=code)
+        case HTTPStatus.NOT_FOUND:
+            return errors.NotFoundError(said, code=code)
+        case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return errors.UnavailableError(said, retry_after=wait)
+        case _:
+            return errors.RejectedError(said, code=code)
+
+
+def envelope(text: str) -> tuple[str, str]:
+    """Return code and message of an error body, in any of the recorded forms.
+
+    ``{"error": {"code", "message"}}``, ``{"code", "message"}``, ``{"Code", "Message"}``; of a body
+    that is none (HTML, say) the text itself.
+    """
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        return "", " ".join(text.split())
+    inner = body.get("error")
+    error = inner if isinstance(inner, dict) else body
+    folded = {name.lower(): value for name, value in error.items()}
+    return str(folded.get("code") or ""), str(folded.get("message") or "")
+
+
+def retry_after(headers: Mapping[str, str], message: str) -> timedelta | None:
+    """Return the wait that an answer asks for: in a header (seconds or a date), or in its text.
+
+    Recorded: ``SubscriptionRequestsThrottled`` says "try again after '6' seconds" and no more.
+    """
+    text = headers.get("retry-after", "") or headers.get("Retry-After", "")
+    if text.isdecimal():
+        return timedelta(seconds=int(text))
+    if text:
+        try:
+            left = email.utils.parsedate_to_datetime(text) - datetime.now(UTC)
+        except ValueError:
+            return None
+        return max(left, timedelta())
+    found = _WAIT_IN_TEXT.search(message)
+    return timedelta(seconds=int(found[1])) if found else None
+
+
+def _cut(error: Exception) -> str:
+    return " ".join(str(error).split())[:_EXCERPT]

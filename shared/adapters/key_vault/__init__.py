@@ -1,0 +1,1 @@
+"""Key Vault's keys, over ``azure-keyvault-keys``."""

@@ -1,0 +1,1 @@
+"""Azure Resource Graph, over the ARM client."""

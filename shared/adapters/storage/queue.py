@@ -1,0 +1,43 @@
+"""The queue behind ``shared.ports.Queue``."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.storage.queue import QueueClient
+
+from shared.adapters.clock import RealClock
+from shared.adapters.http_errors import translated
+from shared.domain.steps import Step, encode
+
+_LONGEST = timedelta(hours=24)
+"""Longer waits live in rows; the step is queued again until its time has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepQueue:
+    """Sends steps that never expire, hidden until they are due."""
+
+    client: QueueClient
+    clock: RealClock
+
+    def send(self, step: Step, *, at: datetime | None = None) -> None:
+        """See ``Queue.send``."""
+        delay = self.clock.real(at - self.clock.now()) if at else timedelta()
+        seconds = math.ceil(max(min(delay, _LONGEST), timedelta()).total_seconds())
+        with translated(f"queue {type(step).__name__}"):
+            try:
+                self._send(step, seconds)
+            except ResourceNotFoundError:
+                self._make()
+                self._send(step, seconds)
+
+    def _send(self, step: Step, seconds: int) -> None:
+        self.client.send_message(encode(step), visibility_timeout=seconds, time_to_live=-1)
+
+    def _make(self) -> None:
+        try:
+            self.client.create_queue()
+        except ResourceExistsError:
+            return  # another step made it meanwhile

@@ -1,0 +1,23 @@
+"""Every kind of resource that Keyturn knows, as data."""
+
+from shared.catalog.storage import STORAGE_ACCOUNT
+from shared.domain.kinds import Kind
+
+KINDS: tuple[Kind, ...] = (STORAGE_ACCOUNT,)
+
+_BY_TYPE = {kind.resource_type.lower(): kind for kind in KINDS}
+_BY_ID = {kind.id: kind for kind in KINDS}
+
+
+def kind_of(resource_type: str) -> Kind | None:
+    """Return the kind of a resource type in any casing; ``None``: it holds no key we know of."""
+    return _BY_TYPE.get(resource_type.lower())
+
+
+def kind_named(kind_id: str) -> Kind:
+    """Return the kind whose ``id`` stands in a row.
+
+    Raises:
+        KeyError: No entry has it: the row was written by a later version of Keyturn.
+    """
+    return _BY_ID[kind_id]

@@ -1,0 +1,114 @@
+"""Every error Keyturn raises on purpose.
+
+KeyturnError
+├── TransientError            the same attempt may succeed later: the step is queued again
+│   ├── ThrottledError
+│   ├── BusyError
+│   ├── UnavailableError
+│   └── RowConflictError
+└── PermanentError            repeating it unchanged cannot succeed: a person is needed
+    ├── InvalidKeyUrlError
+    ├── InvalidEventError
+    ├── InvalidResourceIdError
+    ├── NotAllowedError
+    ├── AccessDeniedError
+    ├── NotFoundError
+    ├── GoneError
+    ├── RejectedError
+    ├── UnreadableError
+    └── RefusedWriteError
+
+The branch is chosen once, in the adapter that met the failure; callers choose by class and
+never by message text. What is outside this tree is a bug and reaches the host untouched.
+"""
+
+from datetime import timedelta
+
+
+class KeyturnError(Exception):
+    """Base of the tree; never raised itself."""
+
+
+class TransientError(KeyturnError):
+    """The same attempt may succeed later.
+
+    Attributes:
+        retry_after: What the other side asked us to wait; ``None`` where it said nothing.
+    """
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ThrottledError(TransientError):
+    """The service answered 429."""
+
+
+class BusyError(TransientError):
+    """Another operation holds the resource (409)."""
+
+
+class UnavailableError(TransientError):
+    """The service could not be reached, or answered 5xx or 408."""
+
+
+class RowConflictError(TransientError):
+    """Somebody changed the row since we read it (our table's ETag did not match)."""
+
+
+class PermanentError(KeyturnError):
+    """Repeating the attempt unchanged cannot succeed.
+
+    Attributes:
+        code: The service's own error code, such as ``KeyVaultAuthenticationFailure``; empty where
+            there is none. The catalog says what to do about the known ones.
+    """
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class InvalidKeyUrlError(PermanentError, ValueError):
+    """The text is not the URL of a key or of one of its versions."""
+
+
+class InvalidEventError(PermanentError, ValueError):
+    """The event lacks what its schema promises."""
+
+
+class InvalidResourceIdError(PermanentError, ValueError):
+    """The text is not an ARM resource id."""
+
+
+class NotAllowedError(PermanentError):
+    """The vault is off the allow-list, or its host is none of this cloud's."""
+
+
+class AccessDeniedError(PermanentError):
+    """Our identity lacks a right (401 or 403)."""
+
+
+class NotFoundError(PermanentError):
+    """The key, version or row does not exist (404)."""
+
+
+class GoneError(PermanentError):
+    """Azure Resource Manager says that the resource, or its group, does not exist.
+
+    Said only of its own codes for that: another 404 may mean that we lost sight of a resource
+    which still needs its key.
+    """
+
+
+class RejectedError(PermanentError):
+    """The service refused the request for another reason (any other 4xx)."""
+
+
+class UnreadableError(PermanentError):
+    """The service answered with success, but not with what its API documents."""
+
+
+class RefusedWriteError(PermanentError):
+    """We refuse to send a body that would do more than change the key references."""

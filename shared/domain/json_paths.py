@@ -1,0 +1,48 @@
+"""Looking things up in the JSON of a resource.
+
+Property names differ in case between services, and between request and answer (recorded:
+``keyvaultproperties``, ``KeyName``), so names are matched without regard to case.
+"""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+
+def look_up(body: object, path: str) -> Any:  # noqa: ANN401 - JSON
+    """Return what lies at a dotted path; ``None`` where there is nothing."""
+    found = body
+    for name in path.split("."):
+        found = found.get(_actual(found, name)) if isinstance(found, dict) else None
+    return found
+
+
+def text_at(body: object, path: str) -> str:
+    """Return the text at a dotted path; empty where there is none."""
+    found = look_up(body, path)
+    return found if isinstance(found, str) else ""
+
+
+def put(body: Json, path: str, value: object) -> None:
+    """Set what lies at a dotted path, keeping the spelling of names that are there."""
+    *parents, last = path.split(".")
+    place = body
+    for name in parents:
+        place = place.setdefault(_actual(place, name), {})
+    place[_actual(place, last)] = value
+
+
+def drop(body: object, path: str) -> None:
+    """Remove what lies at a dotted path, if anything; ``*`` stands for every name."""
+    first, _, rest = path.partition(".")
+    if not isinstance(body, dict):
+        return
+    for name in [*body] if first == "*" else [_actual(body, first)]:
+        if rest:
+            drop(body.get(name), rest)
+        else:
+            body.pop(name, None)
+
+
+def _actual(body: Json, name: str) -> str:
+    return next((key for key in body if key.lower() == name.lower()), name)

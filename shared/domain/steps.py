@@ -1,0 +1,116 @@
+"""The messages of the queue ``keyturn-steps``: one class per step, carrying ids only.
+
+As JSON: ``{"step": "verify", "schema": 1, "attempt": 0, "rotation": "1f…-1", "resource": "9c…",
+"seq": 2}``.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from shared.domain.errors import UnreadableError
+from shared.domain.rows import Cause
+
+
+class _Step(Struct, frozen=True, kw_only=True, tag_field="step"):
+    """What every message carries.
+
+    Attributes:
+        schema: Raised whenever an older Keyturn would misread the new form.
+        attempt: How often the step has been put back by a transient error.
+    """
+
+    schema: Literal[1] = 1
+    attempt: int = 0
+
+
+class Open(_Step, frozen=True, kw_only=True, tag="open"):
+    """Look at a key, and open a rotation if its newest usable version is not handled yet."""
+
+    key: str
+    cause: Cause
+    request: str = ""
+
+
+class RotateKey(_Step, frozen=True, kw_only=True, tag="rotate_key"):
+    """Have the vault make a new version, then open."""
+
+    key: str
+    cause: Cause
+    request: str
+
+
+class Discover(_Step, frozen=True, kw_only=True, tag="discover"):
+    """Read one page of consumers.
+
+    Attributes:
+        after: Subscriptions up to this id have been searched.
+        batch: The subscriptions being searched; empty: take the next ones after ``after``.
+        token: Resource Graph's continuation within the batch; empty: its first page.
+    """
+
+    rotation: str
+    after: str = ""
+    batch: tuple[str, ...] = ()
+    token: str = ""
+
+
+class Repoint(_Step, frozen=True, kw_only=True, tag="repoint"):
+    """Make one resource refer to the target. ``resource`` is the row key of its work."""
+
+    rotation: str
+    resource: str
+    seq: int
+
+
+class Verify(_Step, frozen=True, kw_only=True, tag="verify"):
+    """Look whether one resource uses the target. ``resource`` is the row key of its work."""
+
+    rotation: str
+    resource: str
+    seq: int
+
+
+class Supervise(_Step, frozen=True, kw_only=True, tag="supervise"):
+    """See how a rotation stands, and conclude it when nothing is open."""
+
+    rotation: str
+
+
+class SweepVault(_Step, frozen=True, kw_only=True, tag="sweep_vault"):
+    """Open every key of a vault, given by its host."""
+
+    vault: str
+
+
+class Refuse(_Step, frozen=True, kw_only=True, tag="refuse"):
+    """Remember an event that was let go."""
+
+    event_id: str
+    problem: str
+    at: datetime
+
+
+Step = Open | RotateKey | Discover | Repoint | Verify | Supervise | SweepVault | Refuse
+
+
+_DECODER: msgspec.json.Decoder[Step] = msgspec.json.Decoder(Step)
+
+
+def encode(step: Step) -> str:
+    """Return the message of a step."""
+    return msgspec.json.encode(step).decode()
+
+
+def decode(message: bytes) -> Step:
+    """Read a message.
+
+    Raises:
+        UnreadableError: It is no step of this or an earlier schema.
+    """
+    try:
+        return _DECODER.decode(message)
+    except msgspec.MsgspecError as error:
+        raise UnreadableError(f"not a step: {error}: {message[:200]!r}") from error

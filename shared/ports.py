@@ -1,0 +1,180 @@
+"""What the use cases need of the outside; ``shared.adapters`` provides it.
+
+Every method may raise ``TransientError`` (the step is queued again) besides what it names.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shared.domain.json_paths import Json
+from shared.domain.keys import Key, KeyVersion, VersionState
+from shared.domain.kinds import Kind
+from shared.domain.resources import ResourceId
+from shared.domain.rows import Row
+from shared.domain.steps import Step
+
+
+class Clock(Protocol):
+    """Time, so that tests and the sandbox can own it."""
+
+    def now(self) -> datetime:
+        """Return the current time, aware and in UTC."""
+        ...
+
+
+class Vaults(Protocol):
+    """The key vaults. Every method raises ``NotAllowedError`` for a host off the allow-list."""
+
+    def current(self, key: Key) -> VersionState:
+        """Return the version the vault names when none is asked for: the newest, even if disabled.
+
+        Raises:
+            NotFoundError: There is no such key.
+            AccessDeniedError: Our identity may not read it.
+        """
+        ...
+
+    def versions(self, key: Key) -> Sequence[VersionState]:
+        """Return every version, in no order. Raises as ``current``."""
+        ...
+
+    def version(self, version: KeyVersion) -> VersionState:
+        """Return one version, with its key's type and size. Raises as ``current``."""
+        ...
+
+    def created(self, version: KeyVersion) -> datetime:
+        """Return when a version was made; it never changes. Raises as ``current``."""
+        ...
+
+    def keys(self, vault: str) -> Iterator[Key]:
+        """Yield every key of a vault, given by its host. Raises as ``current``."""
+        ...
+
+    def rotate(self, key: Key) -> VersionState:
+        """Have the vault make a new version. Not idempotent. Raises as ``current``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A write that the service took. It proves nothing.
+
+    Attributes:
+        correlation_id: Finds the write in Azure's activity log; empty if the answer had none.
+    """
+
+    correlation_id: str
+
+
+class Resources(Protocol):
+    """Azure Resource Manager."""
+
+    def subscriptions(self) -> Sequence[str]:
+        """Return the ids of every subscription that our identity can read, sorted."""
+        ...
+
+    def read(self, kind: Kind, resource: ResourceId) -> Json:
+        """Return the resource as it is now.
+
+        Raises:
+            GoneError: It does not exist.
+            AccessDeniedError: Our identity may not read it.
+            UnreadableError: The answer is not a resource.
+        """
+        ...
+
+    def write(self, kind: Kind, resource: ResourceId, body: Json, *, request_id: str) -> Accepted:
+        """Send ``body`` with the kind's verb.
+
+        Raises:
+            GoneError: It does not exist.
+            PermanentError: The service refused it; ``code`` is the service's own.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of an inventory.
+
+    Attributes:
+        resources: Bodies as the inventory has them: ``id``, ``type``, ``location``, ``properties``.
+        token: Continues after this page; empty: it is the last.
+    """
+
+    resources: Sequence[Json]
+    token: str
+
+
+class Inventory(Protocol):
+    """Azure Resource Graph: eventually consistent, and silent about what we may not read."""
+
+    def page(self, *, vault: str, subscriptions: Sequence[str], token: str) -> Page:
+        """Return resources of the catalog's types whose properties name ``vault``, a host.
+
+        Raises:
+            RejectedError: Resource Graph refused the query.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept[T: Row]:
+    """A row as it was read, with the ETag that guards its replacement."""
+
+    row: T
+    etag: str
+
+
+class Rows(Protocol):
+    """The rows of ``shared.domain.rows``."""
+
+    def load[T: Row](self, row_type: type[T], partition: str, key: str) -> Kept[T] | None:
+        """Return a row; ``None`` if there is none."""
+        ...
+
+    def insert(self, row: Row) -> bool:
+        """Keep a new row; return whether it was new. An existing one stays as it is."""
+        ...
+
+    def replace[T: Row](self, kept: Kept[T], row: T) -> Kept[T]:
+        """Keep ``row`` in the place of what was read.
+
+        Raises:
+            RowConflictError: Somebody changed it since.
+        """
+        ...
+
+    def scan[T: Row](
+        self, row_type: type[T], partition: str, *, where: str = ""
+    ) -> Iterator[Kept[T]]:
+        """Yield a partition's rows, page by page; ``where`` is a further OData condition."""
+        ...
+
+
+class Queue(Protocol):
+    """The queue of steps."""
+
+    def send(self, step: Step, *, at: datetime | None = None) -> None:
+        """Queue a step, to be run at once or not before ``at``."""
+        ...
+
+
+class Announcer(Protocol):
+    """Tells others how a rotation goes."""
+
+    def announce(self, event: str, *, id: str, subject: str, facts: Json) -> None:  # noqa: A002 - its name in CloudEvents
+        """Publish a CloudEvent.
+
+        Args:
+            event: Its type, such as ``Keyturn.RotationStarted``.
+            id: The same for the same fact, so that receivers can drop duplicates.
+            subject: The key it is about.
+            facts: Its data.
+
+        Raises:
+            PermanentError: The topic refused it.
+        """
+        ...

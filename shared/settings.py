@@ -1,0 +1,164 @@
+"""The app's settings: read once, checked whole."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from shared.domain.clouds import CLOUDS, Cloud
+from shared.domain.errors import NotAllowedError
+
+_STORAGE = "AzureWebJobsStorage"
+_SUBSCRIPTION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_SCHEDULE = re.compile(r"\S+( \S+){5}")
+
+
+class SettingsError(Exception):
+    """The app is misconfigured. Lists every problem, not only the first."""
+
+    def __init__(self, problems: list[str]) -> None:
+        lines = "".join(f"\n  - {problem}" for problem in problems)
+        super().__init__(f"Keyturn's settings have {len(problems)} problem(s):{lines}")
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """The app's own storage account.
+
+    Attributes:
+        connection_string: With a key, for local use; empty where the identity signs in.
+        queue_url, table_url: Endpoints for the identity; empty with a connection string.
+    """
+
+    connection_string: str
+    queue_url: str
+    table_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an operator can set; names and defaults as in the README and the sample file.
+
+    Attributes:
+        cloud: ``KEYTURN_CLOUD``.
+        vaults: ``KEYTURN_VAULTS``, as hosts: the only vaults that are read or given a token.
+        subscriptions: ``KEYTURN_SUBSCRIPTIONS``; empty: every subscription that can be read.
+        sweep_schedule: ``KEYTURN_SWEEP_SCHEDULE``, six NCRONTAB fields.
+        client_id: ``AZURE_CLIENT_ID`` of a user-assigned identity; empty: the system-assigned one.
+        topic: ``KEYTURN_TOPIC_ENDPOINT``, an Event Grid topic for announcements; empty: none.
+        storage: ``AzureWebJobsStorage``, or its ``__queueServiceUri`` and ``__tableServiceUri``,
+            or its ``__accountName``.
+        sandbox_clock: ``KEYTURN_SANDBOX_CLOCK``; empty: real time.
+    """
+
+    cloud: Cloud
+    vaults: frozenset[str]
+    subscriptions: frozenset[str]
+    sweep_schedule: str
+    client_id: str
+    topic: str
+    storage: Storage
+    sandbox_clock: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings.
+
+        Raises:
+            SettingsError: Anything is missing or malformed.
+        """
+        problems: list[str] = []
+        cloud = _cloud(env, problems)
+        settings = cls(
+            cloud=cloud,
+            vaults=_vaults(env, cloud, problems),
+            subscriptions=_subscriptions(env, problems),
+            sweep_schedule=_schedule(env, problems),
+            client_id=env.get("AZURE_CLIENT_ID", "").strip(),
+            topic=_topic(env, problems),
+            storage=_storage(env, cloud, problems),
+            sandbox_clock=_sandbox_clock(env, problems),
+        )
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+
+def _listed(env: Mapping[str, str], name: str) -> Iterable[str]:
+    return [item.strip() for item in env.get(name, "").split(",") if item.strip()]
+
+
+def _cloud(env: Mapping[str, str], problems: list[str]) -> Cloud:
+    name = env.get("KEYTURN_CLOUD", "").strip() or "AzureCloud"
+    if name not in CLOUDS:
+        problems.append(f"KEYTURN_CLOUD is {name!r}, not one of {', '.join(CLOUDS)}")
+    return CLOUDS.get(name, CLOUDS["AzureCloud"])
+
+
+def _vaults(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> frozenset[str]:
+    vaults = set()
+    for vault in _listed(env, "KEYTURN_VAULTS"):
+        try:
+            vaults.add(cloud.vault_host(vault))
+        except NotAllowedError as error:
+            problems.append(f"KEYTURN_VAULTS: {error}")
+    if not vaults:
+        problems.append("KEYTURN_VAULTS names no vault: list those that Keyturn may manage")
+    return frozenset(vaults)
+
+
+def _subscriptions(env: Mapping[str, str], problems: list[str]) -> frozenset[str]:
+    listed = [text.lower() for text in _listed(env, "KEYTURN_SUBSCRIPTIONS")]
+    problems += [
+        f"KEYTURN_SUBSCRIPTIONS: {text!r} is no subscription id"
+        for text in listed
+        if not _SUBSCRIPTION.fullmatch(text)
+    ]
+    return frozenset(listed)
+
+
+def _schedule(env: Mapping[str, str], problems: list[str]) -> str:
+    schedule = env.get("KEYTURN_SWEEP_SCHEDULE", "").strip() or "0 */15 * * * *"
+    if not _SCHEDULE.fullmatch(schedule):
+        problems.append(
+            f"KEYTURN_SWEEP_SCHEDULE is {schedule!r}, not six fields like '0 */15 * * * *'"
+        )
+    return schedule
+
+
+def _topic(env: Mapping[str, str], problems: list[str]) -> str:
+    topic = env.get("KEYTURN_TOPIC_ENDPOINT", "").strip()
+    if topic and not re.fullmatch(r"https://[a-z0-9.-]+\.eventgrid\.[a-z.]+/api/events", topic):
+        problems.append(
+            f"KEYTURN_TOPIC_ENDPOINT is {topic!r}, not"
+            " 'https://TOPIC.REGION-1.eventgrid.azure.net/api/events'"
+        )
+    return topic
+
+
+def _storage(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> Storage:
+    account = env.get(f"{_STORAGE}__accountName", "").strip()
+    queue = env.get(f"{_STORAGE}__queueServiceUri", "").strip()
+    table = env.get(f"{_STORAGE}__tableServiceUri", "").strip()
+    if account:
+        queue = queue or f"https://{account}.queue.{cloud.storage}"
+        table = table or f"https://{account}.table.{cloud.storage}"
+    connection = env.get(_STORAGE, "").strip()
+    if not connection and not (queue and table):
+        problems.append(
+            f"{_STORAGE} is not set: give a connection string, or {_STORAGE}__accountName,"
+            f" or {_STORAGE}__queueServiceUri and {_STORAGE}__tableServiceUri"
+        )
+    return Storage(connection_string=connection, queue_url=queue, table_url=table)
+
+
+def _sandbox_clock(env: Mapping[str, str], problems: list[str]) -> str:
+    clock = env.get("KEYTURN_SANDBOX_CLOCK", "").strip()
+    storage = env.get(_STORAGE, "")
+    if clock and "http://127.0.0.1" not in storage:
+        problems.append(
+            "KEYTURN_SANDBOX_CLOCK is for the sandbox alone: real windows are kept in real time"
+        )
+    return clock

@@ -1,0 +1,34 @@
+"""How the versions that a resource names stand to the target."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from shared.domain.errors import NotFoundError
+from shared.domain.keys import KeyVersion, VersionState, is_older
+from shared.domain.plans import Age
+from shared.domain.resources import Reference
+from shared.ports import Vaults
+
+
+def ages_of(
+    vaults: Vaults, references: Iterable[Reference], target: VersionState
+) -> dict[KeyVersion, Age]:
+    """Return the age of each version, other than the target, that ``references`` pin.
+
+    Asks the vault, since versions have no order in their text. When a version was made never
+    changes, so it is asked once for many resources.
+    """
+    pinned = {r.pinned for r in references if r.pinned and r.pinned != target.id}
+    return {version: _age(vaults, version, target) for version in pinned}
+
+
+def _age(vaults: Vaults, version: KeyVersion, target: VersionState) -> Age:
+    try:
+        created = vaults.created(version)
+    except NotFoundError:
+        return Age.UNTOLD
+    one = replace(target, id=version, created=created)
+    current = target.id if created != target.created else vaults.current(version.key).id
+    if is_older(one, target, current):
+        return Age.OLDER
+    return Age.NEWER if is_older(target, one, current) else Age.UNTOLD

@@ -1,0 +1,77 @@
+"""Close what a poisoned message stood for: nothing waits for ever, and nothing ends unseen."""
+
+import logging
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from shared.domain.resources import digest
+from shared.domain.rows import Refusal, Rotation, Work
+from shared.domain.steps import (
+    Discover,
+    Open,
+    Refuse,
+    Repoint,
+    RotateKey,
+    Step,
+    Supervise,
+    SweepVault,
+    Verify,
+)
+from shared.domain.verdicts import Verdict
+from shared.domain.work import close
+from shared.ports import Clock, Queue, Rows
+from shared.usecases.open_rotation import note_problem
+from shared.usecases.supervise import OVERDUE_AFTER
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuryStep:
+    """Handle a step that failed five times."""
+
+    rows: Rows
+    queue: Queue
+    clock: Clock
+
+    def run(self, step: Step) -> None:
+        """See the class."""
+        logger.error("given up after five failures: %s", step)
+        match step:
+            case Repoint():
+                self._close(step, Verdict.FAILED)
+            case Verify():
+                self._close(step, Verdict.UNKNOWN)
+            case Discover():
+                self._fail_discovery(step)
+            case Open() | RotateKey():
+                note_problem(self.rows, step, "the step failed five times; see the log")
+            case Supervise():
+                later = self.clock.now() + OVERDUE_AFTER
+                self.queue.send(Supervise(rotation=step.rotation), at=later)
+            case SweepVault() | Refuse():
+                pass  # the next sweep comes by itself; a refusal was logged when it was made
+
+    def run_unreadable(self, message: bytes, why: str) -> None:
+        """Keep a message that is no step of ours: one of a later Keyturn, or a stranger's."""
+        text = message.decode(errors="replace")
+        logger.error("kept as refused: %s", why)
+        now = self.clock.now()
+        self.rows.insert(Refusal(event_id=digest(text), problem=f"{why}: {text}"[:5000], at=now))
+
+    def _close(self, step: Repoint | Verify, verdict: Verdict) -> None:
+        kept = self.rows.load(Work, step.rotation, step.resource)
+        if kept is None or not kept.row.open or kept.row.seq != step.seq:
+            return
+        name = type(step).__name__.lower()
+        reason = f"{name} failed five times: {kept.row.trouble or 'see the log'}"
+        advice = "report it; the resource itself may be on either version: read it"
+        closed = close(kept.row, verdict, self.clock.now(), reason=reason, advice=advice)
+        self.rows.replace(kept, closed)
+
+    def _fail_discovery(self, step: Discover) -> None:
+        kept = self.rows.load(Rotation, step.rotation, "rotation")
+        if kept and kept.row.outcome is None:
+            problem = "discovery failed five times; see the log"
+            self.rows.replace(kept, replace(kept.row, problem=problem))

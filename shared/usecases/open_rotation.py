@@ -1,0 +1,150 @@
+"""Open a rotation: the vault decides to which version, never the event."""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from shared.domain.errors import PermanentError
+from shared.domain.keys import Key, VersionState
+from shared.domain.rows import KeyHead, Request, Rotation, rotation_id
+from shared.domain.steps import Discover, Open, RotateKey, Supervise
+from shared.domain.targets import choose_target
+from shared.ports import Clock, Kept, Queue, Rows, Vaults
+from shared.usecases.announce import Announce
+
+logger = logging.getLogger(__name__)
+
+FURTHEST_DELAY = timedelta(hours=24)
+"""A version that becomes valid later than this is left to the sweep."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRotation:
+    """Look at a key and, if its newest usable version is not handled yet, open a rotation to it.
+
+    Events come late, twice, in any order, for first versions and for disabled ones, so an event
+    says no more than "look at this key". Running it again is safe at every point: the rotation's
+    id follows from the target, and what a crash left undone is done by the message's return.
+    """
+
+    vaults: Vaults
+    rows: Rows
+    queue: Queue
+    clock: Clock
+    announce: Announce
+
+    def run(self, step: Open) -> None:
+        """See the class. A key that cannot be read is noted on its head and on the request."""
+        try:
+            self._run(step)
+        except PermanentError as error:
+            note_problem(self.rows, step, str(error))
+
+    def _run(self, step: Open) -> None:
+        head = head_of(self.rows, step.key)
+        if self._served(step):
+            return
+        key, now = Key.parse(step.key), self.clock.now()
+        current = self.vaults.current(key)
+        if not _wanted(head.row, current, step):
+            logger.info("nothing to do: %s is handled", current.id)
+            return
+        choice = choose_target(self.vaults.versions(key), current, now)
+        if choice.again_at and choice.again_at - now <= FURTHEST_DELAY:
+            self.queue.send(step, at=choice.again_at)
+        if choice.target is None:
+            note_problem(self.rows, step, f"nothing to move to: {choice.problem}")
+        elif not _wanted(head.row, choice.target, step):
+            logger.info("nothing to do: %s is handled", choice.target.id)
+        else:
+            target = self.vaults.version(choice.target.id)
+            self._start(head, target, choice.problem or "", step)
+
+    def _start(
+        self, head: Kept[KeyHead], target: VersionState, current_problem: str, step: Open
+    ) -> None:
+        run = _run_number(head.row, target)
+        rotation = Rotation(
+            id=rotation_id(target.id, run),
+            key=str(target.id.key),
+            target=str(target.id),
+            target_created=target.created,
+            key_type=target.key_type or "",
+            bits=target.bits,
+            run=run,
+            cause=step.cause,
+            opened_at=self.clock.now(),
+            current_problem=current_problem,
+        )
+        is_new = self.rows.insert(rotation)
+        self.rows.replace(
+            head,
+            replace(head.row, active=rotation.id, handled=rotation.target, runs=run, problem=""),
+        )
+        answer_request(self.rows, step, rotation=rotation.id)
+        if not is_new and not self._is_return_of(rotation, step):
+            logger.info("nothing to do: rotation %s is under way", rotation.id)
+            return
+        if current_problem:
+            logger.error("%s: %s; versionless consumers break", rotation.key, current_problem)
+        logger.info("rotation %s: consumers of %s move to it", rotation.id, rotation.target)
+        self.announce.started(rotation)
+        self.queue.send(Discover(rotation=rotation.id))
+        self.queue.send(Supervise(rotation=rotation.id))
+
+    def _is_return_of(self, rotation: Rotation, step: Open) -> bool:
+        """Whether ``step`` opened this rotation before, and may have died before the end."""
+        kept = self.rows.load(Rotation, *rotation.address)
+        return bool(kept and kept.row.scope is None and kept.row.cause == step.cause)
+
+    def _served(self, step: Open) -> bool:
+        """Whether the operator's request has had its rotation, ended since."""
+        request = self.rows.load(Request, step.request, "request") if step.request else None
+        if request is None or not request.row.rotation:
+            return False
+        rotation = self.rows.load(Rotation, request.row.rotation, "rotation")
+        return bool(rotation and rotation.row.outcome)
+
+
+def _wanted(head: KeyHead, version: VersionState, step: Open) -> bool:
+    """Whether ``version`` still needs a rotation: a person may ask for another run."""
+    return (
+        head.handled != str(version.id)
+        or head.active is not None
+        or step.cause.trigger == "operator"
+    )
+
+
+def _run_number(head: KeyHead, target: VersionState) -> int:
+    if head.handled != str(target.id):
+        return 1
+    return head.runs if head.active else head.runs + 1
+
+
+def head_of(rows: Rows, key: str) -> Kept[KeyHead]:
+    """Return the head of a key, made now if the key is new to us."""
+    fresh = KeyHead(key=key)
+    rows.insert(fresh)
+    kept = rows.load(KeyHead, *fresh.address)
+    if kept is None:
+        raise AssertionError(f"the head of {key} vanished")
+    return kept
+
+
+def note_problem(rows: Rows, step: Open | RotateKey, problem: str) -> None:
+    """Note on the key's head, and on the request if there is one, why nothing can be opened."""
+    logger.error("cannot rotate the consumers of %s: %s", step.key, problem)
+    head = head_of(rows, step.key)
+    rows.replace(head, replace(head.row, problem=problem))
+    answer_request(rows, step, problem=problem)
+
+
+def answer_request(
+    rows: Rows, step: Open | RotateKey, *, rotation: str = "", problem: str = ""
+) -> None:
+    """Let the operator who asked, if one did, find what became of it."""
+    request = rows.load(Request, step.request, "request") if step.request else None
+    if request:
+        rows.replace(request, replace(request.row, rotation=rotation, problem=problem))

@@ -1,0 +1,126 @@
+"""Say how a rotation stands, for people and programs."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.catalog import kind_named
+from shared.domain.json_paths import Json
+from shared.domain.resources import ResourceId
+from shared.domain.rows import Consumer, Request, Rotation, Work
+from shared.domain.verdicts import Outcome, Verdict
+from shared.ports import Rows
+
+MOST_CONSUMERS = 1000
+"""Consumers in one report; the counts are always of all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRotation:
+    """Read the rows of one rotation. Nothing in a report is inferred from what was sent."""
+
+    rows: Rows
+
+    def run(self, asked: str) -> Json | None:
+        """Return the report of a rotation, or of the request for one; ``None`` if unknown."""
+        request = self.rows.load(Request, asked, "request")
+        if request and not request.row.rotation:
+            return _of_request(request.row)
+        rotation = self.rows.load(Rotation, request.row.rotation if request else asked, "rotation")
+        return self._of_rotation(rotation.row) if rotation else None
+
+    def _of_rotation(self, rotation: Rotation) -> Json:
+        counts: Counter[str] = Counter()
+        consumers: list[Json] = []
+        for kept in self.rows.scan(Work, rotation.id):
+            for consumer in kept.row.consumers or (_unread(kept.row),):
+                counts[consumer.verdict or "open"] += 1
+                if len(consumers) < MOST_CONSUMERS:
+                    consumers.append(_of_consumer(kept.row, consumer))
+        consumers.sort(key=lambda c: (c["name"], c["place"]))
+        return {
+            "id": rotation.id,
+            "state": rotation.outcome or ("moving" if rotation.scope else "discovering"),
+            "summary": summary(rotation, counts),
+            "key": rotation.key,
+            "target": rotation.target,
+            "targetCreated": _time(rotation.target_created),
+            "currentVersionProblem": rotation.current_problem or None,
+            "trigger": rotation.cause.trigger,
+            "triggerId": rotation.cause.id or None,
+            "reason": rotation.cause.reason or None,
+            "openedAt": _time(rotation.opened_at),
+            "endedAt": _time(rotation.ended_at),
+            "scope": str(rotation.scope) if rotation.scope else None,
+            "unreadableSubscriptions": list(rotation.scope.unreadable) if rotation.scope else [],
+            "problem": rotation.problem or None,
+            "counts": dict(counts),
+            "consumers": consumers,
+            "consumersOmitted": counts.total() - len(consumers),
+        }
+
+
+def summary(rotation: Rotation, counts: Counter[str]) -> str:
+    """Return one sentence on how a rotation stands or ended."""
+    if rotation.problem:
+        return f"consumers could not be looked for: {rotation.problem}"
+    if rotation.scope is None:
+        return f"looking for consumers; {counts.total()} found so far"
+    if not counts:
+        return f"nothing found in {rotation.scope}"
+    proven = sum(counts[v] for v in (Verdict.VERIFIED, Verdict.ALREADY, Verdict.LATE))
+    others = ", ".join(
+        f"{count} {verdict}"
+        for verdict, count in sorted(counts.items())
+        if verdict not in (Verdict.VERIFIED, Verdict.ALREADY, Verdict.LATE)
+    )
+    said = f"{proven} of {counts.total()} consumers proven on the new version"
+    return f"{said}{', ' + others if others else ''}, in {rotation.scope}"
+
+
+def _of_request(request: Request) -> Json:
+    return {
+        "id": request.id,
+        "state": Outcome.FAILED if request.problem else "requested",
+        "summary": request.problem or "waiting for the vault to be read",
+        "key": request.key,
+        "reason": request.reason,
+        "newVersion": request.new_version,
+        "askedAt": _time(request.asked_at),
+        "problem": request.problem or None,
+    }
+
+
+def _of_consumer(work: Work, consumer: Consumer) -> Json:
+    resource = ResourceId.parse(work.resource)
+    return {
+        "resource": work.resource,
+        "name": resource.name,
+        "place": consumer.place,
+        "kind": work.kind,
+        "kindTitle": kind_named(work.kind).title,
+        "location": work.location,
+        "subscription": resource.subscription,
+        "form": "pinned" if consumer.pinned else "versionless",
+        "before": consumer.before or None,
+        "inUseBefore": consumer.in_use_before,
+        "inUse": consumer.in_use,
+        "verdict": consumer.verdict,
+        "level": consumer.level,
+        "reason": consumer.reason or None,
+        "advice": consumer.advice or None,
+        "foundAt": _time(work.found_at),
+        "acceptedAt": _time(work.accepted_at),
+        "closedAt": _time(work.closed_at),
+        "nextLookAt": _time(work.due_at),
+        "requestId": work.intent.request_id if work.intent else None,
+        "correlationId": work.correlation_id or None,
+    }
+
+
+def _unread(work: Work) -> Consumer:
+    return Consumer(place="resource", before="", pinned=False, reason=work.trouble)
+
+
+def _time(moment: datetime | None) -> str | None:
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z" if moment else None

@@ -1,0 +1,177 @@
+"""The composition root: the only module that knows every adapter.
+
+Adapters are imported when first needed, so that the app indexes, and an event is accepted, without
+the Azure SDKs.
+"""
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from shared.settings import Settings
+from shared.usecases.announce import Announce
+from shared.usecases.ask import AskForRotation
+from shared.usecases.bury import BuryStep
+from shared.usecases.discover import DiscoverConsumers
+from shared.usecases.open_rotation import OpenRotation
+from shared.usecases.refuse import RememberRefusal
+from shared.usecases.repoint import RepointResource
+from shared.usecases.report import ReportRotation
+from shared.usecases.rotate_key import MakeVersion
+from shared.usecases.run_step import RunStep
+from shared.usecases.supervise import SuperviseRotation
+from shared.usecases.sweep import SweepOneVault
+from shared.usecases.verify import VerifyResource
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+    from shared.adapters.arm.client import ArmClient
+    from shared.adapters.clock import RealClock
+    from shared.ports import Announcer, Queue, Rows, Vaults
+
+STEPS_QUEUE = "keyturn-steps"
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Builds the use cases from the settings, each once."""
+
+    settings: Settings
+
+    @cached_property
+    def run_step(self) -> RunStep:
+        """What the queue trigger calls."""
+        from shared.adapters.arm.resources import ArmResources
+        from shared.adapters.resource_graph.inventory import GraphInventory
+
+        quieten_sdks()
+        resources = ArmResources(self._arm)
+        rows, queue, clock, vaults = self._rows, self._queue, self._clock, self._vaults
+        announce = Announce(self._announcer)
+        verify = VerifyResource(resources=resources, rows=rows, queue=queue, clock=clock)
+        return RunStep(
+            open=OpenRotation(
+                vaults=vaults, rows=rows, queue=queue, clock=clock, announce=announce
+            ),
+            rotate_key=MakeVersion(vaults=vaults, rows=rows, queue=queue, clock=clock),
+            discover=DiscoverConsumers(
+                inventory=GraphInventory(self._arm),
+                resources=resources,
+                rows=rows,
+                queue=queue,
+                clock=clock,
+                declared=self.settings.subscriptions,
+            ),
+            repoint=RepointResource(
+                resources=resources,
+                vaults=vaults,
+                rows=rows,
+                queue=queue,
+                clock=clock,
+                verify=verify,
+            ),
+            verify=verify,
+            supervise=SuperviseRotation(rows=rows, queue=queue, clock=clock, announce=announce),
+            sweep=SweepOneVault(vaults=vaults, queue=queue),
+            refuse=RememberRefusal(rows=rows),
+            rows=rows,
+            queue=queue,
+            clock=clock,
+        )
+
+    @cached_property
+    def bury_step(self) -> BuryStep:
+        """What the poison trigger calls."""
+        return BuryStep(rows=self._rows, queue=self._queue, clock=self._clock)
+
+    @cached_property
+    def ask(self) -> AskForRotation:
+        """What ``POST …/rotate`` calls."""
+        return AskForRotation(rows=self._rows, queue=self._queue, clock=self._clock)
+
+    @cached_property
+    def report(self) -> ReportRotation:
+        """What ``GET /api/rotations/{id}`` calls."""
+        return ReportRotation(rows=self._rows)
+
+    @cached_property
+    def _clock(self) -> "RealClock":
+        from shared.adapters.clock import RealClock
+
+        text = self.settings.sandbox_clock
+        return RealClock.parse(text) if text else RealClock()
+
+    @cached_property
+    def _credential(self) -> "TokenCredential":
+        from azure.identity import ManagedIdentityCredential
+
+        client_id = self.settings.client_id
+        return ManagedIdentityCredential(client_id=client_id or None)
+
+    @cached_property
+    def _arm(self) -> "ArmClient":
+        from shared.adapters.arm.client import ArmClient
+
+        return ArmClient(self.settings.cloud, self._credential)
+
+    @cached_property
+    def _vaults(self) -> "Vaults":
+        from shared.adapters.key_vault.vaults import AzureVaults
+
+        return AzureVaults(self.settings.vaults, self._credential)
+
+    @cached_property
+    def _rows(self) -> "Rows":
+        from azure.data.tables import TableServiceClient
+
+        from shared.adapters.storage.tables import TableRows
+
+        storage = self.settings.storage
+        if storage.connection_string:
+            return TableRows(TableServiceClient.from_connection_string(storage.connection_string))
+        return TableRows(TableServiceClient(storage.table_url, credential=self._credential))
+
+    @cached_property
+    def _queue(self) -> "Queue":
+        from azure.storage.queue import QueueClient, TextBase64EncodePolicy
+
+        from shared.adapters.storage.queue import StepQueue
+
+        storage, encoding = self.settings.storage, TextBase64EncodePolicy()
+        if storage.connection_string:
+            client = QueueClient.from_connection_string(
+                storage.connection_string, STEPS_QUEUE, message_encode_policy=encoding
+            )
+        else:
+            client = QueueClient(
+                storage.queue_url,
+                STEPS_QUEUE,
+                credential=self._credential,
+                message_encode_policy=encoding,
+            )
+        return StepQueue(client, self._clock)
+
+    @cached_property
+    def _announcer(self) -> "Announcer":
+        from shared.adapters.event_grid.announcer import NoAnnouncer, TopicAnnouncer
+
+        if not self.settings.topic:
+            return NoAnnouncer()
+        from azure.eventgrid import EventGridPublisherClient
+
+        # Short and once: a rotation never waits for being heard of.
+        client = EventGridPublisherClient(
+            self.settings.topic,
+            self._credential,
+            retry_total=1,
+            connection_timeout=5,
+            read_timeout=10,
+        )
+        return TopicAnnouncer(client, "keyturn", self._clock)
+
+
+def quieten_sdks() -> None:
+    """Keep the Azure SDKs from logging every request: the steps log what matters."""
+    logging.getLogger("azure").setLevel(logging.WARNING)
