@@ -1,0 +1,99 @@
+"""HTTP: ask for a rotation, and see how one stands."""
+
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import azure.functions as func
+
+from functions.problems import problem
+from shared.domain.clouds import Cloud
+from shared.domain.errors import PermanentError
+from shared.domain.keys import Key
+from shared.usecases.ask import AskForRotation
+from shared.usecases.report import ReportRotation
+
+BODY_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "reason": {"type": "string", "minLength": 1, "maxLength": 500, "pattern": r"\S"},
+        "newVersion": {"type": "boolean"},
+    },
+    "required": ["reason"],
+    "additionalProperties": False,
+}
+"""Body of ``POST …/rotate``. ``newVersion`` (default true): have the vault make a version first."""
+
+
+def blueprint(
+    ask: Callable[[], AskForRotation],
+    report: Callable[[], ReportRotation],
+    *,
+    cloud: Cloud,
+    vaults: frozenset[str],
+) -> func.Blueprint:
+    """Build the blueprint.
+
+    Args:
+        ask: Returns the use case of POST; called for a request, not at indexing.
+        report: Returns that of GET, likewise.
+        cloud: Whose vault hosts are vault hosts.
+        vaults: Hosts of the vaults that may be managed.
+    """
+    bp = func.Blueprint()
+
+    @bp.function_name("rotate_key")
+    @bp.route("keys/{vault}/{key}/rotate", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+    def rotate_key(req: func.HttpRequest) -> func.HttpResponse:
+        """Accept a wish to rotate a key: 202, and where to see what becomes of it."""
+        try:
+            host = cloud.vault_host(req.route_params["vault"])
+            key = Key.parse(f"https://{host}/keys/{req.route_params['key']}")
+        except PermanentError as error:
+            return problem(HTTPStatus.BAD_REQUEST, str(error))
+        if host not in vaults:
+            detail = f"{host} is not on the allow-list (KEYTURN_VAULTS)"
+            return problem(HTTPStatus.FORBIDDEN, detail)
+        body, errors = _read(req.get_body())
+        if errors:
+            detail = "the body is not what this operation takes; see errors"
+            return problem(HTTPStatus.BAD_REQUEST, detail, errors)
+        request = ask().run(
+            key, reason=body["reason"].strip(), new_version=body.get("newVersion", True)
+        )
+        return func.HttpResponse(
+            json.dumps({"id": request.id, "state": "requested", "key": request.key}),
+            status_code=HTTPStatus.ACCEPTED,
+            headers={"Location": f"/api/rotations/{request.id}"},
+            mimetype="application/json",
+        )
+
+    @bp.function_name("get_rotation")
+    @bp.route("rotations/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+    def get_rotation(req: func.HttpRequest) -> func.HttpResponse:
+        """Say how a rotation, or the request for one, stands."""
+        asked = req.route_params["id"]
+        found = report().run(asked)
+        if found is None:
+            return problem(HTTPStatus.NOT_FOUND, f"no rotation and no request has the id {asked!r}")
+        return func.HttpResponse(
+            json.dumps(found), headers={"Cache-Control": "no-store"}, mimetype="application/json"
+        )
+
+    return bp
+
+
+def _read(body: bytes) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Return the JSON of a body, and everything that is wrong with it."""
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - 97 ms that no event needs
+
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        return {}, [{"pointer": "#", "detail": f"no JSON: {error}"}]
+    errors = [
+        {"pointer": "/".join(["#", *map(str, e.absolute_path)]), "detail": e.message[:200]}
+        for e in Draft202012Validator(BODY_SCHEMA).iter_errors(found)
+    ]
+    return found, errors
