@@ -1,6 +1,7 @@
 """The timer: look at every managed vault, whatever events were lost."""
 
 import logging
+from datetime import UTC, datetime
 from typing import List  # noqa: UP035 - see below
 
 import azure.functions as func
@@ -27,6 +28,7 @@ def blueprint(*, queue: str, vaults: frozenset[str], schedule: str) -> func.Blue
         """Queue a sweep of each vault."""
         if timer.past_due:
             logger.warning("the sweep runs late")
-        steps.set([encode(SweepVault(vault=vault)) for vault in sorted(vaults)])
+        sweep = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        steps.set([encode(SweepVault(vault=vault, sweep=sweep)) for vault in sorted(vaults)])
 
     return bp

@@ -11,6 +11,7 @@ from shared.domain.errors import NotAllowedError
 
 _STORAGE = "AzureWebJobsStorage"
 _SUBSCRIPTION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_CLOCK = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00 x[1-9]\d*(\.\d+)?")
 _SCHEDULE = re.compile(r"\S+( \S+){5}")
 
 
@@ -157,6 +158,8 @@ def _storage(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> Stora
 def _sandbox_clock(env: Mapping[str, str], problems: list[str]) -> str:
     clock = env.get("KEYTURN_SANDBOX_CLOCK", "").strip()
     storage = env.get(_STORAGE, "")
+    if clock and not _CLOCK.fullmatch(clock):
+        problems.append(f"KEYTURN_SANDBOX_CLOCK is {clock!r}, not '2026-11-23T18:00:00+00:00 x60'")
     if clock and "http://127.0.0.1" not in storage:
         problems.append(
             "KEYTURN_SANDBOX_CLOCK is for the sandbox alone: real windows are kept in real time"

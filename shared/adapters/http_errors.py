@@ -25,6 +25,7 @@ from shared.domain import errors
 
 _EXCERPT = 300  # enough to explain, too little to fill the logs
 _GONE = {"ResourceNotFound", "ResourceGroupNotFound"}
+_LONGEST_WAIT = 7 * 24 * 3600  # seconds; nobody means more
 _WAIT_IN_TEXT = re.compile(r"(?:after|in) '?(\d{1,5})'? ?seconds", re.IGNORECASE)
 
 
@@ -76,6 +77,8 @@ def error_for(  # noqa: PLR0911 - one line an error
     match status:
         case HTTPStatus.TOO_MANY_REQUESTS:
             return errors.ThrottledError(said, retry_after=wait)
+        case HTTPStatus.CONFLICT if code == "ScopeLocked":
+            return errors.RejectedError(said, code=code)  # a person's lock does not pass by itself
         case HTTPStatus.CONFLICT:
             return errors.BusyError(said, retry_after=wait)
         case HTTPStatus.REQUEST_TIMEOUT:
@@ -119,13 +122,13 @@ def retry_after(headers: Mapping[str, str], message: str) -> timedelta | None:
     """
     text = headers.get("retry-after", "") or headers.get("Retry-After", "")
     if text.isdecimal():
-        return timedelta(seconds=int(text))
+        return timedelta(seconds=min(int(text), _LONGEST_WAIT))
     if text:
         try:
-            left = email.utils.parsedate_to_datetime(text) - datetime.now(UTC)
+            until = email.utils.parsedate_to_datetime(text)
         except ValueError:
             return None
-        return max(left, timedelta())
+        return max(until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC), timedelta())
     found = _WAIT_IN_TEXT.search(message)
     return timedelta(seconds=int(found[1])) if found else None
 

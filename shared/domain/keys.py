@@ -78,7 +78,7 @@ def parse_key_url(url: str) -> Key | KeyVersion:
     Raises:
         InvalidKeyUrlError: It is not such a URL.
     """
-    found = _URL.fullmatch(url.strip())
+    found = _URL.fullmatch(url.strip(" "))
     if found is None:
         raise InvalidKeyUrlError(f"not the URL of a key: {url[:200]!r}")
     key = Key(found["vault"].lower(), found["name"].lower())

@@ -9,8 +9,8 @@ from shared.domain.errors import InvalidResourceIdError
 from shared.domain.keys import Key, KeyVersion
 
 _ID = re.compile(
-    r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
-    r"/providers/(?P<provider>[^/]+)/(?P<type>[^/]+)/(?P<name>[^/?#]+)",
+    r"/subscriptions/(?P<subscription>[\w-]+)/resourceGroups/(?P<group>[\w().-]+)"
+    r"/providers/(?P<provider>[\w.]+)/(?P<type>\w+)/(?P<name>[\w().-]+)",
     re.IGNORECASE,
 )
 

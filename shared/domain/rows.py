@@ -27,32 +27,18 @@ class Row(Struct, frozen=True, kw_only=True):
         raise NotImplementedError
 
 
-class RotateIntent(Struct, frozen=True, kw_only=True):
-    """We are about to ask the vault for a new version, which it does not do idempotently.
-
-    Attributes:
-        before: The version that was current then. A newer one means that the wish is fulfilled.
-    """
-
-    before: str
-    at: datetime
-
-
 class KeyHead(Row, frozen=True, kw_only=True):
     """The one row of a key.
 
     Attributes:
         active: Id of the rotation that may write now; ``None``: none.
         handled: URL of the last version that a rotation was opened for.
-        runs: How many rotations were opened for ``handled``.
         problem: Why the last attempt to open one failed; empty: it did not.
     """
 
     key: str
     active: str | None = None
     handled: str | None = None
-    runs: int = 0
-    rotate_intent: RotateIntent | None = None
     problem: str = ""
 
     @property
@@ -66,12 +52,12 @@ class Cause(Struct, frozen=True, kw_only=True):
 
     Attributes:
         trigger: ``event`` (Event Grid), ``sweep`` (the timer) or ``operator`` (HTTP).
-        id: Of the event or request; empty for a sweep.
+        id: Of the event or the request, or when the sweep was; tells one cause from another.
         reason: An operator's own words; empty otherwise.
     """
 
     trigger: Literal["event", "sweep", "operator"]
-    id: str = ""
+    id: str
     reason: str = ""
 
 
@@ -102,6 +88,7 @@ class Rotation(Row, frozen=True, kw_only=True):
         current_problem: Why the vault's current version is unusable, where it is: versionless
             consumers follow it all the same.
         scope: ``None`` until discovery has seen every page.
+        beat_at: When its supervisor last looked; ``None``: it has not yet.
         problem: Why consumers could not be looked for; empty: they could.
         outcome: ``None`` until the rotation has ended.
         counts: Consumers by verdict, once ended.
@@ -117,6 +104,7 @@ class Rotation(Row, frozen=True, kw_only=True):
     cause: Cause
     opened_at: datetime
     current_problem: str = ""
+    beat_at: datetime | None = None
     scope: Scope | None = None
     problem: str = ""
     outcome: Outcome | None = None
@@ -210,6 +198,10 @@ class Request(Row, frozen=True, kw_only=True):
     """What an operator asked for over HTTP.
 
     Attributes:
+        version_before: The version that was current when the vault was about to be asked for a
+            new one, which it does not make idempotently; empty until then. A newer one means that
+            this request has had its version.
+        vault_asked_at: When that was.
         rotation: Id of the rotation that serves it; empty until one is opened.
         problem: Why none can be opened; empty otherwise.
     """
@@ -219,6 +211,8 @@ class Request(Row, frozen=True, kw_only=True):
     reason: str
     new_version: bool
     asked_at: datetime
+    version_before: str = ""
+    vault_asked_at: datetime | None = None
     rotation: str = ""
     problem: str = ""
 

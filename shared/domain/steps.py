@@ -80,9 +80,10 @@ class Supervise(_Step, frozen=True, kw_only=True, tag="supervise"):
 
 
 class SweepVault(_Step, frozen=True, kw_only=True, tag="sweep_vault"):
-    """Open every key of a vault, given by its host."""
+    """Open every key of a vault, given by its host. ``sweep`` tells one sweep from another."""
 
     vault: str
+    sweep: str
 
 
 class Refuse(_Step, frozen=True, kw_only=True, tag="refuse"):
@@ -112,5 +113,5 @@ def decode(message: bytes) -> Step:
     """
     try:
         return _DECODER.decode(message)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UnreadableError(f"not a step: {error}: {message[:200]!r}") from error

@@ -22,7 +22,7 @@ from shared.domain.verdicts import Verdict
 from shared.domain.work import close
 from shared.ports import Clock, Queue, Rows
 from shared.usecases.open_rotation import note_problem
-from shared.usecases.supervise import OVERDUE_AFTER
+from shared.usecases.overdue import OVERDUE_AFTER
 
 logger = logging.getLogger(__name__)
 

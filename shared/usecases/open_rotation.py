@@ -6,15 +6,19 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.errors import PermanentError
+from shared.domain.errors import BusyError, PermanentError
 from shared.domain.keys import Key, VersionState
 from shared.domain.rows import KeyHead, Request, Rotation, rotation_id
 from shared.domain.steps import Discover, Open, RotateKey, Supervise
 from shared.domain.targets import choose_target
 from shared.ports import Clock, Kept, Queue, Rows, Vaults
 from shared.usecases.announce import Announce
+from shared.usecases.overdue import OVERDUE_AFTER
 
 logger = logging.getLogger(__name__)
+
+FIRST_BEAT_WITHIN = timedelta(minutes=1)
+"""How soon the supervisor of a new rotation looks for the first time."""
 
 FURTHEST_DELAY = timedelta(hours=24)
 """A version that becomes valid later than this is left to the sweep."""
@@ -65,7 +69,7 @@ class OpenRotation:
     def _start(
         self, head: Kept[KeyHead], target: VersionState, current_problem: str, step: Open
     ) -> None:
-        run = _run_number(head.row, target)
+        run = self._run_number(head.row, target)
         rotation = Rotation(
             id=rotation_id(target.id, run),
             key=str(target.id.key),
@@ -78,26 +82,51 @@ class OpenRotation:
             opened_at=self.clock.now(),
             current_problem=current_problem,
         )
-        is_new = self.rows.insert(rotation)
-        self.rows.replace(
-            head,
-            replace(head.row, active=rotation.id, handled=rotation.target, runs=run, problem=""),
-        )
+        taken_over = head.row.active == rotation.id
+        if not taken_over:  # under the head's ETag, so that one message alone opens a run
+            active = replace(head.row, active=rotation.id, handled=rotation.target, problem="")
+            self.rows.replace(head, active)
+        self.rows.insert(rotation)
         answer_request(self.rows, step, rotation=rotation.id)
-        if not is_new and not self._is_return_of(rotation, step):
+        if taken_over and not self._is_stalled(rotation):
             logger.info("nothing to do: rotation %s is under way", rotation.id)
             return
         if current_problem:
             logger.error("%s: %s; versionless consumers break", rotation.key, current_problem)
         logger.info("rotation %s: consumers of %s move to it", rotation.id, rotation.target)
         self.announce.started(rotation)
+        # The supervisor last: that it has looked tells that discovery was queued.
         self.queue.send(Discover(rotation=rotation.id))
         self.queue.send(Supervise(rotation=rotation.id))
 
-    def _is_return_of(self, rotation: Rotation, step: Open) -> bool:
-        """Whether ``step`` opened this rotation before, and may have died before the end."""
+    def _run_number(self, head: KeyHead, target: VersionState) -> int:
+        """Return the run under way, or the first unused one.
+
+        An ended or superseded run is never taken up again: its work is closed.
+        """
+        run = 1
+        while kept := self.rows.load(Rotation, rotation_id(target.id, run), "rotation"):
+            if head.active == kept.row.id and kept.row.outcome is None:
+                break
+            run += 1
+        return run
+
+    def _is_stalled(self, rotation: Rotation) -> bool:
+        """Whether whoever opened the rotation died, or its messages were lost.
+
+        Raises:
+            BusyError: It was opened just now: look again when its supervisor must have looked.
+        """
         kept = self.rows.load(Rotation, *rotation.address)
-        return bool(kept and kept.row.scope is None and kept.row.cause == step.cause)
+        if kept is None or kept.row.outcome is not None:
+            return False
+        now = self.clock.now()
+        if kept.row.beat_at:
+            return now - kept.row.beat_at > OVERDUE_AFTER
+        left = kept.row.opened_at + FIRST_BEAT_WITHIN - now
+        if left > timedelta():
+            raise BusyError(f"rotation {rotation.id} is being opened", retry_after=left)
+        return True
 
     def _served(self, step: Open) -> bool:
         """Whether the operator's request has had its rotation, ended since."""
@@ -117,19 +146,11 @@ def _wanted(head: KeyHead, version: VersionState, step: Open) -> bool:
     )
 
 
-def _run_number(head: KeyHead, target: VersionState) -> int:
-    if head.handled != str(target.id):
-        return 1
-    return head.runs if head.active else head.runs + 1
-
-
 def head_of(rows: Rows, key: str) -> Kept[KeyHead]:
     """Return the head of a key, made now if the key is new to us."""
     fresh = KeyHead(key=key)
-    rows.insert(fresh)
-    kept = rows.load(KeyHead, *fresh.address)
-    if kept is None:
-        raise AssertionError(f"the head of {key} vanished")
+    while (kept := rows.load(KeyHead, *fresh.address)) is None:
+        rows.insert(fresh)
     return kept
 
 

@@ -9,7 +9,13 @@ from msgspec.structs import replace
 
 from shared.catalog import kind_named
 from shared.domain import work as rows_of_work
-from shared.domain.errors import BusyError, GoneError, PermanentError, ThrottledError
+from shared.domain.errors import (
+    BusyError,
+    GoneError,
+    PermanentError,
+    RefusedWriteError,
+    ThrottledError,
+)
 from shared.domain.json_paths import Json
 from shared.domain.keys import KeyVersion, VersionState
 from shared.domain.kinds import Kind
@@ -21,13 +27,10 @@ from shared.domain.verdicts import Verdict
 from shared.ports import Clock, Kept, Queue, Resources, Rows, Vaults
 from shared.usecases.active import is_active
 from shared.usecases.ages import ages_of
+from shared.usecases.overdue import INTENT_SETTLES_AFTER
 from shared.usecases.verify import VerifyResource
 
 logger = logging.getLogger(__name__)
-
-INTENT_SETTLES_AFTER = timedelta(minutes=2)
-"""Longer than a write can hang (the ARM adapter's time-outs): an intent younger than this may
-still be at work in another invocation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +67,10 @@ class RepointResource:
         except GoneError as error:
             self._close(kept, Verdict.GONE, str(error))
         except PermanentError as error:
-            now = self.clock.now()
-            closed = rows_of_work.close_with_error(kept.row, kind, Verdict.UNKNOWN, now, error)
-            self.rows.replace(kept, closed)
+            refused = isinstance(error, RefusedWriteError)
+            self._close_with_error(
+                kept, kind, Verdict.FAILED if refused else Verdict.UNKNOWN, error
+            )
 
     def _move(self, kept: Kept[Work], rotation: Rotation, kind: Kind) -> None:
         target = _target(rotation)
@@ -102,9 +106,7 @@ class RepointResource:
             self._close(kept, Verdict.GONE, str(error))
             return
         except PermanentError as error:
-            now = self.clock.now()
-            closed = rows_of_work.close_with_error(kept.row, kind, Verdict.FAILED, now, error)
-            self.rows.replace(kept, closed)
+            self._close_with_error(kept, kind, Verdict.FAILED, error)
             return
         logger.info("accepted: %s is asked to use %s", resource, rotation.target)
         moved = replace(
@@ -133,6 +135,12 @@ class RepointResource:
             self._close(kept, Verdict.MANUAL, f"{reason}, which is {problems[0]}", advice)
         else:
             self._close(kept, Verdict.SUPERSEDED, reason)
+
+    def _close_with_error(
+        self, kept: Kept[Work], kind: Kind, verdict: Verdict, error: PermanentError
+    ) -> None:
+        now = self.clock.now()
+        self.rows.replace(kept, rows_of_work.close_with_error(kept.row, kind, verdict, now, error))
 
     def _close(self, kept: Kept[Work], verdict: Verdict, reason: str, advice: str = "") -> None:
         now = self.clock.now()

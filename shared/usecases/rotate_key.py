@@ -2,26 +2,29 @@
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.errors import PermanentError
-from shared.domain.keys import Key, KeyVersion
-from shared.domain.rows import RotateIntent
+from shared.domain.errors import BusyError, NotFoundError, PermanentError
+from shared.domain.keys import Key
+from shared.domain.rows import Request
 from shared.domain.steps import Open, RotateKey
 from shared.ports import Clock, Queue, Rows, Vaults
-from shared.usecases.open_rotation import head_of, note_problem
+from shared.usecases.open_rotation import note_problem
+from shared.usecases.overdue import INTENT_SETTLES_AFTER
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeVersion:
-    """Rotate a key, then open a rotation of its consumers.
+    """Rotate a key for a request, then open a rotation of its consumers.
 
-    Key Vault's rotate is not idempotent, so: (1) save on the key's head which version is current;
-    (2) ask for a new one only if that version still is; (3) open; (4) drop the intent. A crash
-    anywhere, or a second message, finds the intent and never asks twice.
+    Key Vault's rotate is not idempotent, so: (1) save on the request which version is current;
+    (2) ask for a new one only if that version still is; (3) open. A message that comes back after
+    a crash, or comes twice, finds what was saved and never asks again. The intent is the
+    request's, and not the key's: another request is another wish.
     """
 
     vaults: Vaults
@@ -38,16 +41,29 @@ class MakeVersion:
 
     def _run(self, step: RotateKey) -> None:
         key = Key.parse(step.key)
-        head = head_of(self.rows, step.key)
+        kept = self.rows.load(Request, step.request, "request")
+        if kept is None:
+            raise NotFoundError(f"there is no request {step.request!r}")
         current = self.vaults.current(key)
-        intent = head.row.rotate_intent
-        if intent is None:  # (1)
-            intent = RotateIntent(before=str(current.id), at=self.clock.now())
-            head = self.rows.replace(head, replace(head.row, rotate_intent=intent))
-        if current.id == KeyVersion.parse(intent.before):  # (2)
-            made = self.vaults.rotate(key)
+        if not kept.row.version_before:  # (1)
+            now = self.clock.now()
+            asked = replace(kept.row, version_before=str(current.id), vault_asked_at=now)
+            self.rows.replace(kept, asked)
+            made = self.vaults.rotate(key)  # (2)
             logger.info("the vault made %s", made.id)
-        else:
-            logger.info("not asked again: %s is newer than %s", current.id, intent.before)
+        elif kept.row.version_before == str(current.id):
+            self._await_vault(kept.row)
+            made = self.vaults.rotate(key)  # (2)
+            logger.info("the vault made %s, asked again", made.id)
         self.queue.send(Open(key=step.key, cause=step.cause, request=step.request))  # (3)
-        self.rows.replace(head, replace(head.row, rotate_intent=None))  # (4)
+
+    def _await_vault(self, request: Request) -> None:
+        """Give a rotate that may still be under way the time to end.
+
+        Raises:
+            BusyError: It may be; look again when it cannot be any more.
+        """
+        asked = request.vault_asked_at
+        left = asked + INTENT_SETTLES_AFTER - self.clock.now() if asked else timedelta()
+        if left > timedelta():
+            raise BusyError(f"the vault may be making a version of {request.key}", retry_after=left)

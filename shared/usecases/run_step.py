@@ -1,13 +1,14 @@
 """Run one message of the queue of steps, and put it back if its time has not come."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
 
 from msgspec.structs import replace
 
-from shared.domain.errors import TransientError
+from shared.domain.errors import RowConflictError, TransientError
 from shared.domain.rows import Work
 from shared.domain.steps import (
     Discover,
@@ -65,10 +66,9 @@ class RunStep:
             self._dispatch(step)
         except TransientError as error:
             if step.attempt >= MOST_ATTEMPTS:
+                self._note(step, error)
                 raise
-            delay = error.retry_after or _delay(step.attempt)
-            logger.info("%s again in %s: %s", type(step).__name__, delay, error)
-            self.queue.send(replace(step, attempt=step.attempt + 1), at=self.clock.now() + delay)
+            self._put_back(step, error)
         except Exception as error:
             self._note(step, error)
             raise
@@ -93,6 +93,18 @@ class RunStep:
                 self.refuse.run(step)
             case _:
                 assert_never(step)
+
+    def _put_back(self, step: Step, error: TransientError) -> None:
+        delay = error.retry_after or _delay(step.attempt)
+        when = self.clock.now() + delay
+        logger.info("%s again in %s: %s", type(step).__name__, delay, error)
+        self.queue.send(replace(step, attempt=step.attempt + 1), at=when)
+        if isinstance(step, Repoint | Verify):
+            # Not overdue before then: a nudge would start a second chain of messages.
+            kept = self.rows.load(Work, step.rotation, step.resource)
+            if kept and kept.row.open and kept.row.seq == step.seq:
+                with suppress(RowConflictError):
+                    self.rows.replace(kept, replace(kept.row, due_at=when))
 
     def _note(self, step: Step, error: Exception) -> None:
         """Note what a step raised on its work, where the poison trigger finds it."""

@@ -15,17 +15,14 @@ from shared.ports import Clock, Kept, Queue, Rows
 from shared.usecases.active import is_active
 from shared.usecases.announce import Announce
 from shared.usecases.open_rotation import head_of
+from shared.usecases.overdue import OVERDUE_AFTER
 
 logger = logging.getLogger(__name__)
 
 OPEN = "open eq true"
 
 BEAT = timedelta(seconds=30)
-"""How often a rotation is looked at: each look costs three row reads and one message."""
-
-
-OVERDUE_AFTER = timedelta(minutes=15)
-"""Longer than the ten minutes after which the host gives a dead instance's messages to another."""
+"""How often a rotation is looked at: each look costs four reads, a write and a message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +50,9 @@ class SuperviseRotation:
             self._conclude(kept, Outcome.SUPERSEDED)
         elif self._is_under_way(kept.row):
             self._nudge(step.rotation)
-            self.queue.send(Supervise(rotation=step.rotation), at=self.clock.now() + BEAT)
+            now = self.clock.now()
+            self.queue.send(Supervise(rotation=step.rotation), at=now + BEAT)
+            self.rows.replace(kept, replace(kept.row, beat_at=now))
         else:
             self._conclude(kept, Outcome.FAILED if kept.row.problem else None)
 

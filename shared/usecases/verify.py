@@ -21,6 +21,11 @@ from shared.usecases.active import is_active
 
 logger = logging.getLogger(__name__)
 
+_STUCK_ADVICE = (
+    "keep the old version enabled; check that the resource's identity can reach the vault, unwrap"
+    " with the old version and wrap with the new; then rotate again"
+)
+
 LOOK_TOLERANCE = timedelta(minutes=5)
 """A look that runs this long after it was due, because the queue was busy, counts as in time."""
 
@@ -87,7 +92,7 @@ class VerifyResource:
         if when is None:
             seen = finding.seen if finding else "it was not looked at in time"
             reason = f"not proven within {_spoken(window)}: {seen}"
-            self._close(kept, Verdict.STUCK, reason, "see whether it can reach the vault")
+            self._close(kept, Verdict.STUCK, reason, _STUCK_ADVICE)
             return
         kept = self.rows.replace(kept, rows_of_work.look_at(kept.row, when))
         rotation_id, resource = kept.row.address
@@ -99,8 +104,8 @@ class VerifyResource:
         verdict = Verdict.VERIFIED if in_time else Verdict.LATE
         if kept.row.intent is None and kept.row.next == "repoint":  # the first look ever
             verdict = Verdict.ALREADY
-        logger.info("%s: %s uses %s", verdict, kept.row.resource, rotation.target)
         self._close(kept, verdict, finding.seen, level=kind.level)
+        logger.info("%s: %s uses %s", verdict, kept.row.resource, rotation.target)
 
     def _close(
         self,
