@@ -1,0 +1,27 @@
+"""``python -m sandbox``: the local Azure as a command."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sandbox import demo as main_job
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@app.callback()
+def _sandbox() -> None:
+    """A local Azure to try Keyturn on."""
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option(help="Leave the sandbox running afterwards.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Rotate one key and watch exactly its consumers move, each proven."""
+    raise typer.Exit(main_job.run(Console(highlight=False), keep=keep))
+
+
+if __name__ == "__main__":
+    app()

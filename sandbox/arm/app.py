@@ -1,0 +1,196 @@
+"""Azure Resource Manager: routes, checks that every request passes, and envelopes."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from sandbox.arm import errors, subscriptions
+from sandbox.arm.authentication import authenticate
+from sandbox.arm.call import ArmCall
+from sandbox.arm.errors import ArmError
+from sandbox.arm.quota import Quota
+from sandbox.arm.rbac import Rbac
+from sandbox.arm.resource_ids import ResourceId
+from sandbox.arm.resources import Body, Provider, ResourceStore
+from sandbox.clock import SandboxClock
+from sandbox.identity import TokenService
+
+type Answer = tuple[int, Body | None, Mapping[str, str]]
+
+_SCOPED = re.compile(
+    r"(?P<scope>/subscriptions/(?P<subscription>[^/]+)(?:/resourceGroups/(?P<group>[^/]+))?)"
+    r"/providers/(?P<namespace>[^/]+)/(?P<kind>[^/]+)(?:/(?P<name>[^/]+))?/?",
+    re.IGNORECASE,
+)
+_METHODS = ["GET", "PUT", "PATCH", "DELETE", "POST"]
+
+
+class Arm:
+    """What answers at ``management.azure.com``.
+
+    A request passes, in this order: api-version present, token accepted, subscription exists,
+    quota left, type served at that api-version, action allowed, group and resource exist. It is
+    the order in which refusals of real ARM are seen where two would apply; only the first step
+    is on record (see ``errors.api_version_missing``), the rest is inference.
+    """
+
+    def __init__(self, clock: SandboxClock, tokens: TokenService) -> None:
+        self.rbac = Rbac()
+        self.quota = Quota(clock)
+        self.resources = ResourceStore(clock)
+        self._clock = clock
+        self._tokens = tokens
+        self._tenant_routes: dict[tuple[str, str], Callable[[ArmCall], Answer]] = {}
+
+    def register(self, provider: Provider) -> None:
+        """Serve the provider's resource type from now on."""
+        self.resources.register(provider)
+
+    def serve(self, method: str, path: str, answer: Callable[[ArmCall], Answer]) -> None:
+        """Serve a path outside subscriptions, such as Resource Graph's."""
+        self._tenant_routes[method, path.lower()] = answer
+
+    @property
+    def app(self) -> ASGIApp:
+        """ARM as an ASGI app."""
+
+        async def endpoint(request: Request) -> Response:
+            body = await request.body()
+            return await run_in_threadpool(self._respond, request, body)
+
+        return Starlette(routes=[Route("/{path:path}", endpoint, methods=_METHODS)])
+
+    def _respond(self, request: Request, body: bytes) -> Response:
+        headers = self._tracing(request)
+        try:
+            status, content, more = self._answer(request, body)
+        except ArmError as error:
+            return JSONResponse(error.body, error.status, {**headers, **error.headers})
+        if content is None:
+            return Response(status_code=status, headers={**headers, **more})
+        return JSONResponse(content, status, {**headers, **more})
+
+    def _tracing(self, request: Request) -> dict[str, str]:
+        """Return the ids of the request, as headers.
+
+        The client's own request id comes back only to a client that asks for it (docs: ARM's
+        resource provider contract, common API details).
+        """
+        correlation = request.headers.get("x-ms-correlation-request-id", str(uuid4()))
+        routed = f"{self._clock.now():%Y%m%dT%H%M%SZ}"
+        headers = {
+            "x-ms-request-id": str(uuid4()),
+            "x-ms-correlation-request-id": correlation,
+            "x-ms-routing-request-id": f"WESTEUROPE:{routed}:{correlation}",
+        }
+        own = request.headers.get("x-ms-client-request-id")
+        asked = request.headers.get("x-ms-return-client-request-id", "").lower() == "true"
+        return {**headers, "x-ms-client-request-id": own} if own and asked else headers
+
+    def _answer(self, request: Request, body: bytes) -> Answer:
+        version = request.query_params.get("api-version")
+        if not version:
+            raise errors.api_version_missing()
+        claims = authenticate(self._tokens, request.headers.get("authorization"))
+        call = ArmCall(
+            method=request.method,
+            path=request.url.path,
+            api_version=version,
+            principal=claims.principal,
+            tenant_id=claims.tenant_id,
+            body=body,
+        )
+        tenant_route = self._tenant_routes.get((call.method, call.path.lower()))
+        if tenant_route is not None:
+            return tenant_route(call)
+        if found := _SCOPED.fullmatch(call.path):
+            return self._scoped(call, found)
+        return subscriptions.answer(call, self.resources, self.rbac)
+
+    def _scoped(self, call: ArmCall, found: re.Match[str]) -> Answer:
+        """Answer a request for the resources of a provider."""
+        self.resources.subscription(found["subscription"])
+        left = self.quota.take(call.principal, found["subscription"], call.method)
+        provider = self._provider(call, found)
+        if not found["name"]:
+            with self.resources.lock:
+                return 200, self._list(call, found, provider), left
+        if not found["group"]:
+            raise errors.type_not_served(found["namespace"], f"{found['kind']}/{found['name']}")
+        identifier = ResourceId(found["subscription"], found["group"], provider.type, found["name"])
+        with self.resources.lock:
+            status, body = self._one(call, identifier, provider)
+        return status, body, left
+
+    def _provider(self, call: ArmCall, found: re.Match[str]) -> Provider:
+        name = f"{found['namespace']}/{found['kind']}"
+        provider = self.resources.providers.get(name.lower())
+        if provider is None:
+            raise errors.type_not_served(found["namespace"], found["kind"])
+        if call.api_version not in provider.api_versions:
+            raise errors.type_not_served_at(call.api_version, found["kind"], provider.api_versions)
+        return provider
+
+    def _list(self, call: ArmCall, found: re.Match[str], provider: Provider) -> Body:
+        if call.method != "GET":
+            raise errors.method_not_allowed(call.method)
+        self.rbac.require(call.principal, f"{provider.type}/read", found["scope"])
+        if found["group"]:
+            self.resources.check_group(found["subscription"], found["group"])
+        shown = self.resources.below(found["scope"], provider.type)
+        return {"value": [_copy(resource.body) for resource in shown]}
+
+    def _one(
+        self, call: ArmCall, identifier: ResourceId, provider: Provider
+    ) -> tuple[int, Body | None]:
+        action = {"GET": "read", "DELETE": "delete"}.get(call.method, "write")
+        self.rbac.require(call.principal, f"{provider.type}/{action}", str(identifier))
+        match call.method:
+            case "GET":
+                return 200, _copy(self.resources.get(identifier).body)
+            case "PATCH":
+                resource = self.resources.get(identifier)
+                status = provider.patch(resource, call.json())
+                self.resources.notify(resource)
+                return status, _copy(resource.body)
+            case "PUT":
+                return self._put(call, identifier, provider)
+            case "DELETE":
+                return self._delete(identifier, provider), None
+            case _:
+                raise errors.method_not_allowed(call.method)
+
+    def _put(self, call: ArmCall, identifier: ResourceId, provider: Provider) -> tuple[int, Body]:
+        self.resources.check_group(identifier.subscription, identifier.group)
+        resource = self.resources.find(identifier)
+        if resource is None:
+            status, resource = provider.create(identifier, call.json())
+            self.resources.add(resource)
+        else:
+            status = provider.replace(resource, call.json())
+            self.resources.notify(resource)
+        return status, _copy(resource.body)
+
+    def _delete(self, identifier: ResourceId, provider: Provider) -> int:
+        self.resources.check_group(identifier.subscription, identifier.group)
+        resource = self.resources.find(identifier)
+        if resource is None:
+            return 204
+        provider.delete(resource)
+        self.resources.remove(resource)
+        return 200
+
+
+def _copy(body: Body) -> Body:
+    """Return a copy that stays as it is when the resource changes after the answer."""
+    copied: dict[str, Any] = json.loads(json.dumps(body))
+    return copied

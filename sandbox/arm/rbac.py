@@ -1,0 +1,81 @@
+"""Who may do what in ARM."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from threading import RLock
+
+from sandbox.arm.errors import authorization_failed
+from sandbox.arm.resource_ids import within
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The actions that one principal was given at one scope and below."""
+
+    principal: str
+    """Object id of the principal."""
+    actions: frozenset[str]
+    """In lower case; ``*`` stands for any text, as in ``*/read``."""
+    scope: str
+
+
+class Rbac:
+    """The role assignments of the sandbox.
+
+    Nobody may do anything until allowed. Assignments take effect at once, where Azure takes up
+    to ten minutes (docs: role-based-access-control/troubleshooting).
+    """
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._assignments: list[Assignment] = []
+
+    def allow(self, principal: str, actions: Iterable[str], scope: str) -> None:
+        """Let ``principal`` perform ``actions`` at ``scope`` and everything below it."""
+        lowered = frozenset(action.lower() for action in actions)
+        with self._lock:
+            self._assignments.append(Assignment(principal, lowered, scope))
+
+    def revoke(self, principal: str, scope: str) -> None:
+        """Take back all that ``principal`` was allowed at ``scope`` or below it."""
+        with self._lock:
+            self._assignments = [
+                kept
+                for kept in self._assignments
+                if kept.principal != principal or not within(scope, kept.scope)
+            ]
+
+    def permits(self, principal: str, action: str, scope: str) -> bool:
+        """Tell whether ``principal`` may perform ``action`` at ``scope``."""
+        wanted = action.lower()
+        with self._lock:
+            return any(
+                given.principal == principal
+                and within(given.scope, scope)
+                and any(fnmatchcase(wanted, pattern) for pattern in given.actions)
+                for given in self._assignments
+            )
+
+    def require(self, principal: str, action: str, scope: str) -> None:
+        """Refuse unless ``principal`` may perform ``action`` at ``scope``.
+
+        Raises:
+            ArmError: 403 AuthorizationFailed.
+        """
+        if not self.permits(principal, action, scope):
+            raise authorization_failed(principal, action, scope)
+
+    def sees(self, principal: str, subscription: str) -> bool:
+        """Tell whether a list of subscriptions shows ``subscription`` to ``principal``.
+
+        An assignment anywhere in it is enough (inference: the portal lists a subscription in
+        which one holds a role on a single group).
+        """
+        scope = f"/subscriptions/{subscription}"
+        with self._lock:
+            return any(
+                given.principal == principal
+                and (within(scope, given.scope) or within(given.scope, scope))
+                for given in self._assignments
+            )

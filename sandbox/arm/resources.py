@@ -1,0 +1,202 @@
+"""Everything that exists below ARM, and what Resource Graph was told about it."""
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import RLock
+from typing import Any, Protocol
+
+from sandbox.arm.errors import group_not_found, resource_not_found, subscription_not_found
+from sandbox.arm.resource_ids import ResourceId, within
+from sandbox.clock import SandboxClock
+
+Body = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Subscription:
+    """A subscription and its resource groups."""
+
+    id: str
+    name: str
+    groups: dict[str, str] = field(default_factory=dict)
+    """Names of the groups, by the name in lower case."""
+
+
+@dataclass(slots=True)
+class Resource:
+    """One resource, as its provider would show it now."""
+
+    id: ResourceId
+    body: Body
+    notices: list[tuple[datetime, Body | None]] = field(default_factory=list)
+    """What Resource Graph was told, and when; ``None`` for a deletion."""
+
+    def known_at(self, moment: datetime) -> Body | None:
+        """Return the body of the last notice up to ``moment``: ``None`` if none, or deleted."""
+        return next((body for when, body in reversed(self.notices) if when <= moment), None)
+
+
+class Provider(Protocol):
+    """How the resources of one type behave: all that a new service has to bring.
+
+    A provider validates a PATCH or PUT, decides what a GET shows, and takes up key versions.
+    It changes ``resource.body`` in place, or raises ``ArmError`` and changes nothing. It is
+    called with the store's lock held.
+    """
+
+    type: str
+    """Namespace and type, for example ``Microsoft.Storage/storageAccounts``."""
+    api_versions: tuple[str, ...]
+
+    def settle(self, resource: Resource) -> None:
+        """Let everything happen that the service does on its own up to now."""
+
+    def create(self, resource_id: ResourceId, request: Body) -> tuple[int, Resource]:
+        """Make a resource from a PUT; return the status of the answer and the resource.
+
+        Raises:
+            ArmError: The service refuses the request.
+        """
+
+    def replace(self, resource: Resource, request: Body) -> int:
+        """Apply a PUT on an existing resource; return the status of the answer.
+
+        Raises:
+            ArmError: The service refuses the request.
+        """
+
+    def patch(self, resource: Resource, request: Body) -> int:
+        """Apply a PATCH; return the status of the answer.
+
+        Raises:
+            ArmError: The service refuses the request.
+        """
+
+    def delete(self, resource: Resource) -> None:
+        """Forget what the service knew about a resource that is being deleted."""
+
+
+class ResourceStore:
+    """Subscriptions, groups and resources; settles a resource before showing it.
+
+    ``lock`` guards all of it, the providers' own state included.
+    """
+
+    def __init__(self, clock: SandboxClock) -> None:
+        self.lock = RLock()
+        self._clock = clock
+        self._subscriptions: dict[str, Subscription] = {}
+        self._resources: dict[str, Resource] = {}
+        self._deleted: list[Resource] = []
+        self.providers: dict[str, Provider] = {}
+
+    def register(self, provider: Provider) -> None:
+        """Serve the provider's resource type from now on."""
+        self.providers[provider.type.lower()] = provider
+
+    def add_subscription(self, subscription: str, name: str) -> None:
+        """Make a subscription; ``subscription`` is its GUID."""
+        with self.lock:
+            self._subscriptions[subscription.lower()] = Subscription(subscription, name)
+
+    def add_group(self, subscription: str, group: str) -> None:
+        """Make a resource group; one that exists stays as it is."""
+        with self.lock:
+            self.subscription(subscription).groups.setdefault(group.lower(), group)
+
+    def subscriptions(self) -> list[Subscription]:
+        """Return all subscriptions, in the order in which they were made."""
+        with self.lock:
+            return list(self._subscriptions.values())
+
+    def subscription(self, subscription: str) -> Subscription:
+        """Return one subscription.
+
+        Raises:
+            ArmError: 404 SubscriptionNotFound.
+        """
+        found = self._subscriptions.get(subscription.lower())
+        if found is None:
+            raise subscription_not_found(subscription)
+        return found
+
+    def check_group(self, subscription: str, group: str) -> None:
+        """Make sure that a group exists.
+
+        Raises:
+            ArmError: 404 SubscriptionNotFound or ResourceGroupNotFound.
+        """
+        if group.lower() not in self.subscription(subscription).groups:
+            raise group_not_found(group)
+
+    def find(self, resource_id: ResourceId) -> Resource | None:
+        """Return one resource as it is now, if it exists."""
+        with self.lock:
+            resource = self._resources.get(resource_id.key)
+            if resource is not None:
+                self._settle(resource)
+            return resource
+
+    def get(self, resource_id: ResourceId) -> Resource:
+        """Return one resource as it is now.
+
+        Raises:
+            ArmError: 404 for the subscription, the group or the resource.
+        """
+        self.check_group(resource_id.subscription, resource_id.group)
+        resource = self.find(resource_id)
+        if resource is None:
+            raise resource_not_found(resource_id)
+        return resource
+
+    def below(self, scope: str, resource_type: str) -> list[Resource]:
+        """Return the resources of one type at or below ``scope``, as they are now."""
+        with self.lock:
+            found = [
+                resource
+                for resource in self._resources.values()
+                if resource.id.type.lower() == resource_type.lower()
+                and within(scope, str(resource.id))
+            ]
+            for resource in found:
+                self._settle(resource)
+            return found
+
+    def settle(self) -> None:
+        """Let everything happen, everywhere, that the services do on their own up to now."""
+        with self.lock:
+            for resource in self._resources.values():
+                self._settle(resource)
+
+    def add(self, resource: Resource) -> None:
+        """Keep a new resource, and tell Resource Graph."""
+        with self.lock:
+            self._resources[resource.id.key] = resource
+            self.notify(resource)
+
+    def remove(self, resource: Resource) -> None:
+        """Delete a resource, and tell Resource Graph."""
+        with self.lock:
+            del self._resources[resource.id.key]
+            resource.notices.append((self._clock.now(), None))
+            self._deleted.append(resource)
+
+    def notify(self, resource: Resource) -> None:
+        """Tell Resource Graph what the resource shows now."""
+        resource.notices.append((self._clock.now(), deepcopy(resource.body)))
+
+    def snapshot(self, moment: datetime) -> list[tuple[ResourceId, Body]]:
+        """Return every resource as its notices had it at ``moment``, deleted ones included.
+
+        Settling tells nobody: Resource Graph holds what a provider sent after a write, not what
+        the service did later on its own (inference; Resource Graph is documented as eventually
+        consistent only).
+        """
+        with self.lock:
+            everything = [*self._resources.values(), *self._deleted]
+            known = [(resource.id, resource.known_at(moment)) for resource in everything]
+            return [(identifier, body) for identifier, body in known if body is not None]
+
+    def _settle(self, resource: Resource) -> None:
+        self.providers[resource.id.type.lower()].settle(resource)

@@ -1,0 +1,180 @@
+"""Run Azurite for as long as it is needed."""
+
+import base64
+import os
+import re
+import secrets
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from sandbox.azurite.installation import entry_point
+from sandbox.azurite.node import find_node
+
+_SERVICES = ("blob", "queue", "table")
+_LISTENING = re.compile(r"Azurite (\w+) service is successfully listening at http://[^:]+:(\d+)")
+_STOP_WITHIN = 10  # seconds; a healthy one takes less than one
+
+
+class AzuriteFailedError(Exception):
+    """Azurite did not start. The message ends with what it printed."""
+
+
+class Azurite:
+    """A running Azurite: blobs, queues and tables on loopback ports that the system chose.
+
+    Everything is in memory and gone when it stops. It also stops when the process that started
+    it ends without stopping it.
+    """
+
+    def __init__(
+        self, accounts: Mapping[str, str], ports: Mapping[str, int], stop: ExitStack
+    ) -> None:
+        self._accounts = accounts
+        self._ports = ports
+        self._stop = stop
+
+    @classmethod
+    def start(cls, accounts: Collection[str] = ("keyturn",), within: float = 60) -> Self:
+        """Start Azurite and wait until its ports answer.
+
+        Args:
+            accounts: The names of the storage accounts; the keys are random. They cannot be
+                added to later, so name as many as there will be tests to keep apart.
+            within: Seconds to wait at most.
+
+        Raises:
+            AzuriteNotInstalledError: The locked version is not installed.
+            NodeMissingError: There is no usable Node.
+            AzuriteFailedError: It ended, or was not ready in time.
+        """
+        keys = {name: base64.b64encode(secrets.token_bytes(32)).decode() for name in accounts}
+        with ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="azurite-"))
+            process = subprocess.Popen(  # noqa: S603 - no part of it comes from outside
+                _command(),
+                cwd=folder,
+                env=os.environ
+                | {"AZURITE_ACCOUNTS": ";".join(f"{name}:{key}" for name, key in keys.items())},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            stack.callback(_end, process)
+            ports = _ports(process, within)
+            return cls(keys, ports, stack.pop_all())
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """The names of the storage accounts."""
+        return tuple(self._accounts)
+
+    def endpoint(self, account: str, service: str) -> str:
+        """Return the address of ``blob``, ``queue`` or ``table`` for an account."""
+        return f"http://127.0.0.1:{self._ports[service]}/{account}"
+
+    def connection_string(self, account: str) -> str:
+        """Return what an SDK client or an app setting needs to reach an account.
+
+        Raises:
+            KeyError: There is no such account.
+        """
+        endpoints = (
+            f"{service.capitalize()}Endpoint={self.endpoint(account, service)}"
+            for service in _SERVICES
+        )
+        return ";".join(
+            (
+                "DefaultEndpointsProtocol=http",
+                f"AccountName={account}",
+                f"AccountKey={self._accounts[account]}",
+                *endpoints,
+            )
+        )
+
+    def stop(self) -> None:
+        """Stop it and wait for its end. What it held is lost."""
+        self._stop.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop it."""
+        self.stop()
+
+
+def _command() -> list[str]:
+    ports = (word for service in _SERVICES for word in (f"--{service}Port", "0"))
+    hosts = (word for service in _SERVICES for word in (f"--{service}Host", "127.0.0.1"))
+    return [
+        *find_node().node,
+        "--require",
+        str(Path(__file__).parent / "stop_with_parent.cjs"),
+        str(entry_point()),
+        *ports,
+        *hosts,
+        "--inMemoryPersistence",
+        # The current SDKs send newer API versions than any Azurite knows.
+        "--skipApiVersionCheck",
+        "--disableTelemetry",
+        "--silent",
+    ]
+
+
+def _ports(process: subprocess.Popen[str], within: float) -> Mapping[str, int]:
+    """Read the ports from what Azurite prints, and go on reading so that it never blocks."""
+    printed: list[str] = []
+    ports: dict[str, int] = {}
+    changed = threading.Condition()
+
+    def read(output: IO[str]) -> None:
+        for line in output:
+            with changed:
+                printed.append(line)
+                if found := _LISTENING.match(line):
+                    ports[found[1].lower()] = int(found[2])
+                changed.notify()
+        with changed:
+            changed.notify()
+
+    if process.stdout is None:
+        raise TypeError("Azurite must be started with its output piped")
+    reader = threading.Thread(target=read, args=(process.stdout,), daemon=True)
+    reader.start()
+    until = time.monotonic() + within
+    with changed:
+        while len(ports) < len(_SERVICES):
+            left = until - time.monotonic()
+            if left <= 0 or not reader.is_alive():
+                raise AzuriteFailedError(
+                    f"Azurite was not ready within {within:g} s: {''.join(printed[-20:])}"
+                )
+            # Looks at the reader twice a second, whose end may come before the wait begins.
+            changed.wait(min(left, 0.5))
+        return dict(ports)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(_STOP_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
