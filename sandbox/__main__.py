@@ -20,7 +20,10 @@ def demo(
     keep: Annotated[bool, typer.Option(help="Leave the sandbox running afterwards.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Rotate one key and watch exactly its consumers move, each proven."""
-    raise typer.Exit(main_job.run(Console(highlight=False), keep=keep))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=120)
+    raise typer.Exit(main_job.run(console, keep=keep))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.domain.errors import InvalidKeyUrlError, UnreadableError
-from shared.domain.json_paths import Json, put, text_at
+from shared.domain.json_paths import Json, look_up, put, text_at
 from shared.domain.keys import Key, KeyVersion, parse_key_url
 from shared.domain.proofs import Level, Rule
 from shared.domain.resources import Reference
@@ -49,16 +49,17 @@ class SplitReference:
         path, value = self.when
         if text_at(body, path).lower() != value.lower():
             return ()
-        uri, version = text_at(body, self.vault).rstrip("/"), text_at(body, self.version)
+        uri, version = text_at(body, self.vault).rstrip("/"), look_up(body, self.version)
         try:
             key = Key.parse(f"{uri}/keys/{text_at(body, self.name)}")
         except InvalidKeyUrlError:
             return ()  # a customer-managed key, but none that Keyturn could be asked to rotate
+        if version is None or version == "":
+            return (Reference(self.place, key, None),)
         try:
-            pinned = KeyVersion.parse(f"{key}/{version}") if version else None
+            return (Reference(self.place, key, KeyVersion.parse(f"{key}/{version}")),)
         except InvalidKeyUrlError as error:
-            raise UnreadableError(f"{self.version} is {version[:64]!r}, no version") from error
-        return (Reference(self.place, key, pinned),)
+            raise UnreadableError(f"{self.version} is {version!r:.64}, no version") from error
 
     def point(self, body: Json, reference: Reference, target: KeyVersion) -> None:
         """See ``Shape.point``. Vault and name stay as written: only the version changes."""

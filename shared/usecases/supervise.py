@@ -51,8 +51,9 @@ class SuperviseRotation:
         elif self._is_under_way(kept.row):
             self._nudge(step.rotation)
             now = self.clock.now()
-            self.queue.send(Supervise(rotation=step.rotation), at=now + BEAT)
+            # Saved first: a conflict puts this message back, and must leave no second one behind.
             self.rows.replace(kept, replace(kept.row, beat_at=now))
+            self.queue.send(Supervise(rotation=step.rotation), at=now + BEAT)
         else:
             self._conclude(kept, Outcome.FAILED if kept.row.problem else None)
 
