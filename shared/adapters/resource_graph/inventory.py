@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.adapters.arm.client import ArmClient
 from shared.catalog import KINDS
 from shared.domain.errors import NotAllowedError, UnreadableError
-from shared.domain.json_paths import text_at
+from shared.domain.json_paths import look_up, text_at
 from shared.ports import Page
 
 _PATH = "/providers/Microsoft.ResourceGraph/resources"
@@ -59,7 +59,7 @@ class GraphInventory:
         rows, token = answer.body.get("data"), text_at(answer.body, "$skipToken")
         if not isinstance(rows, list):
             raise UnreadableError("Resource Graph's answer holds no rows")
-        # Recorded: a string, not a boolean. Cut short without a way on, the rest would be lost.
-        if text_at(answer.body, "resultTruncated").lower() == "true" and not token:
+        # Recorded as a string, documented as one. Cut short without a way on, the rest is lost.
+        if str(look_up(answer.body, "resultTruncated")).lower() == "true" and not token:
             raise UnreadableError("Resource Graph cut its answer short and gave no way on")
         return Page(rows, token)
