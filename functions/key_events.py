@@ -33,7 +33,7 @@ def blueprint(*, queue: str, cloud: Cloud, vaults: frozenset[str]) -> func.Bluep
         An event that cannot be used is logged, queued to be counted, and acknowledged: Event Grid
         would only send it again. What raises here is sent again for a day.
         """
-        event_type, event_id = _type_of(event), str(event.id)
+        event_type, event_id = _type_of(event), str(event.id)[:200]
         if event_type.strip().lower() != KEY_NEW_VERSION_CREATED.lower():
             logger.info("event %s let go: its type is %r", event_id, event_type[:100])
             return
@@ -42,7 +42,7 @@ def blueprint(*, queue: str, cloud: Cloud, vaults: frozenset[str]) -> func.Bluep
         except PermanentError as error:
             logger.error("event %s refused: %s", event_id, error)  # noqa: TRY400 - theirs, not ours
             now = datetime.now(UTC)
-            steps.set(encode(Refuse(event_id=event_id[:200], problem=str(error)[:500], at=now)))
+            steps.set(encode(Refuse(event_id=event_id, problem=str(error)[:500], at=now)))
             return
         logger.info("event %s: %s has a new version", event_id, said.key)
         cause = Cause(trigger="event", id=event_id)

@@ -1,6 +1,7 @@
 """HTTP: ask for a rotation, and see how one stands."""
 
 import json
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -24,6 +25,9 @@ BODY_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 """Body of ``POST …/rotate``. ``newVersion`` (default true): have the vault make a version first."""
+
+
+_ID = re.compile(r"[0-9a-z-]{1,64}")
 
 
 def blueprint(
@@ -74,7 +78,7 @@ def blueprint(
     def get_rotation(req: func.HttpRequest) -> func.HttpResponse:
         """Say how a rotation, or the request for one, stands."""
         asked = req.route_params["id"]
-        found = report().run(asked)
+        found = report().run(asked) if _ID.fullmatch(asked) else None
         if found is None:
             return problem(HTTPStatus.NOT_FOUND, f"no rotation and no request has the id {asked!r}")
         return func.HttpResponse(
@@ -90,7 +94,7 @@ def _read(body: bytes) -> tuple[dict[str, Any], list[dict[str, str]]]:
 
     try:
         found = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return {}, [{"pointer": "#", "detail": f"no JSON: {error}"}]
     errors = [
         {"pointer": "/".join(["#", *map(str, e.absolute_path)]), "detail": e.message[:200]}

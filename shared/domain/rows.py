@@ -88,7 +88,6 @@ class Rotation(Row, frozen=True, kw_only=True):
         current_problem: Why the vault's current version is unusable, where it is: versionless
             consumers follow it all the same.
         scope: ``None`` until discovery has seen every page.
-        beat_at: When its supervisor last looked; ``None``: it has not yet.
         problem: Why consumers could not be looked for; empty: they could.
         outcome: ``None`` until the rotation has ended.
         counts: Consumers by verdict, once ended.
@@ -104,7 +103,6 @@ class Rotation(Row, frozen=True, kw_only=True):
     cause: Cause
     opened_at: datetime
     current_problem: str = ""
-    beat_at: datetime | None = None
     scope: Scope | None = None
     problem: str = ""
     outcome: Outcome | None = None
@@ -115,6 +113,18 @@ class Rotation(Row, frozen=True, kw_only=True):
     def address(self) -> tuple[str, str]:
         """See ``Row.address``."""
         return self.id, "rotation"
+
+
+class Beat(Row, frozen=True, kw_only=True):
+    """When a rotation's supervisor last looked. A row of its own, which nobody else changes."""
+
+    rotation: str
+    at: datetime
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return self.rotation, "beat"
 
 
 def rotation_id(target: KeyVersion, run: int) -> str:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from shared.domain.errors import BusyError, PermanentError
 from shared.domain.keys import Key, VersionState
-from shared.domain.rows import KeyHead, Request, Rotation, rotation_id
+from shared.domain.rows import Beat, KeyHead, Request, Rotation, rotation_id
 from shared.domain.steps import Discover, Open, RotateKey, Supervise
 from shared.domain.targets import choose_target
 from shared.ports import Clock, Kept, Queue, Rows, Vaults
@@ -52,7 +52,8 @@ class OpenRotation:
             return
         key, now = Key.parse(step.key), self.clock.now()
         current = self.vaults.current(key)
-        if not _wanted(head.row, current, step):
+        under_way = self._is_under_way(head.row)
+        if not (under_way or _wanted(head.row, current, step)):
             logger.info("nothing to do: %s is handled", current.id)
             return
         choice = choose_target(self.vaults.versions(key), current, now)
@@ -60,7 +61,7 @@ class OpenRotation:
             self.queue.send(step, at=choice.again_at)
         if choice.target is None:
             note_problem(self.rows, step, f"nothing to move to: {choice.problem}")
-        elif not _wanted(head.row, choice.target, step):
+        elif not (under_way or _wanted(head.row, choice.target, step)):
             logger.info("nothing to do: %s is handled", choice.target.id)
         else:
             target = self.vaults.version(choice.target.id)
@@ -121,12 +122,19 @@ class OpenRotation:
         if kept is None or kept.row.outcome is not None:
             return False
         now = self.clock.now()
-        if kept.row.beat_at:
-            return now - kept.row.beat_at > OVERDUE_AFTER
+        if beat := self.rows.load(Beat, rotation.id, "beat"):
+            return now - beat.row.at > OVERDUE_AFTER
         left = kept.row.opened_at + FIRST_BEAT_WITHIN - now
         if left > timedelta():
             raise BusyError(f"rotation {rotation.id} is being opened", retry_after=left)
         return True
+
+    def _is_under_way(self, head: KeyHead) -> bool:
+        """Whether the head names a rotation that has not ended, or died before it was kept."""
+        if head.active is None:
+            return False
+        active = self.rows.load(Rotation, head.active, "rotation")
+        return active is None or active.row.outcome is None
 
     def _served(self, step: Open) -> bool:
         """Whether the operator's request has had its rotation, ended since."""
@@ -139,11 +147,7 @@ class OpenRotation:
 
 def _wanted(head: KeyHead, version: VersionState, step: Open) -> bool:
     """Whether ``version`` still needs a rotation: a person may ask for another run."""
-    return (
-        head.handled != str(version.id)
-        or head.active is not None
-        or step.cause.trigger == "operator"
-    )
+    return head.handled != str(version.id) or step.cause.trigger == "operator"
 
 
 def head_of(rows: Rows, key: str) -> Kept[KeyHead]:

@@ -27,7 +27,11 @@ class ReportRotation:
         if request and not request.row.rotation:
             return _of_request(request.row)
         rotation = self.rows.load(Rotation, request.row.rotation if request else asked, "rotation")
-        return self._of_rotation(rotation.row) if rotation else None
+        if rotation is None:
+            return None
+        report = self._of_rotation(rotation.row)
+        # The vault's event may have opened the rotation first: who asked still finds their words.
+        return report | {"request": asked, "reason": request.row.reason} if request else report
 
     def _of_rotation(self, rotation: Rotation) -> Json:
         counts: Counter[str] = Counter()
@@ -40,6 +44,7 @@ class ReportRotation:
         consumers.sort(key=lambda c: (c["name"], c["place"]))
         return {
             "id": rotation.id,
+            "request": None,
             "state": rotation.outcome or ("moving" if rotation.scope else "discovering"),
             "summary": summary(rotation, counts),
             "key": rotation.key,

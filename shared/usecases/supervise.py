@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.rows import Rotation, Scope, Work
+from shared.domain.rows import Beat, Rotation, Scope, Work
 from shared.domain.steps import Repoint, Supervise, Verify
 from shared.domain.verdicts import Outcome, Verdict, conclude
 from shared.domain.work import close
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 OPEN = "open eq true"
 
 BEAT = timedelta(seconds=30)
-"""How often a rotation is looked at: each look costs four reads, a write and a message."""
+"""How often a rotation is looked at: each look costs five reads, a write and a message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +49,23 @@ class SuperviseRotation:
             self._close_open_work(step.rotation)
             self._conclude(kept, Outcome.SUPERSEDED)
         elif self._is_under_way(kept.row):
-            self._nudge(step.rotation)
-            now = self.clock.now()
-            # Saved first: a conflict puts this message back, and must leave no second one behind.
-            self.rows.replace(kept, replace(kept.row, beat_at=now))
-            self.queue.send(Supervise(rotation=step.rotation), at=now + BEAT)
+            self._beat(step.rotation)
         else:
             self._conclude(kept, Outcome.FAILED if kept.row.problem else None)
+
+    def _beat(self, rotation: str) -> None:
+        """Nudge, come again, and leave a sign of life. Of two supervisors the later one ends."""
+        now = self.clock.now()
+        last = self.rows.load(Beat, rotation, "beat")
+        if last and now - last.row.at < BEAT / 2:
+            return
+        self._nudge(rotation)
+        self.queue.send(Supervise(rotation=rotation), at=now + BEAT)
+        beat = Beat(rotation=rotation, at=now)
+        if last:
+            self.rows.replace(last, beat)
+        else:
+            self.rows.insert(beat)
 
     def _is_under_way(self, rotation: Rotation) -> bool:
         if rotation.scope is None and not rotation.problem:

@@ -29,7 +29,8 @@ class TopicAnnouncer:
             time=self.clock.now(),
         )
         with translated(f"announce {event}"):
-            self.client.send(announcement)
+            # Once and briefly: a rotation never waits for being heard of.
+            self.client.send(announcement, retry_total=0, connection_timeout=5, read_timeout=10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,13 @@ from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 
 from shared.adapters.http_errors import translated
 from shared.domain.errors import RowConflictError, UnreadableError
-from shared.domain.rows import KeyHead, Refusal, Request, Rotation, Row, Work
+from shared.domain.rows import Beat, KeyHead, Refusal, Request, Rotation, Row, Work
 from shared.ports import Kept
 
 TABLES: Mapping[type[Row], str] = {
     KeyHead: "keyturnheads",
     Rotation: "keyturnrotations",
+    Beat: "keyturnbeats",
     Work: "keyturnwork",
     Request: "keyturnrequests",
     Refusal: "keyturnrefusals",
