@@ -72,7 +72,14 @@ class Resources(Protocol):
     """Azure Resource Manager."""
 
     def subscriptions(self) -> Sequence[str]:
-        """Return the ids of every subscription that our identity can read, sorted."""
+        """Return the ids of every subscription that our identity can see at all, sorted.
+
+        To see one is not to be allowed to read what is in it: see ``may_read``.
+        """
+        ...
+
+    def may_read(self, subscription: str, kinds: Sequence[Kind]) -> bool:
+        """Return whether our identity may read every resource of these kinds in a subscription."""
         ...
 
     def read(self, kind: Kind, resource: ResourceId) -> Json:

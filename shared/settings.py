@@ -10,9 +10,10 @@ from shared.domain.clouds import CLOUDS, Cloud
 from shared.domain.errors import NotAllowedError
 
 _STORAGE = "AzureWebJobsStorage"
-_SUBSCRIPTION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _CLOCK = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00 x[1-9]\d*(\.\d+)?")
-_SCHEDULE = re.compile(r"\S+( \S+){5}")
+_SCHEDULE = re.compile(r"[\dA-Z*/,-]+( [\dA-Z*/,-]+){5}", re.IGNORECASE)
+_TOPIC = re.compile(r"https://[a-z0-9-]+\.[a-z0-9-]+\.eventgrid\.azure\.net/api/events")
 
 
 class SettingsError(Exception):
@@ -77,8 +78,8 @@ class Settings:
             vaults=_vaults(env, cloud, problems),
             subscriptions=_subscriptions(env, problems),
             sweep_schedule=_schedule(env, problems),
-            client_id=env.get("AZURE_CLIENT_ID", "").strip(),
-            topic=_topic(env, problems),
+            client_id=_client_id(env, problems),
+            topic=_topic(env, cloud, problems),
             storage=_storage(env, cloud, problems),
             sandbox_clock=_sandbox_clock(env, problems),
         )
@@ -115,7 +116,7 @@ def _subscriptions(env: Mapping[str, str], problems: list[str]) -> frozenset[str
     problems += [
         f"KEYTURN_SUBSCRIPTIONS: {text!r} is no subscription id"
         for text in listed
-        if not _SUBSCRIPTION.fullmatch(text)
+        if not _GUID.fullmatch(text)
     ]
     return frozenset(listed)
 
@@ -129,12 +130,23 @@ def _schedule(env: Mapping[str, str], problems: list[str]) -> str:
     return schedule
 
 
-def _topic(env: Mapping[str, str], problems: list[str]) -> str:
+def _client_id(env: Mapping[str, str], problems: list[str]) -> str:
+    client_id = env.get("AZURE_CLIENT_ID", "").strip()
+    if client_id and not _GUID.fullmatch(client_id):
+        problems.append(f"AZURE_CLIENT_ID is {client_id!r}, no client id")
+    return client_id
+
+
+def _topic(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> str:
     topic = env.get("KEYTURN_TOPIC_ENDPOINT", "").strip()
-    if topic and not re.fullmatch(r"https://[a-z0-9.-]+\.eventgrid\.[a-z.]+/api/events", topic):
-        problems.append(
-            f"KEYTURN_TOPIC_ENDPOINT is {topic!r}, not"
+    if topic and not _TOPIC.fullmatch(topic):
+        problems.append(  # without a query, which may hold a key
+            f"KEYTURN_TOPIC_ENDPOINT is {topic.partition('?')[0]!r}, not"
             " 'https://TOPIC.REGION-1.eventgrid.azure.net/api/events'"
+        )
+    if topic and cloud.name != "AzureCloud":
+        problems.append(
+            f"KEYTURN_TOPIC_ENDPOINT cannot be used in {cloud.name} yet: leave it empty"
         )
     return topic
 
@@ -146,13 +158,30 @@ def _storage(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> Stora
     if account:
         queue = queue or f"https://{account}.queue.{cloud.storage}"
         table = table or f"https://{account}.table.{cloud.storage}"
+    for service, url in (("queue", queue), ("table", table)):
+        host = f"{service}.{re.escape(cloud.storage)}"
+        if url and not re.fullmatch(rf"https://[a-z0-9]{{3,24}}\.{host}/?", url):
+            problems.append(
+                f"{_STORAGE}__{service}ServiceUri is {url!r},"
+                f" not 'https://ACCOUNT.{service}.{cloud.storage}'"
+            )
     connection = env.get(_STORAGE, "").strip()
+    if connection and not _is_connection_string(connection):
+        problems.append(f"{_STORAGE} is no connection string of a storage account")
     if not connection and not (queue and table):
         problems.append(
             f"{_STORAGE} is not set: give a connection string, or {_STORAGE}__accountName,"
             f" or {_STORAGE}__queueServiceUri and {_STORAGE}__tableServiceUri"
         )
     return Storage(connection_string=connection, queue_url=queue, table_url=table)
+
+
+def _is_connection_string(text: str) -> bool:
+    if text.rstrip(";") == "UseDevelopmentStorage=true":
+        return True
+    parts = [part.partition("=") for part in text.split(";") if part]
+    named = {name for name, equals, value in parts if equals and value}
+    return len(named) == len(parts) and bool(named & {"AccountName", "QueueEndpoint"})
 
 
 def _sandbox_clock(env: Mapping[str, str], problems: list[str]) -> str:

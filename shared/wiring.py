@@ -50,7 +50,9 @@ class Wiring:
         resources = ArmResources(self._arm)
         rows, queue, clock, vaults = self._rows, self._queue, self._clock, self._vaults
         announce = Announce(self._announcer)
-        verify = VerifyResource(resources=resources, rows=rows, queue=queue, clock=clock)
+        verify = VerifyResource(
+            resources=resources, vaults=vaults, rows=rows, queue=queue, clock=clock
+        )
         return RunStep(
             open=OpenRotation(
                 vaults=vaults, rows=rows, queue=queue, clock=clock, announce=announce
@@ -161,7 +163,14 @@ class Wiring:
             return NoAnnouncer()
         from azure.eventgrid import EventGridPublisherClient
 
-        client = EventGridPublisherClient(self.settings.topic, self._credential)
+        # Once and briefly: a rotation never waits for being heard of.
+        client = EventGridPublisherClient(
+            self.settings.topic,
+            self._credential,
+            retry_total=0,
+            connection_timeout=5,
+            read_timeout=10,
+        )
         return TopicAnnouncer(client, "keyturn", self._clock)
 
 

@@ -31,6 +31,7 @@ _SCOPED = re.compile(
     r"/providers/(?P<namespace>[^/]+)/(?P<kind>[^/]+)(?:/(?P<name>[^/]+))?/?",
     re.IGNORECASE,
 )
+_PERMISSIONS = "microsoft.authorization/permissions"
 _METHODS = ["GET", "PUT", "PATCH", "DELETE", "POST"]
 
 
@@ -120,6 +121,8 @@ class Arm:
         """Answer a request for the resources of a provider."""
         self.resources.subscription(found["subscription"])
         left = self.quota.take(call.principal, found["subscription"], call.method)
+        if f"{found['namespace']}/{found['kind']}".lower() == _PERMISSIONS and not found["name"]:
+            return 200, self.rbac.permissions(call.principal, found["scope"]), left
         provider = self._provider(call, found)
         if not found["name"]:
             with self.resources.lock:

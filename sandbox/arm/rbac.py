@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from threading import RLock
+from typing import Any
 
 from sandbox.arm.errors import authorization_failed
 from sandbox.arm.resource_ids import within
@@ -65,6 +66,25 @@ class Rbac:
         """
         if not self.permits(principal, action, scope):
             raise authorization_failed(principal, action, scope)
+
+    def permissions(self, principal: str, scope: str) -> dict[str, Any]:
+        """Return what ``principal`` may do at ``scope``, as ``permissions`` of ARM does.
+
+        docs: azure-docs, "Use Resource Manager authentication API to access subscriptions". That a
+        caller with no role there gets an empty list is inference.
+        """
+        with self._lock:
+            held = [
+                {
+                    "actions": sorted(given.actions),
+                    "notActions": [],
+                    "dataActions": [],
+                    "notDataActions": [],
+                }
+                for given in self._assignments
+                if given.principal == principal and within(given.scope, scope)
+            ]
+        return {"value": held}
 
     def sees(self, principal: str, subscription: str) -> bool:
         """Tell whether a list of subscriptions shows ``subscription`` to ``principal``.

@@ -96,9 +96,10 @@ class ResourceStore:
         self.providers[provider.type.lower()] = provider
 
     def add_subscription(self, subscription: str, name: str) -> None:
-        """Make a subscription; ``subscription`` is its GUID."""
+        """Make a subscription, whose GUID is ``subscription``; one that exists stays as it is."""
         with self.lock:
-            self._subscriptions[subscription.lower()] = Subscription(subscription, name)
+            made = Subscription(subscription, name)
+            self._subscriptions.setdefault(subscription.lower(), made)
 
     def add_group(self, subscription: str, group: str) -> None:
         """Make a resource group; one that exists stays as it is."""

@@ -155,6 +155,8 @@ class EventGrid:
         if not is_cloud_event(event):
             event = {"topic": topic, "metadataVersion": "1"} | dict(event)
         with self._lock:
+            if not any(s.wants(topic, event) for s in self._subscriptions):
+                return  # before the faults, which are meant for what would be delivered
             if self._lost:
                 self._lost -= 1
                 return

@@ -59,7 +59,8 @@ STORAGE_ACCOUNT = Kind(
     advice={
         "KeyVaultAuthenticationFailure": (
             "give the account's identity get, wrapKey and unwrapKey on the vault (role Key Vault"
-            " Crypto Service Encryption User), and check that the key is enabled and not expired"
+            " Crypto Service Encryption User), and check that both the old version and the new"
+            " one are enabled and not expired"
         ),
         "KeyVaultPolicyError": "turn on soft-delete and purge protection on the vault",
         "AuthorizationFailed": (

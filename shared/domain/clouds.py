@@ -15,14 +15,12 @@ class Cloud:
     Attributes:
         name: As ``az cloud list`` names it.
         arm: Host of Azure Resource Manager.
-        authority: Host that issues tokens.
         storage: What follows ``ACCOUNT.queue.`` in the host of a storage account.
         vault_suffixes: What follows the name in the host of a vault, then of a managed HSM.
     """
 
     name: str
     arm: str
-    authority: str
     storage: str
     vault_suffixes: tuple[str, str]
 
@@ -50,7 +48,6 @@ def _is_vault_name(name: str) -> bool:
 AZURE_PUBLIC = Cloud(
     name="AzureCloud",
     arm="management.azure.com",
-    authority="login.microsoftonline.com",
     storage="core.windows.net",
     vault_suffixes=("vault.azure.net", "managedhsm.azure.net"),
 )
@@ -62,14 +59,12 @@ CLOUDS = {
         Cloud(
             name="AzureUSGovernment",
             arm="management.usgovcloudapi.net",
-            authority="login.microsoftonline.us",
             storage="core.usgovcloudapi.net",
             vault_suffixes=("vault.usgovcloudapi.net", "managedhsm.usgovcloudapi.net"),
         ),
         Cloud(
             name="AzureChinaCloud",
             arm="management.chinacloudapi.cn",
-            authority="login.chinacloudapi.cn",
             storage="core.chinacloudapi.cn",
             vault_suffixes=("vault.azure.cn", "managedhsm.azure.cn"),
         ),

@@ -49,11 +49,16 @@ class SplitReference:
         path, value = self.when
         if text_at(body, path).lower() != value.lower():
             return ()
-        uri, version = text_at(body, self.vault).rstrip("/"), look_up(body, self.version)
+        uri, name = text_at(body, self.vault).strip(" ").rstrip("/"), text_at(body, self.name)
+        version = look_up(body, self.version)
+        if not uri and not name:
+            return ()
         try:
-            key = Key.parse(f"{uri}/keys/{text_at(body, self.name)}")
-        except InvalidKeyUrlError:
-            return ()  # a customer-managed key, but none that Keyturn could be asked to rotate
+            key = Key.parse(f"{uri}/keys/{name}")
+        except InvalidKeyUrlError as error:
+            raise UnreadableError(
+                f"{self.vault} is {uri!r:.200}: names no key of a vault"
+            ) from error
         if version is None or version == "":
             return (Reference(self.place, key, None),)
         try:
@@ -162,6 +167,11 @@ class Kind:
     actions: tuple[str, ...]
     advice: Mapping[str, str] = field(hash=False)
     sources: tuple[str, ...]
+
+    @property
+    def read_action(self) -> str:
+        """The Azure RBAC action that a GET of it needs (ARM's rule: GET is ``read``)."""
+        return f"{self.resource_type}/read"
 
     def version_in_use(self, body: Json) -> KeyVersion | None:
         """Return the version that the service itself says it uses; ``None`` if it does not say."""

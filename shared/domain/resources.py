@@ -9,8 +9,8 @@ from shared.domain.errors import InvalidResourceIdError
 from shared.domain.keys import Key, KeyVersion
 
 _ID = re.compile(
-    r"/subscriptions/(?P<subscription>[\w-]+)/resourceGroups/(?P<group>[\w().-]+)"
-    r"/providers/(?P<provider>[\w.]+)/(?P<type>\w+)/(?P<name>[\w().-]+)",
+    r"/subscriptions/(?P<subscription>[\w-]+)/resourceGroups/(?P<group>[^/?#%\\\s]+)"
+    r"/providers/(?P<provider>[\w.]+)/(?P<type>\w+)/(?P<name>[^/?#%\\\s]+)",
     re.IGNORECASE,
 )
 
@@ -39,7 +39,7 @@ class ResourceId:
             InvalidResourceIdError: It is not the id of a resource in a resource group.
         """
         found = _ID.fullmatch(text)
-        if found is None or ".." in text:
+        if found is None or {".", ".."} & set(text.split("/")):
             raise InvalidResourceIdError(f"not the id of a resource: {text[:200]!r}")
         return cls(
             text=text,

@@ -6,9 +6,10 @@ by an earlier Keyturn as if it were its own.
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.keys import KeyVersion
 from shared.domain.proofs import Level
@@ -33,12 +34,14 @@ class KeyHead(Row, frozen=True, kw_only=True):
     Attributes:
         active: Id of the rotation that may write now; ``None``: none.
         handled: URL of the last version that a rotation was opened for.
+        overtaken: Id of the rotation that ``active`` took over from; empty: from none.
         problem: Why the last attempt to open one failed; empty: it did not.
     """
 
     key: str
     active: str | None = None
     handled: str | None = None
+    overtaken: str = ""
     problem: str = ""
 
     @property
@@ -65,16 +68,27 @@ class Scope(Struct, frozen=True, kw_only=True):
     """Where consumers were looked for.
 
     Attributes:
-        readable: How many subscriptions were searched.
-        unreadable: Declared subscriptions that our identity cannot read.
+        readable: How many subscriptions our identity may read in whole, and were searched.
+        unreadable: How many had to be searched and could not be, or only in part.
+        named: Their ids; the first hundred.
     """
 
-    readable: int
-    unreadable: tuple[str, ...] = ()
+    readable: int = 0
+    unreadable: int = 0
+    named: tuple[str, ...] = ()
+
+    def plus(self, *, readable: int, unreadable: tuple[str, ...]) -> Self:
+        """Return the scope with further subscriptions."""
+        return replace(
+            self,
+            readable=self.readable + readable,
+            unreadable=self.unreadable + len(unreadable),
+            named=(self.named + unreadable)[:100],
+        )
 
     def __str__(self) -> str:
         noun = "subscription" if self.readable == 1 else "subscriptions"
-        hidden = f"; {len(self.unreadable)} not readable" if self.unreadable else ""
+        hidden = f"; {self.unreadable} not readable" if self.unreadable else ""
         return f"{self.readable} readable {noun}{hidden}"
 
 
@@ -85,6 +99,8 @@ class Rotation(Row, frozen=True, kw_only=True):
         id: Made of the key, the target and the run: the same wish gives the same id.
         target: URL of the version.
         key_type, bits: What kind of key the target is.
+        starts_at: When consumers may first be read: a rotation that takes over from another waits
+            until the last write of that one has ended.
         current_problem: Why the vault's current version is unusable, where it is: versionless
             consumers follow it all the same.
         scope: ``None`` until discovery has seen every page.
@@ -102,6 +118,7 @@ class Rotation(Row, frozen=True, kw_only=True):
     run: int
     cause: Cause
     opened_at: datetime
+    starts_at: datetime
     current_problem: str = ""
     scope: Scope | None = None
     problem: str = ""
@@ -137,6 +154,7 @@ class Consumer(Struct, frozen=True, kw_only=True):
 
     Attributes:
         pinned: Whether it named a version then; a versionless one follows the vault by itself.
+            ``None``: it was never read.
         before: What it named when we first read it: a key URL, with or without a version.
         in_use_before: Version that the service then said it used; ``None``: it did not say.
         in_use: The same at the last look.
@@ -146,7 +164,7 @@ class Consumer(Struct, frozen=True, kw_only=True):
 
     place: str
     before: str
-    pinned: bool
+    pinned: bool | None
     in_use_before: str | None = None
     in_use: str | None = None
     verdict: Verdict | None = None

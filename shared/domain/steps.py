@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.domain.errors import UnreadableError
-from shared.domain.rows import Cause
+from shared.domain.rows import Cause, Scope
 
 
 class _Step(Struct, frozen=True, kw_only=True, tag_field="step"):
@@ -46,15 +46,17 @@ class Discover(_Step, frozen=True, kw_only=True, tag="discover"):
     """Read one page of consumers.
 
     Attributes:
-        after: Subscriptions up to this id have been searched.
-        batch: The subscriptions being searched; empty: take the next ones after ``after``.
+        after: Subscriptions up to this id are searched, or being searched.
+        batch: The ones being searched; empty: take the next ones after ``after``.
         token: Resource Graph's continuation within the batch; empty: its first page.
+        scope: What has been searched so far, this batch included.
     """
 
     rotation: str
     after: str = ""
     batch: tuple[str, ...] = ()
     token: str = ""
+    scope: Scope = Scope()
 
 
 class Repoint(_Step, frozen=True, kw_only=True, tag="repoint"):

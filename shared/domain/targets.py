@@ -31,7 +31,9 @@ def choose_target(versions: Iterable[VersionState], current: VersionState, now: 
         current: The version the vault names when none is asked for: its newest, even if disabled.
         now: The moment at which the target must be usable.
     """
-    newest_first = sorted(versions, key=lambda v: (v.created, v.id == current.id), reverse=True)
+    newest_first = sorted(
+        versions, key=lambda v: (v.created, v.id == current.id, v.id.version), reverse=True
+    )
     target = next((v for v in newest_first if v.why_unusable(now) is None), None)
     newer = newest_first[: newest_first.index(target)] if target else newest_first
     starts = [v.not_before for v in newer if v.enabled and v.not_before and v.not_before > now]

@@ -28,7 +28,7 @@ class Verdict(StrEnum):
     CANCELLED = "cancelled"
     """A person stopped the rotation."""
     GONE = "gone"
-    """The resource no longer exists."""
+    """Nothing has its id any more: it was deleted, or moved and still needs its key."""
     REVERTED = "reverted"
     """Somebody changed the reference after it was moved."""
     NOT_APPLICABLE = "not_applicable"
@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 PROVEN = frozenset({Verdict.VERIFIED, Verdict.ALREADY, Verdict.LATE})
 """Verdicts that rest on the kind's proof rule and a fresh read."""
 
-SETTLED = PROVEN | {Verdict.SKIPPED, Verdict.GONE, Verdict.SUPERSEDED, Verdict.NOT_APPLICABLE}
+SETTLED = PROVEN | {Verdict.SKIPPED, Verdict.SUPERSEDED, Verdict.NOT_APPLICABLE}
 """Verdicts that ask nothing more of anybody; every other fails the rotation."""
 
 

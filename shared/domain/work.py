@@ -51,7 +51,7 @@ def close(  # noqa: PLR0913 - the parts of a verdict
     level: Level | None = None,
 ) -> Work:
     """Give every consumer its verdict; a resource that was never read gets one for itself."""
-    consumers = work.consumers or (Consumer(place="resource", before="", pinned=False),)
+    consumers = work.consumers or (Consumer(place="resource", before="", pinned=None),)
     return replace(
         work,
         consumers=tuple(

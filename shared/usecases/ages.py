@@ -7,6 +7,7 @@ from shared.domain.errors import NotFoundError
 from shared.domain.keys import KeyVersion, VersionState, is_older
 from shared.domain.plans import Age
 from shared.domain.resources import Reference
+from shared.domain.rows import Rotation
 from shared.ports import Vaults
 
 
@@ -32,3 +33,14 @@ def _age(vaults: Vaults, version: KeyVersion, target: VersionState) -> Age:
     if is_older(one, target, current):
         return Age.OLDER
     return Age.NEWER if is_older(target, one, current) else Age.UNTOLD
+
+
+def target_of(rotation: Rotation) -> VersionState:
+    """Return the target as the vault described it when the rotation was opened."""
+    return VersionState(
+        id=KeyVersion.parse(rotation.target),
+        created=rotation.target_created,
+        enabled=True,
+        key_type=rotation.key_type,
+        bits=rotation.bits,
+    )

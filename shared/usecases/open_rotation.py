@@ -13,11 +13,11 @@ from shared.domain.steps import Discover, Open, RotateKey, Supervise
 from shared.domain.targets import choose_target
 from shared.ports import Clock, Kept, Queue, Rows, Vaults
 from shared.usecases.announce import Announce
-from shared.usecases.overdue import OVERDUE_AFTER
+from shared.usecases.overdue import INTENT_SETTLES_AFTER, OVERDUE_AFTER
 
 logger = logging.getLogger(__name__)
 
-FIRST_BEAT_WITHIN = timedelta(minutes=1)
+FIRST_BEAT_WITHIN = timedelta(minutes=5)
 """How soon the supervisor of a new rotation looks for the first time."""
 
 FURTHEST_DELAY = timedelta(hours=24)
@@ -70,7 +70,7 @@ class OpenRotation:
     def _start(
         self, head: Kept[KeyHead], target: VersionState, current_problem: str, step: Open
     ) -> None:
-        run = self._run_number(head.row, target)
+        run, now = self._run_number(head.row, target), self.clock.now()
         rotation = Rotation(
             id=rotation_id(target.id, run),
             key=str(target.id.key),
@@ -80,24 +80,34 @@ class OpenRotation:
             bits=target.bits,
             run=run,
             cause=step.cause,
-            opened_at=self.clock.now(),
+            opened_at=now,
+            # The last write of a rotation that this one takes over from must have ended.
+            starts_at=now + (INTENT_SETTLES_AFTER if self._is_under_way(head.row) else timedelta()),
             current_problem=current_problem,
         )
-        taken_over = head.row.active == rotation.id
-        if not taken_over:  # under the head's ETag, so that one message alone opens a run
-            active = replace(head.row, active=rotation.id, handled=rotation.target, problem="")
-            self.rows.replace(head, active)
+        is_ours = head.row.active == rotation.id
+        if not is_ours:  # under the head's ETag, so that one message alone opens a run
+            active = replace(
+                head.row,
+                active=rotation.id,
+                handled=rotation.target,
+                overtaken=head.row.active or "",
+                problem="",
+            )
+            head = self.rows.replace(head, active)
         self.rows.insert(rotation)
         answer_request(self.rows, step, rotation=rotation.id)
-        if taken_over and not self._is_stalled(rotation):
+        if is_ours and not self._is_stalled(rotation):
             logger.info("nothing to do: rotation %s is under way", rotation.id)
             return
         if current_problem:
             logger.error("%s: %s; versionless consumers break", rotation.key, current_problem)
         logger.info("rotation %s: consumers of %s move to it", rotation.id, rotation.target)
         self.announce.started(rotation)
-        # The supervisor last: that it has looked tells that discovery was queued.
-        self.queue.send(Discover(rotation=rotation.id))
+        if head.row.overtaken:  # whatever became of its own supervisor, it is concluded
+            self.queue.send(Supervise(rotation=head.row.overtaken))
+        # Our supervisor last: that it has looked tells that discovery was queued.
+        self.queue.send(Discover(rotation=rotation.id), at=rotation.starts_at)
         self.queue.send(Supervise(rotation=rotation.id))
 
     def _run_number(self, head: KeyHead, target: VersionState) -> int:

@@ -17,7 +17,6 @@ from shared.domain.errors import (
     ThrottledError,
 )
 from shared.domain.json_paths import Json
-from shared.domain.keys import KeyVersion, VersionState
 from shared.domain.kinds import Kind
 from shared.domain.plans import Manual, Outrun, Repoint, Skip, VerifyOnly, plan, references_to
 from shared.domain.resources import Reference, ResourceId
@@ -25,10 +24,10 @@ from shared.domain.rows import Intent, Rotation, Work
 from shared.domain.steps import Repoint as RepointStep
 from shared.domain.verdicts import Verdict
 from shared.ports import Clock, Kept, Queue, Resources, Rows, Vaults
-from shared.usecases.active import is_active
-from shared.usecases.ages import ages_of
+from shared.usecases.active import why_not_active
+from shared.usecases.ages import ages_of, target_of
 from shared.usecases.overdue import INTENT_SETTLES_AFTER
-from shared.usecases.verify import VerifyResource
+from shared.usecases.verify import GONE_ADVICE, VerifyResource
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +38,9 @@ class RepointResource:
 
     (1) Load the work; a message with another ``seq`` is stale. (2) See that the rotation is still
     the key's active one. (3) Read the resource and plan. (4) Save the intent: what the references
-    were, and under which request id we are about to write. (5) Write. (6) Save that it was
-    accepted, and schedule the look. A message that returns after a crash finds the intent, reads
-    again, and keeps the recorded *before*.
+    were, and under which request id we are about to write. (5) See once more that no newer version
+    has taken over, and write. (6) Save that it was accepted, and schedule the look. A message that
+    returns after a crash finds the intent, reads again, and keeps the recorded *before*.
     """
 
     resources: Resources
@@ -57,15 +56,17 @@ class RepointResource:
         if kept is None or not kept.row.open or kept.row.seq != step.seq:
             return
         rotation = self.rows.load(Rotation, step.rotation, "rotation")
-        if rotation is None or not is_active(self.rows, rotation.row):  # (2)
-            self._close(kept, Verdict.SUPERSEDED, "a newer version of the key took over")
+        if rotation is None:
+            return
+        if why := why_not_active(self.rows, rotation.row):  # (2)
+            self._close(kept, *why)
             return
         self._await_intent(kept.row)
         kind = kind_named(kept.row.kind)
         try:
             self._move(kept, rotation.row, kind)
         except GoneError as error:
-            self._close(kept, Verdict.GONE, str(error))
+            self._close(kept, Verdict.GONE, str(error), GONE_ADVICE)
         except PermanentError as error:
             refused = isinstance(error, RefusedWriteError)
             self._close_with_error(
@@ -73,7 +74,7 @@ class RepointResource:
             )
 
     def _move(self, kept: Kept[Work], rotation: Rotation, kind: Kind) -> None:
-        target = _target(rotation)
+        target = target_of(rotation)
         body = self.resources.read(kind, ResourceId.parse(kept.row.resource))  # (3)
         references = references_to(kind, body, target.id.key)
         ages = ages_of(self.vaults, references, target)
@@ -93,17 +94,21 @@ class RepointResource:
 
     def _write(self, kept: Kept[Work], rotation: Rotation, kind: Kind, request: Json) -> None:
         resource = ResourceId.parse(kept.row.resource)
+        earlier = kept.row.intent
         intent = Intent(request_id=str(uuid.uuid4()), at=self.clock.now())
         kept = self.rows.replace(kept, replace(kept.row, intent=intent))  # (4)
+        if why := why_not_active(self.rows, rotation):
+            self._close(Kept(replace(kept.row, intent=earlier), kept.etag), *why)
+            return
         try:
             accepted = self.resources.write(  # (5)
                 kind, resource, request, request_id=intent.request_id
             )
-        except (ThrottledError, BusyError):  # surely not taken: nothing is under way
-            self.rows.replace(kept, replace(kept.row, intent=None))
+        except (ThrottledError, BusyError):  # this one was surely not taken; an earlier may be
+            self.rows.replace(kept, replace(kept.row, intent=earlier))
             raise
         except GoneError as error:
-            self._close(kept, Verdict.GONE, str(error))
+            self._close(kept, Verdict.GONE, str(error), GONE_ADVICE)
             return
         except PermanentError as error:
             self._close_with_error(kept, kind, Verdict.FAILED, error)
@@ -146,13 +151,3 @@ class RepointResource:
         now = self.clock.now()
         closed = rows_of_work.close(kept.row, verdict, now, reason=reason, advice=advice)
         self.rows.replace(kept, closed)
-
-
-def _target(rotation: Rotation) -> VersionState:
-    return VersionState(
-        id=KeyVersion.parse(rotation.target),
-        created=rotation.target_created,
-        enabled=True,
-        key_type=rotation.key_type,
-        bits=rotation.bits,
-    )

@@ -6,13 +6,12 @@ from datetime import datetime
 
 from shared.catalog import kind_named
 from shared.domain.json_paths import Json
-from shared.domain.resources import ResourceId
 from shared.domain.rows import Consumer, Request, Rotation, Work
-from shared.domain.verdicts import Outcome, Verdict
+from shared.domain.verdicts import SETTLED, Outcome, Verdict
 from shared.ports import Rows
 
 MOST_CONSUMERS = 1000
-"""Consumers in one report; the counts are always of all."""
+"""Consumers in one report, those that need somebody first; the counts are always of all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,17 +34,21 @@ class ReportRotation:
 
     def _of_rotation(self, rotation: Rotation) -> Json:
         counts: Counter[str] = Counter()
-        consumers: list[Json] = []
+        unsettled: list[Json] = []
+        settled: list[Json] = []
         for kept in self.rows.scan(Work, rotation.id):
             for consumer in kept.row.consumers or (_unread(kept.row),):
                 counts[consumer.verdict or "open"] += 1
-                if len(consumers) < MOST_CONSUMERS:
-                    consumers.append(_of_consumer(kept.row, consumer))
+                some = settled if consumer.verdict in SETTLED else unsettled
+                if len(some) < MOST_CONSUMERS:
+                    some.append(_of_consumer(kept.row, consumer))
+        consumers = (unsettled + settled)[:MOST_CONSUMERS]
         consumers.sort(key=lambda c: (c["name"], c["place"]))
         return {
             "id": rotation.id,
             "request": None,
-            "state": rotation.outcome or ("moving" if rotation.scope else "discovering"),
+            "state": rotation.outcome
+            or ("moving" if rotation.scope or rotation.problem else "discovering"),
             "summary": summary(rotation, counts),
             "key": rotation.key,
             "target": rotation.target,
@@ -57,7 +60,7 @@ class ReportRotation:
             "openedAt": _time(rotation.opened_at),
             "endedAt": _time(rotation.ended_at),
             "scope": str(rotation.scope) if rotation.scope else None,
-            "unreadableSubscriptions": list(rotation.scope.unreadable) if rotation.scope else [],
+            "unreadableSubscriptions": list(rotation.scope.named) if rotation.scope else [],
             "problem": rotation.problem or None,
             "counts": dict(counts),
             "consumers": consumers,
@@ -67,12 +70,13 @@ class ReportRotation:
 
 def summary(rotation: Rotation, counts: Counter[str]) -> str:
     """Return one sentence on how a rotation stands or ended."""
-    if rotation.problem:
-        return f"consumers could not be looked for: {rotation.problem}"
-    if rotation.scope is None:
+    if rotation.scope is None and not rotation.problem:
         return f"looking for consumers; {counts.total()} found so far"
+    where = str(rotation.scope or "a search that was broken off")
+    if rotation.problem:
+        where = f"a search that was broken off: {rotation.problem}"
     if not counts:
-        return f"nothing found in {rotation.scope}"
+        return f"nothing found in {where}"
     proven = sum(counts[v] for v in (Verdict.VERIFIED, Verdict.ALREADY, Verdict.LATE))
     others = ", ".join(
         f"{count} {verdict}"
@@ -80,7 +84,7 @@ def summary(rotation: Rotation, counts: Counter[str]) -> str:
         if verdict not in (Verdict.VERIFIED, Verdict.ALREADY, Verdict.LATE)
     )
     said = f"{proven} of {counts.total()} consumers proven on the new version"
-    return f"{said}{', ' + others if others else ''}, in {rotation.scope}"
+    return f"{said}{', ' + others if others else ''}, in {where}"
 
 
 def _of_request(request: Request) -> Json:
@@ -96,17 +100,21 @@ def _of_request(request: Request) -> Json:
     }
 
 
+_FORMS = {True: "pinned", False: "versionless", None: None}
+
+
 def _of_consumer(work: Work, consumer: Consumer) -> Json:
-    resource = ResourceId.parse(work.resource)
+    # Read leniently: an id that is none of ARM's is reported too, as ``unknown``.
+    parts = work.resource.split("/")
     return {
         "resource": work.resource,
-        "name": resource.name,
+        "name": parts[-1],
         "place": consumer.place,
         "kind": work.kind,
         "kindTitle": kind_named(work.kind).title,
         "location": work.location,
-        "subscription": resource.subscription,
-        "form": "pinned" if consumer.pinned else "versionless",
+        "subscription": parts[2] if len(parts) > 2 else "",  # noqa: PLR2004 - /subscriptions/ID/
+        "form": _FORMS[consumer.pinned],
         "before": consumer.before or None,
         "inUseBefore": consumer.in_use_before,
         "inUse": consumer.in_use,
@@ -124,7 +132,7 @@ def _of_consumer(work: Work, consumer: Consumer) -> Json:
 
 
 def _unread(work: Work) -> Consumer:
-    return Consumer(place="resource", before="", pinned=False, reason=work.trouble)
+    return Consumer(place="resource", before="", pinned=None, reason=work.trouble)
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -97,12 +97,12 @@ class SuperviseRotation:
             for c in work.row.consumers
             if c.verdict
         )
-        scope = kept.row.scope or Scope(readable=0)
+        scope = kept.row.scope or Scope()
         ended = replace(
             kept.row,
             counts=dict(counts),
             outcome=outcome
-            or conclude(counts, readable=scope.readable, unreadable=len(scope.unreadable)),
+            or conclude(counts, readable=scope.readable, unreadable=scope.unreadable),
             ended_at=self.clock.now(),
         )
         self.rows.replace(kept, ended)
@@ -110,8 +110,8 @@ class SuperviseRotation:
         self._release(ended)
 
     def _release(self, rotation: Rotation) -> None:
-        """Let the key go, and say how it ended. Repeated if a crash came before."""
+        """Say how it ended, and let the key go: both once, or both again after a crash between."""
         head = head_of(self.rows, rotation.key)
         if head.row.active == rotation.id:
+            self.announce.ended(rotation)
             self.rows.replace(head, replace(head.row, active=None))
-        self.announce.ended(rotation)

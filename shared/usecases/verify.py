@@ -10,17 +10,22 @@ from shared.domain.errors import GoneError, PermanentError
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Kind, Window
-from shared.domain.plans import references_to
+from shared.domain.plans import Age, references_to
 from shared.domain.proofs import Finding, Level
 from shared.domain.resources import Reference, ResourceId
 from shared.domain.rows import Rotation, Work
 from shared.domain.steps import Verify
 from shared.domain.verdicts import Verdict
-from shared.ports import Clock, Kept, Queue, Resources, Rows
-from shared.usecases.active import is_active
+from shared.ports import Clock, Kept, Queue, Resources, Rows, Vaults
+from shared.usecases.active import why_not_active
+from shared.usecases.ages import ages_of, target_of
 
 logger = logging.getLogger(__name__)
 
+GONE_ADVICE = (
+    "see that it was deleted, and not moved to another group or subscription: if it was moved,"
+    " rotate again when Resource Graph shows it there"
+)
 _STUCK_ADVICE = (
     "keep the old version enabled; check that the resource's identity can reach the vault, unwrap"
     " with the old version and wrap with the new; then rotate again"
@@ -40,6 +45,7 @@ class VerifyResource:
     """
 
     resources: Resources
+    vaults: Vaults
     rows: Rows
     queue: Queue
     clock: Clock
@@ -50,15 +56,17 @@ class VerifyResource:
         if kept is None or not kept.row.open or kept.row.seq != step.seq:
             return
         rotation = self.rows.load(Rotation, step.rotation, "rotation")
-        if rotation is None or not is_active(self.rows, rotation.row):
-            self._close(kept, Verdict.SUPERSEDED, "a newer version of the key took over")
+        if rotation is None:
+            return
+        if why := why_not_active(self.rows, rotation.row):
+            self._close(kept, *why)
             return
         kind = kind_named(kept.row.kind)
         try:
             body = self.resources.read(kind, ResourceId.parse(kept.row.resource))
             self.judge(kept, rotation.row, kind, body)
         except GoneError as error:
-            self._close(kept, Verdict.GONE, str(error))
+            self._close(kept, Verdict.GONE, str(error), GONE_ADVICE)
         except PermanentError as error:
             now = self.clock.now()
             closed = rows_of_work.close_with_error(kept.row, kind, Verdict.UNKNOWN, now, error)
@@ -75,7 +83,7 @@ class VerifyResource:
         seen = rows_of_work.observe(kept.row, references, kind.version_in_use(body))
         kept = Kept(seen, kept.etag)
         if lost := _lost(kept.row, references, target):
-            self._close(kept, Verdict.REVERTED, lost, "find out who changed it, then rotate again")
+            self._close_lost(kept, rotation, references, lost)
             return
         finding = kind.proof.check(body, target)
         if finding.holds:
@@ -97,6 +105,17 @@ class VerifyResource:
         kept = self.rows.replace(kept, rows_of_work.look_at(kept.row, when))
         rotation_id, resource = kept.row.address
         self.queue.send(Verify(rotation=rotation_id, resource=resource, seq=kept.row.seq), at=when)
+
+    def _close_lost(
+        self, kept: Kept[Work], rotation: Rotation, references: tuple[Reference, ...], lost: str
+    ) -> None:
+        """Close as ``reverted``, unless every reference was moved on to a newer version."""
+        ages = ages_of(self.vaults, references, target_of(rotation)).values()
+        if ages and all(age is Age.NEWER for age in ages):
+            self._close(kept, Verdict.SUPERSEDED, f"{lost}, which is newer")
+        else:
+            advice = "find out who changed it, then rotate again"
+            self._close(kept, Verdict.REVERTED, lost, advice)
 
     def _prove(self, kept: Kept[Work], rotation: Rotation, kind: Kind, finding: Finding) -> None:
         start, window = _window(kept.row, rotation, kind)

@@ -93,7 +93,7 @@ class ArmClient:
             response = self._client.send_request(
                 request, connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
             )
-        if response.status_code >= HTTPStatus.BAD_REQUEST:
+        if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:  # a redirect is no answer either
             raise error_for(response.status_code, response.headers, response.text(), doing)
         return Answer(response.status_code, response.headers, _json(response, doing))
 

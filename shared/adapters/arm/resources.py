@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from shared.adapters.arm.client import ArmClient
-from shared.domain.errors import UnreadableError
+from shared.domain.errors import AccessDeniedError, GoneError, NotFoundError, UnreadableError
 from shared.domain.json_paths import Json, text_at
 from shared.domain.kinds import Kind
 from shared.domain.resources import ResourceId
 from shared.ports import Accepted
 
 _SUBSCRIPTIONS_VERSION = "2022-12-01"
+_PERMISSIONS_VERSION = "2022-04-01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +23,34 @@ class ArmResources:
 
     def subscriptions(self) -> Sequence[str]:
         """See ``Resources.subscriptions``."""
-        found: list[str] = []
-        path, query = "/subscriptions", {"api-version": _SUBSCRIPTIONS_VERSION}
+        found = self._all("/subscriptions", _SUBSCRIPTIONS_VERSION, "list the subscriptions")
+        return sorted(text_at(one, "subscriptionId").lower() for one in found)
+
+    def may_read(self, subscription: str, kinds: Sequence[Kind]) -> bool:
+        """See ``Resources.may_read``.
+
+        Source: azure-docs, "Use Resource Manager authentication API to access subscriptions": the
+        caller's own permissions on a subscription, each a list of actions less its notActions.
+        """
+        path = f"/subscriptions/{subscription}/providers/Microsoft.Authorization/permissions"
+        doing = f"read our rights on subscription {subscription}"
+        try:
+            granted = self._all(path, _PERMISSIONS_VERSION, doing)
+        except (AccessDeniedError, NotFoundError, GoneError):
+            return False
+        return all(
+            any(_allows(permission, kind.read_action) for permission in granted) for kind in kinds
+        )
+
+    def _all(self, path: str, version: str, doing: str) -> list[Json]:
+        """Return the items of every page of a list."""
+        found: list[Json] = []
+        query = {"api-version": version}
         while path:
-            answer = self.client.send("GET", path, doing="list the subscriptions", query=query)
-            found += [text_at(s, "subscriptionId").lower() for s in answer.body.get("value", [])]
+            answer = self.client.send("GET", path, doing=doing, query=query)
+            found += answer.body.get("value", [])
             path, query = text_at(answer.body, "nextLink"), {}
-        return sorted(found)
+        return found
 
     def read(self, kind: Kind, resource: ResourceId) -> Json:
         """See ``Resources.read``."""
@@ -48,6 +71,15 @@ class ArmResources:
             headers={"x-ms-client-request-id": request_id},
         )
         return Accepted(answer.headers.get("x-ms-correlation-request-id", ""))
+
+
+def _allows(permission: Json, action: str) -> bool:
+    def matches(patterns: list[str]) -> bool:
+        return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
+
+    return matches(permission.get("actions") or []) and not matches(
+        permission.get("notActions") or []
+    )
 
 
 def _version(kind: Kind) -> dict[str, str]:

@@ -29,8 +29,7 @@ class TopicAnnouncer:
             time=self.clock.now(),
         )
         with translated(f"announce {event}"):
-            # Once and briefly: a rotation never waits for being heard of.
-            self.client.send(announcement, retry_total=0, connection_timeout=5, read_timeout=10)
+            self.client.send(announcement)
 
 
 @dataclass(frozen=True, slots=True)

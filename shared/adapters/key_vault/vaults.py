@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
 
 from azure.core.credentials import TokenCredential
-from azure.core.pipeline.policies import RetryPolicy
+from azure.core.pipeline import PipelineRequest
+from azure.core.pipeline.policies import RetryPolicy, SansIOHTTPPolicy
 from azure.keyvault.keys import KeyClient, KeyProperties, KeyVaultKey
 
 from shared.adapters.http_errors import translated
@@ -70,10 +73,31 @@ class AzureVaults:
                 f"https://{vault}",
                 self._credential,
                 retry_policy=RetryPolicy.no_retries(),
+                per_retry_policies=[_OneHost(vault)],
                 connection_timeout=10,
                 read_timeout=30,
             )
         return self._clients[vault]
+
+
+class _OneHost(SansIOHTTPPolicy[Any, Any]):
+    """Lets requests go to one host: the SDK follows ``nextLink`` and redirects wherever they lead.
+
+    Stands before the policy that attaches the token.
+    """
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+
+    def on_request(self, request: PipelineRequest[Any]) -> None:
+        """See ``SansIOHTTPPolicy.on_request``.
+
+        Raises:
+            NotAllowedError: The request is for another host.
+        """
+        netloc = urlsplit(request.http_request.url).netloc.lower()
+        if netloc not in (self._host, f"{self._host}:443"):
+            raise NotAllowedError(f"{self._host} named a link of another host: {netloc!r:.100}")
 
 
 def _of_key(key: Key, found: KeyVaultKey) -> VersionState:

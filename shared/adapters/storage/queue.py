@@ -12,7 +12,7 @@ from shared.adapters.http_errors import translated
 from shared.domain.steps import Step, encode
 
 _LONGEST = timedelta(hours=24)
-"""Longer waits live in rows; the step is queued again until its time has come."""
+"""A step that is due later runs then, finds that its time has not come, and is put back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,54 @@
+"""How a rotation ended, by what became of its consumers."""
+
+import pytest
+
+from shared.domain.verdicts import PROVEN, SETTLED, Outcome, Verdict, conclude
+
+
+def test_only_a_proof_makes_a_proven_verdict() -> None:
+    assert {Verdict.VERIFIED, Verdict.ALREADY, Verdict.LATE} == PROVEN
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        Verdict.STUCK,
+        Verdict.FAILED,
+        Verdict.UNKNOWN,
+        Verdict.MANUAL,
+        Verdict.REVERTED,
+        Verdict.CANCELLED,
+    ],
+)
+def test_a_single_unsettled_consumer_fails_the_rotation(verdict: Verdict) -> None:
+    assert verdict not in SETTLED
+    counts = {Verdict.VERIFIED: 1000, verdict: 1}
+    assert conclude(counts, readable=5, unreadable=0) is Outcome.FAILED
+
+
+def test_every_verdict_is_settled_or_not_on_purpose() -> None:
+    unsettled = {"stuck", "failed", "unknown", "manual", "reverted", "cancelled", "gone"}
+    assert {verdict.value for verdict in Verdict} - {v.value for v in SETTLED} == unsettled
+
+
+@pytest.mark.parametrize("verdict", sorted(SETTLED))
+def test_settled_consumers_complete_it(verdict: Verdict) -> None:
+    assert conclude({verdict: 1}, readable=1, unreadable=0) is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("counts", "readable", "unreadable", "outcome"),
+    [
+        pytest.param({}, 3, 0, Outcome.NOTHING_FOUND, id="searched, nothing found"),
+        pytest.param({}, 0, 0, Outcome.FAILED, id="searched nothing"),
+        pytest.param({}, 3, 1, Outcome.FAILED, id="one could not be searched"),
+        pytest.param({}, 0, 2, Outcome.FAILED, id="none could be searched"),
+        pytest.param({Verdict.VERIFIED: 9}, 0, 0, Outcome.FAILED, id="proven, nothing readable"),
+        pytest.param({Verdict.VERIFIED: 9}, 2, 1, Outcome.FAILED, id="proven, one not readable"),
+        pytest.param({Verdict.STUCK: 0}, 1, 0, Outcome.NOTHING_FOUND, id="a count of none"),
+    ],
+)
+def test_what_was_not_seen_is_no_success(
+    counts: dict[Verdict, int], readable: int, unreadable: int, outcome: Outcome
+) -> None:
+    assert conclude(counts, readable=readable, unreadable=unreadable) is outcome

@@ -1,0 +1,265 @@
+"""A local Azure with the app in it, as the end-to-end tests use it."""
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from uuid import uuid4
+
+import requests
+from azure.data.tables import TableServiceClient
+from azure.storage.queue import QueueClient
+
+from sandbox.azure import LocalAzure
+from sandbox.estate import Account, Form
+from sandbox.event_grid import Schema
+from sandbox.front_door import Call
+from sandbox.identity import APP_PRINCIPAL
+from sandbox.key_vault import Vault
+
+CHECKOUT = Path(__file__).parents[2]
+VAULT = "kv-stage"
+ARM = "management.azure.com"
+READ_AND_WRITE = (
+    "Microsoft.Resources/subscriptions/read",
+    "Microsoft.Storage/storageAccounts/read",
+    "Microsoft.Storage/storageAccounts/write",
+)
+OPERATOR = "0b6f4b0e-0d0a-4f6e-9a55-3b9f3f0c7d11"
+"""Object id of a person who changes resources beside the app."""
+
+type Report = dict[str, Any]
+
+
+@dataclass
+class Stage:
+    """One subscription, one vault that may be managed, and the app once it is started."""
+
+    azure: LocalAzure
+    subscription: str = ""
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.subscription = self.readable_subscription("Stage")
+        self.managed_vault(VAULT)
+
+    # -- what there is -------------------------------------------------------------------------
+
+    def readable_subscription(self, name: str) -> str:
+        """Make a subscription that the app may read and write."""
+        subscription = self.azure.estate.subscription(name)
+        rbac, scope = self.azure.estate.arm.rbac, f"/subscriptions/{subscription}"
+        rbac.allow(APP_PRINCIPAL, READ_AND_WRITE, scope)
+        rbac.allow(OPERATOR, {"*"}, scope)
+        return subscription
+
+    def managed_vault(self, name: str) -> Vault:
+        """Make a vault whose keys the app may read and rotate."""
+        vault = self.azure.estate.vault(name)
+        vault.grant(APP_PRINCIPAL, {"get", "list", "rotate"})
+        return vault
+
+    @property
+    def vault(self) -> Vault:
+        """The vault of the stage."""
+        return self.azure.estate.vault(VAULT)
+
+    def new_name(self, prefix: str) -> str:
+        """Return a name that nothing on this stage has yet."""
+        return f"{prefix}{next(self._numbers)}"
+
+    def key(self, name: str = "", vault: str = VAULT) -> str:
+        """Make a key and return its URL. Nobody hears of its first version."""
+        self.azure.event_grid.lose_next()
+        kid = self.azure.estate.vault(vault).create_key(name or self.new_name("cmk"))
+        return kid.rpartition("/")[0]
+
+    def account(
+        self, name: str, key: str | None, version: Form = "pinned", *, subscription: str = ""
+    ) -> Account:
+        """Make a storage account."""
+        return self.azure.estate.storage_account(
+            name, subscription=subscription or self.subscription, key=key, version=version
+        )
+
+    # -- what is done --------------------------------------------------------------------------
+
+    def start(
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        app: Path = CHECKOUT,
+        schema: Schema = Schema.EVENT_GRID,
+    ) -> None:
+        """Start the app and have the vault's events delivered to it."""
+        self.azure.start_app(app, {"KEYTURN_VAULTS": VAULT, **(settings or {})})
+        self.azure.subscribe(VAULT, schema)
+
+    def rotate(self, key: str) -> str:
+        """Have the vault make a new version; return its URL."""
+        vault, name = key.removeprefix("https://").split("/keys/")
+        return self.azure.estate.vaults.vault(vault.partition(".")[0]).rotate(name)
+
+    def publish(self, data: object, vault: str = VAULT) -> str:
+        """Have a vault say that a key has a new version, with ``data``; return the event's id."""
+        event_id = str(uuid4())
+        event = {
+            "id": event_id,
+            "subject": "cmk",
+            "eventType": "Microsoft.KeyVault.KeyNewVersionCreated",
+            "eventTime": "2026-11-23T10:00:00.1234567Z",
+            "data": data,
+            "dataVersion": "1",
+        }
+        self.azure.event_grid.publish(self.azure.estate.vault(vault).resource_id, event)
+        return event_id
+
+    def handled(self, event_id: str) -> None:
+        """Wait until an event has been accepted, and all that the app makes of it is done."""
+        self.until(lambda: self.deliveries(event_id), 15, f"the delivery of event {event_id}")
+        self.quiet()
+
+    def deliveries(self, event_id: str) -> list[int | None]:
+        """Return what the app answered to each delivery of an event."""
+        return [d.status for d in self.azure.event_grid.deliveries() if d.event_id == event_id]
+
+    def sweep(self) -> None:
+        """Run the timer function, and wait until all that it queued is done."""
+        asked = self._log_count("invocation sweeps")
+        self.http("POST", "/admin/functions/sweeps", key="admin")
+        self.until(lambda: self._log_count("invocation sweeps") > asked, 15, "the sweep")
+        self.quiet()
+
+    def http(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        key: str = "function",
+    ) -> tuple[int, Mapping[str, str], Any]:
+        """Call the app's HTTP API; return status, headers (in lower case) and JSON."""
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        try:
+            status, headers, answer = self.azure.call_app(method, path, content, key=key)
+        except HTTPError as error:
+            with error:
+                status, headers, text = error.code, dict(error.headers), error.read()
+                answer = json.loads(text) if text else None
+        return status, {name.lower(): value for name, value in headers.items()}, answer
+
+    def arm(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """Call ARM as the operator; the call is in the traffic like any other."""
+        token = self.azure.tokens.issue(f"https://{ARM}", principal=OPERATOR)
+        answer = requests.request(
+            method,
+            f"https://{ARM}{path}?api-version=2024-01-01",
+            json=body,
+            headers={"Authorization": f"Bearer {token}", "User-Agent": "operator"},
+            proxies={"https": self.azure.serving.proxy.url},
+            verify=str(self.azure.serving.ca_file),
+            timeout=30,
+        )
+        assert answer.status_code == HTTPStatus.OK, answer.text
+        return dict(answer.json()) if answer.content else {}
+
+    # -- what became of it ---------------------------------------------------------------------
+
+    def report(self, rotation: str) -> Report:
+        """Return how a rotation stands, as the HTTP API tells it."""
+        _, _, report = self.azure.call_app("GET", f"/api/rotations/{rotation}")
+        return dict(report)
+
+    def ended(self, target: str, within: float = 40) -> Report:
+        """Wait until the last rotation to ``target`` has ended; return its report."""
+        rotation = self.until(lambda: self.rotation_to(target), within, f"a rotation to {target}")
+        return self.until(
+            lambda: report if (report := self.report(rotation))["endedAt"] else None,
+            within,
+            f"the end of rotation {rotation}",
+        )
+
+    def rotation_to(self, target: str) -> str:
+        """Return the id of the last rotation opened to a version; empty if there is none."""
+        return max((r["id"] for r in self.rotations() if r["target"] == target), default="")
+
+    def rotations(self) -> list[dict[str, Any]]:
+        """Return every rotation that was ever opened, as its row has it."""
+        return self.rows("keyturnrotations")
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Return the rows of one of the app's tables; none if it has not been made."""
+        with TableServiceClient.from_connection_string(self._storage) as service:
+            if table not in [found.name for found in service.list_tables()]:
+                return []
+            return [dict(row) for row in service.get_table_client(table).list_entities()]
+
+    def announced(self, kind: str) -> list[Mapping[str, Any]]:
+        """Return Keyturn's own events of a type."""
+        published = self.azure.topics.published(self.azure.topic.name)
+        return [event for event in published if event["type"] == kind]
+
+    def log(self) -> str:
+        """Return what the host and the app have printed."""
+        return self.azure.log.read_text(errors="replace")
+
+    def _log_count(self, text: str) -> int:
+        return self.log().count(text)
+
+    def quiet(self, within: float = 40) -> None:
+        """Wait until no step is queued, not even for later, and none is running."""
+        with QueueClient.from_connection_string(self._storage, "keyturn-steps") as queue:
+            self.until(
+                lambda: queue.get_queue_properties().approximate_message_count == 0,
+                within,
+                "an empty queue of steps",
+            )
+
+    @property
+    def _storage(self) -> str:
+        return self.azure.environment()["AzureWebJobsStorage"]
+
+    def until[T](self, ready: Callable[[], T | None], within: float, what: str) -> T:
+        """Return what ``ready`` returns once that is true."""
+        end = time.monotonic() + within
+        while time.monotonic() < end:
+            if found := ready():
+                return found
+            time.sleep(0.05)
+        raise AssertionError(
+            f"{what} did not come within {within:g} s; the host said: {self.log()[-4000:]}"
+        )
+
+    def calls(self, method: str, path: str = "") -> list[Call]:
+        """Return the app's requests of a method whose path holds ``path``, in any casing."""
+        return [
+            call
+            for call in self.azure.front_door.traffic()
+            if call.method == method
+            and path.lower() in call.path.lower()
+            and call.request_headers.get("user-agent") != "operator"
+        ]
+
+    def in_use(self, account: Account) -> str | None:
+        """Return the version that really protects an account (ground truth)."""
+        return self.azure.estate.truth.version_in_use(account.id)
+
+    def writes(self, account: Account) -> int:
+        """Return how many writes to an account its service accepted (ground truth)."""
+        return self.azure.estate.truth.writes(account.id)
+
+
+def verdicts(report: Report) -> dict[str, str]:
+    """Return each consumer's verdict by the name of its resource."""
+    return {consumer["name"]: consumer["verdict"] for consumer in report["consumers"]}
+
+
+def consumer(report: Report, name: str) -> dict[str, Any]:
+    """Return what a report says of the one consumer in the resource ``name``."""
+    (found,) = (c for c in report["consumers"] if c["name"] == name)
+    return dict(found)

@@ -1,0 +1,83 @@
+"""Files that are made from the code: ``python -m tests.generated [--check]``.
+
+``golden/index.json`` is the app as the real runtime indexes it: what the platform will see of it.
+"""
+
+import asyncio
+import difflib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+CHECKOUT = Path(__file__).parents[1]
+INDEX = Path(__file__).parent / "golden" / "index.json"
+SETTINGS = {
+    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+    "KEYTURN_VAULTS": "kv-contoso-prod",
+    "KEYTURN_SWEEP_SCHEDULE": "0 */15 * * * *",
+}
+
+
+def index() -> str:
+    """Return the text that ``golden/index.json`` must have.
+
+    The runtime keeps one app in a process, so it is asked in one of its own.
+    """
+    child = subprocess.run(
+        [sys.executable, "-m", "tests.generated", "--in-this-process"],
+        cwd=CHECKOUT,
+        env={"PATH": os.environ["PATH"], **SETTINGS},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return child.stdout
+
+
+def index_in_this_process() -> str:
+    """Return the same; this process is good for nothing else afterwards."""
+    from sandbox.functions_host.runtime import Runtime  # noqa: PLC0415 - not in the parent
+
+    runtime = asyncio.run(Runtime.start(CHECKOUT))
+    functions = [
+        {"name": function.name, "bindings": list(function.bindings)}
+        for function in sorted(runtime.functions, key=lambda function: function.name)
+    ]
+    return json.dumps(functions, indent=2, sort_keys=True) + "\n"
+
+
+def main(
+    *,
+    check: Annotated[bool, typer.Option(help="Write nothing; fail if a file is stale.")] = False,
+    in_this_process: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Write the files that are made from the code, or check them."""
+    if in_this_process:
+        typer.echo(index_in_this_process(), nl=False)
+        return
+    now = index()
+    if not check:
+        INDEX.parent.mkdir(exist_ok=True)
+        INDEX.write_text(now)
+        return
+    kept = INDEX.read_text() if INDEX.is_file() else ""
+    if diff := "".join(
+        difflib.unified_diff(
+            kept.splitlines(keepends=True),
+            now.splitlines(keepends=True),
+            str(INDEX.relative_to(CHECKOUT)),
+            "the code",
+        )
+    ):
+        typer.echo(diff)
+        typer.echo("stale: run `make generated`, and look at what changes", err=True)
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

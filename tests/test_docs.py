@@ -1,0 +1,62 @@
+"""What is written down for operators is what the code reads."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from shared.settings import Settings, SettingsError
+
+ROOT = Path(__file__).parents[1]
+BASE = "AzureWebJobsStorage"
+FOR_THE_HOST = {"FUNCTIONS_WORKER_RUNTIME"}
+FOR_THE_SANDBOX = {"KEYTURN_SANDBOX_CLOCK"}
+
+
+class Noting(Mapping[str, str]):
+    """An environment without a setting, that notes which ones were looked for."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.names.add(name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def settings_read() -> set[str]:
+    """Return the names of the settings that are read; those of storage by their first part."""
+    noting = Noting()
+    try:
+        Settings.from_env(noting)
+    except SettingsError:
+        return {name.partition("__")[0] for name in noting.names}
+    raise AssertionError("an empty environment was accepted")
+
+
+def settings_documented() -> set[str]:
+    table = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    return {name for name in table if name.upper() == name or name == BASE}
+
+
+def test_the_readme_lists_exactly_the_settings_that_are_read() -> None:
+    assert settings_documented() == settings_read()
+
+
+def test_the_sample_sets_exactly_the_settings_that_an_operator_has() -> None:
+    sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
+    assert set(sample) - FOR_THE_HOST == settings_read() - FOR_THE_SANDBOX
+
+
+def test_the_sample_is_accepted_as_it_is() -> None:
+    sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
+    settings = Settings.from_env(sample)
+    readme = (ROOT / "README.md").read_text()
+    assert f"`{settings.sweep_schedule}`" in readme
+    assert f"`{settings.cloud.name}`" in readme

@@ -1,0 +1,265 @@
+"""The settings: read once, checked whole, every problem at once."""
+
+import pytest
+
+from shared.settings import Settings, SettingsError
+
+STORAGE = "AzureWebJobsStorage"
+GOOD = {"KEYTURN_VAULTS": "kv1", STORAGE: "UseDevelopmentStorage=true"}
+LOCAL = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;TableEndpoint=http://127.0.0.1:10002/devstoreaccount1"
+SUBSCRIPTION = "0b1f6471-1bf0-4dda-aec3-cb9272f09590"
+
+
+def problems(**changed: str) -> list[str]:
+    with pytest.raises(SettingsError) as found:
+        Settings.from_env({**GOOD, **changed})
+    return found.value.problems
+
+
+def test_what_is_not_set_has_its_default() -> None:
+    settings = Settings.from_env(GOOD)
+    assert settings.cloud.name == "AzureCloud"
+    assert settings.vaults == {"kv1.vault.azure.net"}
+    assert settings.subscriptions == frozenset()
+    assert settings.sweep_schedule == "0 */15 * * * *"
+    assert settings.client_id == settings.topic == settings.sandbox_clock == ""
+    assert settings.storage.connection_string == "UseDevelopmentStorage=true"
+
+
+def test_what_is_set_to_nothing_has_its_default_too() -> None:
+    names = [
+        "KEYTURN_CLOUD",
+        "KEYTURN_SUBSCRIPTIONS",
+        "KEYTURN_SWEEP_SCHEDULE",
+        "KEYTURN_TOPIC_ENDPOINT",
+        "KEYTURN_SANDBOX_CLOCK",
+        "AZURE_CLIENT_ID",
+    ]
+    assert Settings.from_env({**GOOD, **dict.fromkeys(names, " ")}) == Settings.from_env(GOOD)
+
+
+def test_every_problem_is_listed_at_once() -> None:
+    with pytest.raises(SettingsError) as found:
+        Settings.from_env(
+            {
+                "KEYTURN_CLOUD": "AzureMars",
+                "KEYTURN_VAULTS": "kv_1",
+                "KEYTURN_SUBSCRIPTIONS": "one, two",
+                "KEYTURN_SWEEP_SCHEDULE": "often",
+                "KEYTURN_TOPIC_ENDPOINT": "http://topic",
+                "KEYTURN_SANDBOX_CLOCK": "2026-11-23T18:00:00+00:00 x60",
+            }
+        )
+    text = str(found.value)
+    assert text.startswith("Keyturn's settings have 9 problem(s):\n  - ")
+    for name in (
+        "KEYTURN_CLOUD is 'AzureMars'",
+        "'kv_1' is no vault",
+        "KEYTURN_VAULTS names no vault",
+        "'one' is no subscription id",
+        "'two' is no subscription id",
+        "KEYTURN_SWEEP_SCHEDULE is 'often'",
+        "KEYTURN_TOPIC_ENDPOINT is 'http://topic'",
+        f"{STORAGE} is not set",
+        "KEYTURN_SANDBOX_CLOCK is for the sandbox alone",
+    ):
+        assert sum(name in line for line in text.splitlines()) == 1, name
+
+
+@pytest.mark.parametrize(
+    ("cloud", "listed", "vaults"),
+    [
+        pytest.param("AzureCloud", "kv1", {"kv1.vault.azure.net"}, id="a name"),
+        pytest.param("AzureCloud", "KV1.vault.azure.net", {"kv1.vault.azure.net"}, id="a host"),
+        pytest.param(
+            "AzureCloud", "hsm1.managedhsm.azure.net", {"hsm1.managedhsm.azure.net"}, id="an HSM"
+        ),
+        pytest.param(
+            "AzureCloud",
+            " kv1 , ,kv2,kv1.vault.azure.net,",
+            {"kv1.vault.azure.net", "kv2.vault.azure.net"},
+            id="several, blanks, one twice",
+        ),
+        pytest.param("AzureChinaCloud", "kv1", {"kv1.vault.azure.cn"}, id="another cloud"),
+        pytest.param(
+            "AzureUSGovernment",
+            "kv1.vault.usgovcloudapi.net",
+            {"kv1.vault.usgovcloudapi.net"},
+            id="a host of another cloud",
+        ),
+    ],
+)
+def test_the_allow_list_holds_hosts(cloud: str, listed: str, vaults: set[str]) -> None:
+    env = {**GOOD, "KEYTURN_CLOUD": cloud, "KEYTURN_VAULTS": listed}
+    assert Settings.from_env(env).vaults == vaults
+
+
+@pytest.mark.parametrize(
+    "vault",
+    ["kv1.evil.example", "https://kv1.vault.azure.net", "kv1.vault.azure.cn", "*", "kv1;kv2"],
+)
+def test_what_is_no_vault_of_the_cloud_is_a_problem(vault: str) -> None:
+    (problem,) = problems(KEYTURN_VAULTS=f"kv1,{vault}")
+    assert problem == (
+        f"KEYTURN_VAULTS: {vault!r} is no vault of AzureCloud:"
+        " expected NAME.vault.azure.net or NAME.managedhsm.azure.net"
+    )
+
+
+@pytest.mark.parametrize("vaults", ["", " ", ","])
+def test_no_vault_is_a_problem(vaults: str) -> None:
+    assert problems(KEYTURN_VAULTS=vaults) == [
+        "KEYTURN_VAULTS names no vault: list those that Keyturn may manage"
+    ]
+
+
+def test_subscriptions_are_ids_in_lower_case() -> None:
+    env = {**GOOD, "KEYTURN_SUBSCRIPTIONS": f"{SUBSCRIPTION.upper()}, {SUBSCRIPTION}"}
+    assert Settings.from_env(env).subscriptions == {SUBSCRIPTION}
+
+
+@pytest.mark.parametrize(
+    "listed", ["Production", SUBSCRIPTION[:-1], f"/subscriptions/{SUBSCRIPTION}"]
+)
+def test_a_subscription_by_another_name_is_a_problem(listed: str) -> None:
+    (problem,) = problems(KEYTURN_SUBSCRIPTIONS=listed)
+    assert "is no subscription id" in problem
+
+
+@pytest.mark.parametrize("schedule", ["*/15 * * * *", "0 0 * * * * *", "00:15:00", "x"])
+def test_a_schedule_of_other_than_six_fields_is_a_problem(schedule: str) -> None:
+    (problem,) = problems(KEYTURN_SWEEP_SCHEDULE=schedule)
+    assert "not six fields" in problem
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "http://t.westeurope-1.eventgrid.azure.net/api/events",
+        "https://t.westeurope-1.eventgrid.azure.net",
+        "https://evil.example/api/events",
+        "https://t.westeurope-1.eventgrid.azure.net/api/events?x=1",
+        "https://me@t.westeurope-1.eventgrid.azure.net/api/events",
+        "https://evil.example/x.eventgrid.azure.net/api/events",
+    ],
+)
+def test_a_topic_that_is_none_is_a_problem(topic: str) -> None:
+    (problem,) = problems(KEYTURN_TOPIC_ENDPOINT=topic)
+    assert "KEYTURN_TOPIC_ENDPOINT" in problem
+
+
+def test_a_topic_is_taken_as_it_is() -> None:
+    topic = "https://keyturn.westeurope-1.eventgrid.azure.net/api/events"
+    assert Settings.from_env({**GOOD, "KEYTURN_TOPIC_ENDPOINT": topic}).topic == topic
+
+
+@pytest.mark.parametrize(
+    ("env", "queue", "table"),
+    [
+        pytest.param(
+            {"__accountName": "st1"},
+            "https://st1.queue.core.windows.net",
+            "https://st1.table.core.windows.net",
+            id="the account's name",
+        ),
+        pytest.param(
+            {"__accountName": "st1", "KEYTURN_CLOUD": "AzureChinaCloud"},
+            "https://st1.queue.core.chinacloudapi.cn",
+            "https://st1.table.core.chinacloudapi.cn",
+            id="the account's name in another cloud",
+        ),
+        pytest.param(
+            {
+                "__queueServiceUri": "https://st1.queue.core.windows.net/",
+                "__tableServiceUri": "https://st1.table.core.windows.net",
+            },
+            "https://st1.queue.core.windows.net/",
+            "https://st1.table.core.windows.net",
+            id="both endpoints",
+        ),
+    ],
+)
+def test_storage_is_reached_by_identity(env: dict[str, str], queue: str, table: str) -> None:
+    named = {
+        f"{STORAGE}{name}" if name.startswith("__") else name: value for name, value in env.items()
+    }
+    storage = Settings.from_env({"KEYTURN_VAULTS": "kv1", **named}).storage
+    assert (storage.queue_url, storage.table_url) == (queue, table)
+    assert storage.connection_string == ""
+
+
+@pytest.mark.parametrize("name", ["__queueServiceUri", "__tableServiceUri", "__blobServiceUri"])
+def test_one_endpoint_is_not_enough(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{STORAGE} is not set"):
+        Settings.from_env({"KEYTURN_VAULTS": "kv1", f"{STORAGE}{name}": "https://x"})
+
+
+def test_the_sandboxs_clock_is_taken_with_the_sandboxs_storage() -> None:
+    clock = "2026-11-23T18:00:00+00:00 x60"
+    env = {**GOOD, STORAGE: LOCAL, "KEYTURN_SANDBOX_CLOCK": clock}
+    assert Settings.from_env(env).sandbox_clock == clock
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        "DefaultEndpointsProtocol=https;AccountName=st1;AccountKey=x",
+        "UseDevelopmentStorage=true",
+        "DefaultEndpointsProtocol=http;AccountName=st1;TableEndpoint=http://10.0.0.1/st1",
+    ],
+)
+def test_the_sandboxs_clock_is_refused_with_any_other_storage(storage: str) -> None:
+    clock = "2026-11-23T18:00:00+00:00 x60"
+    (problem,) = problems(**{STORAGE: storage, "KEYTURN_SANDBOX_CLOCK": clock})
+    assert "for the sandbox alone" in problem
+
+
+@pytest.mark.parametrize(
+    "clock",
+    [
+        "now",
+        "x60",
+        "2026-11-23T18:00:00+00:00",
+        "2026-11-23T18:00:00 x60",
+        "2026-11-23T18:00:00+00:00 x0",
+    ],
+)
+def test_a_clock_of_another_form_is_a_problem(clock: str) -> None:
+    (problem,) = problems(**{STORAGE: LOCAL, "KEYTURN_SANDBOX_CLOCK": clock})
+    assert "KEYTURN_SANDBOX_CLOCK is" in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AZURE_CLIENT_ID", "my-identity", "AZURE_CLIENT_ID is 'my-identity', no client id"),
+        ("KEYTURN_SWEEP_SCHEDULE", "a$ b c d e f", "KEYTURN_SWEEP_SCHEDULE is 'a$ b c d e f', not"),
+        ("KEYTURN_TOPIC_ENDPOINT", "https://x.eu-1.eventgrid.evil.example/api/events", "is 'https"),
+        (STORAGE, "not a connection string", f"{STORAGE} is no connection string"),
+        (STORAGE, "DefaultEndpointsProtocol=https", f"{STORAGE} is no connection string"),
+        (
+            f"{STORAGE}__accountName",
+            "evil.example/",
+            f"{STORAGE}__queueServiceUri is 'https://evil",
+        ),
+        (f"{STORAGE}__queueServiceUri", "https://evil.example", "not 'https://ACCOUNT.queue.core"),
+    ],
+)
+def test_what_would_fail_later_or_send_a_token_elsewhere_is_a_problem_now(
+    name: str, value: str, said: str
+) -> None:
+    assert any(said in problem for problem in problems(**{name: value}))
+
+
+def test_the_key_in_a_topics_address_is_not_repeated() -> None:
+    topic = "https://x.eu-1.eventgrid.azure.net/api/events?aeg-sas-key=c2VjcmV0"
+    (problem,) = problems(KEYTURN_TOPIC_ENDPOINT=topic)
+    assert "c2VjcmV0" not in problem
+
+
+def test_announcements_in_another_cloud_are_refused_as_not_there_yet() -> None:
+    topic = "https://x.eu-1.eventgrid.azure.net/api/events"
+    found = problems(
+        KEYTURN_CLOUD="AzureChinaCloud", KEYTURN_VAULTS="kv1", KEYTURN_TOPIC_ENDPOINT=topic
+    )
+    assert "KEYTURN_TOPIC_ENDPOINT cannot be used in AzureChinaCloud yet: leave it empty" in found

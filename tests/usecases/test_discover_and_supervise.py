@@ -1,0 +1,322 @@
+"""What is looked for, what is found, and when a rotation may end."""
+
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from sandbox.faults import Answer, Fault
+from shared.domain.rows import Refusal, Scope, Work
+from shared.domain.steps import (
+    Discover,
+    Open,
+    Refuse,
+    Repoint,
+    Supervise,
+    SweepVault,
+)
+from shared.domain.verdicts import Outcome, Verdict
+from shared.usecases.discover import BATCH
+from tests.usecases.bench import VAULT, Bench, Died
+
+
+def found(bench: Bench, rotation: str) -> set[str]:
+    """Return the names of the resources that were found."""
+    works = (kept.row for kept in bench.rows.scan(Work, rotation))
+    return {work.resource.rpartition("/")[2] for work in works}
+
+
+def test_exactly_the_resources_that_refer_to_the_key_become_work(bench: Bench) -> None:
+    key, other = bench.key("cmk"), bench.key("cmk2")
+    bench.account("stpinned", key)
+    bench.account("stabsent", key, "absent")
+    bench.account("stempty", key, "empty")
+    bench.account("stother", other)
+    bench.azure.estate.storage_account("stplat", subscription=bench.subscription, key=None)
+    bench.new_version(key)
+    rotation = bench.open(key)
+    steps = bench.discover(rotation)
+    assert found(bench, rotation) == {"stpinned", "stabsent", "stempty"}
+    assert {step.resource for step in steps} == {
+        kept.row.address[1] for kept in bench.rows.scan(Work, rotation)
+    }
+    assert bench.rotation(rotation).scope == Scope(readable=1)
+
+
+def test_a_page_that_comes_twice_finds_nothing_twice_and_keeps_what_was_done(
+    bench: Bench,
+) -> None:
+    key = bench.key()
+    account = bench.account("stone", key)
+    bench.new_version(key)
+    rotation, step = bench.opened(key)
+    bench.run(step)
+    before = bench.work(rotation)
+    bench.forget_sent()
+
+    bench.run(Discover(rotation=rotation))
+
+    assert bench.work(rotation) == before
+    (again,) = bench.sent(Repoint)
+    bench.run(again)
+    assert bench.work(rotation) == before
+    assert bench.writes(account) == 1
+
+
+@pytest.mark.parametrize("effects", range(1, 6))
+def test_discovery_that_dies_loses_nothing_when_its_message_comes_back(
+    bench: Bench, effects: int
+) -> None:
+    key = bench.key()
+    for name in ("stone", "sttwo"):
+        bench.account(name, key)
+    bench.new_version(key)
+    rotation = bench.open(key)
+    bench.forget_sent()
+    with bench.dying(effects=effects), suppress(Died):
+        bench.run(Discover(rotation=rotation))
+    queued = {step.resource for step in bench.sent(Repoint)}
+    steps = bench.discover(rotation)
+    assert found(bench, rotation) == {"stone", "sttwo"}
+    assert len(queued | {step.resource for step in steps}) == 2
+
+
+def test_every_subscription_is_searched_in_batches(bench: Bench) -> None:
+    key, names = bench.key(), set[str]()
+    for number in range(2 * BATCH):
+        subscription = bench.readable_subscription(f"More {number}")
+        if number % 40 == 0:
+            names.add(f"st{number}")
+            bench.azure.estate.storage_account(f"st{number}", subscription=subscription, key=key)
+    bench.new_version(key)
+    rotation = bench.open(key)
+    bench.discover(rotation)
+    assert found(bench, rotation) == names
+    assert bench.rotation(rotation).scope == Scope(readable=2 * BATCH + 1)
+    assert len(bench.calls("POST", "ResourceGraph")) == 3
+
+
+def test_pages_of_the_inventory_are_followed(bench: Bench) -> None:
+    key = bench.key()
+    account = bench.account("stone", key)
+    bench.new_version(key)
+    rotation = bench.open(key)
+    first = Answer(
+        200,
+        {
+            "totalRecords": 2,
+            "count": 0,
+            "resultTruncated": "true",
+            "$skipToken": "more",
+            "data": [],
+        },
+    )
+    bench.azure.faults.add(Fault(method="POST", path="*/resources", answer=first))
+    bench.forget_sent()
+    bench.run(Discover(rotation=rotation))
+    (following,) = bench.sent(Discover)
+    assert (following.token, following.batch) == ("more", (bench.subscription,))
+    # The sandbox did not give that token: the same page is asked for without it.
+    bench.run(Discover(rotation=rotation, batch=following.batch))
+    assert found(bench, rotation) == {account.id.rpartition("/")[2]}
+
+
+def test_a_declared_subscription_that_cannot_be_read_fails_the_rotation(bench: Bench) -> None:
+    key = bench.key()
+    bench.account("stone", key)
+    bench.new_version(key)
+    hidden = bench.azure.estate.subscription("Hidden")
+    bench.steps = replace(
+        bench.steps,
+        discover=replace(bench.steps.discover, declared=frozenset({bench.subscription, hidden})),
+    )
+    rotation, step = bench.opened(key)
+    assert bench.rotation(rotation).scope == Scope(readable=1, unreadable=1, named=(hidden,))
+    bench.run(step)
+    ended = bench.finish(rotation)
+    assert ended.counts == {Verdict.VERIFIED: 1}
+    assert ended.outcome is Outcome.FAILED
+
+
+def test_a_subscription_that_is_not_declared_is_not_searched(bench: Bench) -> None:
+    key = bench.key()
+    bench.account("stone", key)
+    other = bench.readable_subscription("Other")
+    bench.azure.estate.storage_account("stother", subscription=other, key=key)
+    bench.new_version(key)
+    bench.steps = replace(
+        bench.steps,
+        discover=replace(bench.steps.discover, declared=frozenset({bench.subscription})),
+    )
+    rotation = bench.open(key)
+    bench.discover(rotation)
+    assert found(bench, rotation) == {"stone"}
+
+
+def test_finding_nothing_is_said_as_such(bench: Bench) -> None:
+    key = bench.key()
+    bench.new_version(key)
+    rotation = bench.open(key)
+    bench.discover(rotation)
+    assert bench.finish(rotation).outcome is Outcome.NOTHING_FOUND
+
+
+def test_having_searched_nothing_is_a_failure(bench: Bench) -> None:
+    key = bench.key()
+    bench.new_version(key)
+    rotation = bench.open(key)
+    none = Answer(200, {"value": [], "count": {"type": "Total", "value": 0}})
+    bench.azure.faults.add(Fault(path="/subscriptions", times=None, answer=none))
+    bench.discover(rotation)
+    assert bench.rotation(rotation).scope == Scope(readable=0)
+    assert bench.finish(rotation).outcome is Outcome.FAILED
+
+
+def test_an_inventory_that_refuses_fails_the_rotation_with_the_cause(bench: Bench) -> None:
+    key = bench.key()
+    bench.new_version(key)
+    rotation = bench.open(key)
+    no = Answer(400, {"error": {"code": "BadRequest", "message": "ParserFailure"}})
+    bench.azure.faults.add(Fault(method="POST", path="*/resources", answer=no))
+    bench.run(Discover(rotation=rotation))
+    assert "ParserFailure" in bench.rotation(rotation).problem
+    bench.run(Supervise(rotation=rotation))
+    assert bench.rotation(rotation).outcome is Outcome.FAILED
+    assert bench.active(key) == ""
+
+
+def test_discovery_that_was_buried_fails_the_rotation(bench: Bench) -> None:
+    key = bench.key()
+    bench.new_version(key)
+    rotation = bench.open(key)
+    bench.burial.run(Discover(rotation=rotation))
+    bench.run(Supervise(rotation=rotation))
+    assert bench.rotation(rotation).outcome is Outcome.FAILED
+
+
+def test_a_superseded_rotation_looks_for_nothing_more(bench: Bench) -> None:
+    key = bench.key()
+    bench.account("stone", key)
+    bench.new_version(key)
+    rotation = bench.open(key)
+    bench.new_version(key)
+    bench.open(key)
+    bench.forget_sent()
+    bench.run(Discover(rotation=rotation))
+    assert found(bench, rotation) == set()
+    assert bench.life.sent == []
+
+
+def test_a_rotation_does_not_end_before_every_page_was_seen(bench: Bench) -> None:
+    key = bench.key()
+    bench.new_version(key)
+    rotation = bench.open(key)
+    bench.forget_sent()
+    bench.run(Supervise(rotation=rotation))
+    assert bench.rotation(rotation).outcome is None
+    assert len(bench.sent(Supervise)) == 1
+
+
+def test_a_rotation_does_not_end_while_work_is_open(bench: Bench) -> None:
+    key = bench.key()
+    bench.account("stone", key)
+    bench.new_version(key)
+    rotation, _ = bench.opened(key)
+    bench.run(Supervise(rotation=rotation))
+    assert bench.rotation(rotation).outcome is None
+    assert bench.active(key) == rotation
+
+
+@pytest.mark.parametrize("effects", [1, 2, 3])
+def test_an_end_that_dies_half_way_is_finished_by_the_returned_message(
+    bench: Bench, effects: int
+) -> None:
+    key = bench.key()
+    bench.new_version(key)
+    rotation = bench.open(key)
+    bench.discover(rotation)
+    with bench.dying(effects=effects):
+        bench.run_and_die(Supervise(rotation=rotation))
+    bench.run(Supervise(rotation=rotation))
+    assert bench.rotation(rotation).outcome is Outcome.NOTHING_FOUND
+    assert bench.active(key) == ""
+    told = bench.azure.topics.published(bench.azure.topic.name)
+    ends = {e["id"] for e in told if e["type"] == "Keyturn.RotationCompleted"}
+    assert ends == {f"{rotation}/Keyturn.RotationCompleted"}
+
+
+def test_of_two_supervisors_one_goes_on(bench: Bench) -> None:
+    """A crash, or a conflict on its row, may leave two messages."""
+    key = bench.key()
+    bench.new_version(key)
+    rotation = bench.open(key)
+    for _ in range(3):
+        bench.pass_time(seconds=30)
+        bench.forget_sent()
+        bench.run(Supervise(rotation=rotation))
+        bench.run(Supervise(rotation=rotation))
+        assert len(bench.sent(Supervise)) == 1
+
+
+@pytest.mark.parametrize("effects", [1, 2])
+def test_a_supervisor_that_dies_half_way_leaves_one(bench: Bench, effects: int) -> None:
+    key = bench.key()
+    bench.new_version(key)
+    rotation = bench.open(key)
+    bench.run(Supervise(rotation=rotation))
+    bench.pass_time(seconds=30)
+    bench.forget_sent()
+    with bench.dying(effects=effects):
+        bench.run_and_die(Supervise(rotation=rotation))
+    left = bench.sent(Supervise)
+    bench.pass_time(minutes=10)
+    bench.forget_sent()
+    for step in [*left, Supervise(rotation=rotation)]:
+        bench.run(step)
+    assert len(bench.sent(Supervise)) == 1
+
+
+def test_a_supervisor_that_was_buried_is_sent_again_later(bench: Bench) -> None:
+    bench.burial.run(Supervise(rotation="r1"))
+    assert bench.sent(Supervise) == [Supervise(rotation="r1")]
+    assert bench.due(Supervise)
+
+
+def test_a_topic_that_fails_does_not_hold_up_a_rotation(bench: Bench) -> None:
+    key = bench.key()
+    bench.new_version(key)
+    no = Answer(401, {"error": {"code": "Unauthorized", "message": "no"}})
+    bench.azure.faults.add(Fault(host="*.eventgrid.azure.net", times=None, answer=no))
+    rotation = bench.open(key)
+    bench.discover(rotation)
+    assert bench.finish(rotation).outcome is Outcome.NOTHING_FOUND
+
+
+def test_a_sweep_looks_at_every_key_of_the_vault(bench: Bench) -> None:
+    keys = {bench.key(f"k{number:02}") for number in range(27)}  # more than one page
+    bench.run(SweepVault(vault=f"{VAULT}.vault.azure.net", sweep="s1"))
+    opens = bench.sent(Open)
+    assert {step.key for step in opens} == keys
+    assert len(opens) == 27
+    assert {(step.cause.trigger, step.cause.id) for step in opens} == {("sweep", "s1")}
+
+
+def test_a_refused_event_is_remembered_once(bench: Bench) -> None:
+    step = Refuse(event_id="e1", problem="no key", at=bench.clock.now())
+    bench.run(step)
+    bench.run(step)
+    (kept,) = bench.rows.scan(Refusal, f"{step.at:%Y-%m}")
+    assert (kept.row.event_id, kept.row.problem) == ("e1", "no key")
+
+
+def test_a_message_of_a_stranger_is_kept(bench: Bench) -> None:
+    bench.burial.run_unreadable(b"\xff hello", "not a step")
+    (kept,) = bench.rows.scan(Refusal, f"{bench.clock.now():%Y-%m}")
+    assert "hello" in kept.row.problem
+
+
+def test_a_step_for_a_rotation_that_is_unknown_does_nothing(bench: Bench) -> None:
+    bench.run(Discover(rotation="nowhere"))
+    bench.run(Supervise(rotation="nowhere"))
+    assert bench.life.sent == []
+    assert bench.azure.front_door.traffic() == []

@@ -1,0 +1,179 @@
+"""A newer version takes over while an older one is still being rolled out."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sandbox.faults import Answer, Fault
+from shared.domain.errors import NotAllowedError
+from shared.domain.rows import Rotation, Work
+from shared.domain.steps import Discover, Repoint, Supervise, Verify
+from shared.domain.verdicts import Outcome, Verdict
+from tests.usecases.bench import VAULT, Bench, at, open_step
+
+_REFERENCE = {"keyname": "cmk", "keyvaulturi": f"https://{VAULT}.vault.azure.net/"}
+
+
+class Interrupted:
+    """A port of which one call first lets something else happen."""
+
+    def __init__(self, port: object, method: str, meanwhile: Callable[[], None]) -> None:
+        self._port = port
+        self._method = method
+        self._meanwhile: Callable[[], None] | None = meanwhile
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any port's
+        if name == self._method and self._meanwhile:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            meanwhile()
+        return getattr(self._port, name)
+
+
+def _point(bench: Bench, name: str, part: str, method: str, meanwhile: Callable[[], None]) -> None:
+    step = getattr(bench.steps, name)
+    port = getattr(step, part)
+    object.__setattr__(step, part, Interrupted(port, method, meanwhile))
+
+
+def test_a_write_that_was_planned_before_the_takeover_is_not_made(bench: Bench) -> None:
+    key = bench.key()
+    account = bench.account("stone", key)
+    bench.later_version(key)
+    old, step = bench.opened(key)
+    newest: list[str] = []
+
+    def take_over() -> None:
+        newest.append(bench.later_version(key))
+        newest.append(bench.open(key))
+
+    _point(bench, "repoint", "vaults", "created", take_over)
+    bench.run(step)
+
+    assert bench.writes(account) == 0
+    assert bench.work(old).consumers[0].verdict is Verdict.SUPERSEDED
+    bench.pass_time(minutes=3)
+    for found in bench.discover(newest[1]):
+        bench.run(found)
+    assert bench.finish(newest[1]).outcome is Outcome.COMPLETED
+    assert bench.in_use(account) == newest[0]
+
+
+def test_a_rotation_that_takes_over_waits_for_the_last_write_of_the_one_before(
+    bench: Bench,
+) -> None:
+    key = bench.key()
+    bench.account("stone", key)
+    bench.later_version(key)
+    first = bench.rotation(bench.open(key))
+    bench.later_version(key)
+    bench.forget_sent()
+
+    second = bench.rotation(bench.open(key))
+
+    assert first.starts_at == first.opened_at
+    assert (second.starts_at - second.opened_at).total_seconds() == 120
+    assert bench.due(Discover) == second.starts_at
+
+
+def test_a_rotation_whose_opening_died_is_concluded_by_the_one_that_takes_over(
+    bench: Bench,
+) -> None:
+    key = bench.key()
+    bench.account("stone", key)
+    bench.later_version(key)
+    with bench.dying(after=at("insert", Rotation)):
+        bench.run_and_die(open_step(key))
+    orphan = bench.active(key)
+    bench.later_version(key)
+    bench.forget_sent()
+
+    bench.open(key)
+    for supervisor in bench.sent(Supervise):
+        bench.run(supervisor)
+
+    assert bench.rotation(orphan).outcome is Outcome.SUPERSEDED
+
+
+def test_a_consumer_that_somebody_moved_on_to_a_newer_version_is_superseded_not_reverted(
+    bench: Bench,
+) -> None:
+    key = bench.key()
+    account = bench.account("stone", key)
+    bench.later_version(key)
+    rotation, step = bench.opened(key)
+    bench.run(step)
+    (look,) = bench.sent(Verify)
+    newer = bench.later_version(key).rpartition("/")[2]
+    encryption = {
+        "keySource": "Microsoft.Keyvault",
+        "keyvaultproperties": _REFERENCE | {"keyversion": newer},
+    }
+    bench.patch(account, {"properties": {"encryption": encryption}})
+
+    bench.run(look)
+
+    (consumer,) = bench.work(rotation).consumers
+    assert consumer.verdict is Verdict.SUPERSEDED
+    assert consumer.reason.endswith(f"{newer} instead, which is newer")
+
+
+def test_busy_with_our_own_earlier_write_is_still_a_move_of_ours(bench: Bench) -> None:
+    """503 "a PUT may have taken effect", then 409 for the very write: both are recorded."""
+    key = bench.key()
+    account = bench.account("stone", key)
+    bench.new_version(key)
+    rotation, step = bench.opened(key)
+    busy = {"error": {"code": "StorageAccountOperationInProgress", "message": "busy"}}
+    faults = bench.azure.faults
+    faults.add(Fault(method="PATCH", path="*/stone", answer=Answer(503, b"")))
+    bench.run(step)
+    bench.pass_time(minutes=3)
+    faults.add(Fault(method="PATCH", path="*/stone", answer=Answer(409, busy)))
+    bench.run(step)
+    # Now the service, slow, has done what our first request asked for.
+    bench.patch(account, json.loads(bench.calls("PATCH")[0].request_body))
+    bench.pass_time(minutes=3)
+
+    bench.run(step)
+    bench.finish(rotation)
+
+    assert bench.work(rotation).consumers[0].verdict is Verdict.VERIFIED
+
+
+def test_a_page_read_after_the_end_opens_no_work(bench: Bench) -> None:
+    key = bench.key()
+    bench.account("stone", key)
+    bench.new_version(key)
+    rotation = bench.open(key)
+    steps = bench.discover(rotation)
+    bench.account("stlate", key)
+
+    def end() -> None:
+        for step in steps:
+            bench.run(step)
+        bench.finish(rotation)
+
+    _point(bench, "discover", "inventory", "page", end)
+    bench.forget_sent()
+    bench.run(Discover(rotation=rotation))
+
+    assert bench.sent(Repoint) == []
+    assert bench.rotation(rotation).counts == {Verdict.VERIFIED: 1}
+    assert len(list(bench.rows.scan(Work, rotation))) == 1
+
+
+@pytest.mark.parametrize("host", ["kv-other.vault.azure.net", "vault.example"])
+def test_a_link_to_another_vault_is_not_followed(bench: Bench, host: str) -> None:
+    bench.azure.estate.vault("kv-other")
+    vaults = bench.steps.open.vaults
+    bench.key()
+    list(vaults.keys(f"{VAULT}.vault.azure.net"))  # signed in by now
+    link = {"value": [], "nextLink": f"https://{host}/keys?api-version=7.5&$skiptoken=x"}
+    bench.azure.faults.add(Fault(method="GET", path="/keys", answer=Answer(200, link)))
+
+    with pytest.raises(NotAllowedError, match="named a link of another host"):
+        list(vaults.keys(f"{VAULT}.vault.azure.net"))
+
+    assert not [call for call in bench.azure.front_door.traffic() if call.host == host]
