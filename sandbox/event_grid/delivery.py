@@ -188,6 +188,11 @@ class EventGrid:
 
     # -- what became of it ---------------------------------------------------------------------
 
+    def subscriptions(self) -> list[Subscription]:
+        """Return every subscription."""
+        with self._lock:
+            return list(self._subscriptions)
+
     def deliveries(self) -> list[Delivery]:
         """Return every attempt so far, in the order in which they ended."""
         with self._lock:

@@ -62,6 +62,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         run=counts,
         cause=causes,
         opened_at=moments,
+        starts_at=moments,
         current_problem=texts,
         scope=st.none()
         | st.builds(

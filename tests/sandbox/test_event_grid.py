@@ -328,8 +328,9 @@ class TestCustomTopics:
             client.send([CloudEvent("/keyturn", "Keyturn.Concluded", data={"n": 2}, id="b")])
 
         assert [e["id"] for e in topics.published("rotations")] == ["a", "b"]
-        assert eventually(lambda: webhook.received)
-        assert EventGridEvent.from_dict(webhook.received[0][1][0]).topic == "rotations"
+        assert eventually(lambda: len(webhook.received) == 2)
+        delivered = [EventGridEvent.from_dict(body[0]) for _, body in webhook.received]
+        assert "rotations" in [event.topic for event in delivered]
 
     def test_the_topics_key_is_as_good_as_a_token(self, topics: CustomTopics) -> None:
         topic = topics.create("rotations")
