@@ -44,7 +44,7 @@ def blueprint(*, queue: str, cloud: Cloud, vaults: frozenset[str]) -> func.Bluep
             now = datetime.now(UTC)
             steps.set(encode(Refuse(event_id=event_id, problem=str(error)[:500], at=now)))
             return
-        logger.info("event %s: %s has a new version", event_id, said.key)
+        logger.info("event %s announces %s", said.id, said.announced or said.key)
         cause = Cause(trigger="event", id=event_id)
         steps.set(encode(Open(key=str(said.key), cause=cause)))
 

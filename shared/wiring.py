@@ -163,14 +163,7 @@ class Wiring:
             return NoAnnouncer()
         from azure.eventgrid import EventGridPublisherClient
 
-        # Once and briefly: a rotation never waits for being heard of.
-        client = EventGridPublisherClient(
-            self.settings.topic,
-            self._credential,
-            retry_total=0,
-            connection_timeout=5,
-            read_timeout=10,
-        )
+        client = EventGridPublisherClient(self.settings.topic, self._credential)
         return TopicAnnouncer(client, "keyturn", self._clock)
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridPublisherClient
 
 from shared.adapters.http_errors import translated
@@ -20,16 +19,20 @@ class TopicAnnouncer:
 
     def announce(self, event: str, *, id: str, subject: str, facts: Json) -> None:  # noqa: A002 - its name in CloudEvents
         """See ``Announcer.announce``."""
-        announcement = CloudEvent(
-            source=self.source,
-            type=event,
-            data=facts,
-            id=id,
-            subject=subject,
-            time=self.clock.now(),
-        )
+        announcement = {
+            "specversion": "1.0",
+            "id": id,
+            "source": self.source,
+            "type": event,
+            "subject": subject,
+            "time": f"{self.clock.now():%Y-%m-%dT%H:%M:%S.%fZ}",
+            "data": facts,
+        }
         with translated(f"announce {event}"):
-            self.client.send(announcement)
+            # Once and briefly: a rotation never waits for being heard of. Options given to the
+            # client's constructor are dropped by the SDK, and options given here reach its own
+            # CloudEvent class as well, which warns of each: hence the plain form.
+            self.client.send(announcement, retry_total=0, connection_timeout=5, read_timeout=10)
 
 
 @dataclass(frozen=True, slots=True)
