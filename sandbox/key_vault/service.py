@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from threading import RLock
 from urllib.parse import urlsplit
 
@@ -99,17 +98,6 @@ class KeyVaults:
         found, name, _ = self._locate(f"https://{vault}.vault.azure.net/keys/{key}")
         with _as_met_by_consumers():
             return found.find(name).kid
-
-    def expires(self, kid: str) -> datetime | None:
-        """Return when a version expires, which anyone may know; ``None``: never.
-
-        Raises:
-            KeyUnusable: There is no such version.
-        """
-        vault, name, version = self._locate(kid)
-        with _as_met_by_consumers():
-            exp = vault.find(name, version).exp
-        return None if exp is None else datetime.fromtimestamp(exp, UTC)
 
     def wrap(self, kid: str, dek: bytes, principal: str) -> bytes:
         """Wrap a data-encryption key for a consumer, by the vault's own rules (RSA-OAEP-256).

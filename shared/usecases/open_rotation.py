@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -58,7 +58,7 @@ class OpenRotation:
             return
         choice = choose_target(self.vaults.versions(key), current, now)
         if choice.again_at and choice.again_at - now <= FURTHEST_DELAY:
-            self.queue.send(step, at=choice.again_at)
+            self._look_again(step, choice.again_at)
         if choice.target is None:
             note_problem(self.rows, step, f"nothing to move to: {choice.problem}")
         elif not (under_way or _wanted(head.row, choice.target, step)):
@@ -66,6 +66,11 @@ class OpenRotation:
         else:
             target = self.vaults.version(choice.target.id)
             self._start(head, target, choice.problem or "", step)
+
+    def _look_again(self, step: Open, when: datetime) -> None:
+        """Come back when a version becomes valid; a sweep need not, since the next one will."""
+        if step.cause.trigger != "sweep":
+            self.queue.send(step, at=when)
 
     def _start(
         self, head: Kept[KeyHead], target: VersionState, current_problem: str, step: Open

@@ -577,13 +577,6 @@ def test_a_reference_to_no_key_is_unusable(local: Local, vault: Vault, kid: str,
     assert unusable.value.code == code
 
 
-def test_when_a_version_expires_is_known_without_a_permission(local: Local, vault: Vault) -> None:
-    never, once = vault.create_key("cmk", EC), vault.create_key("cmk", NewKey(kty="EC", exp=FUTURE))
-
-    assert local.vaults.expires(never) is None
-    assert local.vaults.expires(once) == datetime.fromtimestamp(FUTURE, UTC)
-
-
 # -- who may
 
 

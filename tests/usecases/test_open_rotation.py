@@ -184,6 +184,16 @@ def test_a_version_that_becomes_valid_within_a_day_is_looked_at_again_then(bench
     assert due.timestamp() == starts
 
 
+def test_sweeps_leave_no_looks_behind_for_a_version_that_is_not_valid_yet(bench: Bench) -> None:
+    """The next sweep looks anyway: a day of them would queue a hundred."""
+    key = bench.key()
+    bench.new_version(key)
+    starts = int((bench.clock.now() + timedelta(hours=5)).timestamp())
+    bench.azure.estate.vaults.vault(VAULT).update("cmk", None, {"attributes": {"nbf": starts}})
+    bench.run(open_step(key, Cause(trigger="sweep", id="s1")))
+    assert bench.sent(Open) == []
+
+
 def test_a_version_that_becomes_valid_later_is_left_to_the_sweep(bench: Bench) -> None:
     key = bench.key()
     bench.new_version(key)
