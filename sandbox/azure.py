@@ -1,12 +1,16 @@
 """A local Azure: every part started, connected and stopped together."""
 
 import json
+import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from urllib.request import Request, urlopen
+
+from azure.storage.queue import QueueClient
 
 from sandbox.arm.resources import Body
 from sandbox.azurite import Azurite
@@ -15,6 +19,7 @@ from sandbox.estate import Estate
 from sandbox.event_grid import CustomTopics, EventGrid, Schema, Subscription
 from sandbox.faults import Faults
 from sandbox.front_door import FrontDoor
+from sandbox.functions_host.death import Death
 from sandbox.functions_host.process import FunctionsHost
 from sandbox.identity import TokenService
 from sandbox.key_vault import KeyVaults
@@ -22,6 +27,7 @@ from sandbox.serving import Serving
 
 _APP_TOPIC = "keyturn"
 _EVENTS_FUNCTION = "key_events"
+_EVENT_TYPES = ("Microsoft.KeyVault.KeyNewVersionCreated", "Microsoft.KeyVault.KeyNearExpiry")
 
 
 class LocalAzure:
@@ -51,7 +57,14 @@ class LocalAzure:
         self.topic = self.topics.create(_APP_TOPIC)
         self.serving = Serving(self.front_door)
         self.host: FunctionsHost | None = None
+        """The one started last, until ``stop_app``; it may be dead."""
         self.log = Path()
+        self._keys = {
+            f"SANDBOX_{name}_KEY": secrets.token_urlsafe(24)
+            for name in ("FUNCTION", "ADMIN", "SYSTEM")
+        }
+        self._address = ""
+        self._start: Callable[..., FunctionsHost] | None = None
         self._identity_url = ""
         self._stack = ExitStack()
 
@@ -71,7 +84,6 @@ class LocalAzure:
 
     def __exit__(self, *_: object) -> None:
         """Stop everything, the app first."""
-        self.stop_app()
         self._stack.close()
 
     def environment(self) -> dict[str, str]:
@@ -84,21 +96,65 @@ class LocalAzure:
         }
 
     def start_app(
-        self, app: Path, settings: Mapping[str, str], *, freeze_timers: bool = True
+        self,
+        app: Path,
+        settings: Mapping[str, str],
+        *,
+        freeze_timers: bool = True,
+        lease_seconds: int = 600,
+        dies: Death | None = None,
     ) -> FunctionsHost:
-        """Start the Functions host on an app, with ``settings`` beside those of the sandbox.
+        """Start a Functions host on an app, with ``settings`` beside those of the sandbox.
+
+        Further ones are instances of the same app: they have its keys, its queues and its tables,
+        and the newest gets its events. Whoever still runs beside it works on.
+
+        Args:
+            app: The app's folder.
+            settings: App settings.
+            freeze_timers: Whether timers run by hand only.
+            lease_seconds: How long the messages of a killed instance stay hidden, in real time.
+            dies: When the host ends as if killed.
 
         Raises:
             FunctionsHostFailedError: It refused the app; the message says why.
         """
-        self.host = FunctionsHost.start(
+        self._start = partial(
+            FunctionsHost.start,
             app,
-            {**self.environment(), "KEYTURN_TOPIC_ENDPOINT": self.topic.endpoint, **settings},
+            {
+                **self.environment(),
+                **self._keys,
+                "KEYTURN_TOPIC_ENDPOINT": self.topic.endpoint,
+                **settings,
+            },
             log=self.log,
             clock=self.clock,
             freeze_timers=freeze_timers,
+            lease_seconds=lease_seconds,
         )
-        return self.host
+        return self._launch(dies)
+
+    def restart_app(self, *, dies: Death | None = None) -> FunctionsHost:
+        """Start the app once more as ``start_app`` was told; an instance that lives is stopped.
+
+        Args:
+            dies: When the new host ends as if killed; what the last one was told is over.
+
+        Raises:
+            FunctionsHostFailedError: It refused the app; the message says why.
+        """
+        self.stop_app()
+        return self._launch(dies)
+
+    def _launch(self, dies: Death | None) -> FunctionsHost:
+        if self._start is None:
+            raise RuntimeError("nothing to start again: call start_app first")
+        host = self._start(dies=dies)
+        self._stack.callback(host.stop)
+        self.event_grid.follow(self._address, host.url)
+        self.host, self._address = host, host.url
+        return host
 
     def stop_app(self) -> None:
         """Stop the Functions host, if it runs."""
@@ -112,8 +168,18 @@ class LocalAzure:
             self.estate.vaults.vault(vault).resource_id,
             self._running.event_grid_endpoint(_EVENTS_FUNCTION),
             schema=schema,
-            included_types=("Microsoft.KeyVault.KeyNewVersionCreated",),
+            included_types=_EVENT_TYPES,
         )
+
+    def empty_queue(self, name: str) -> None:
+        """Lose every message of a queue: waiting, hidden for later, or taken by a host.
+
+        Raises:
+            ResourceNotFoundError: There is no such queue.
+        """
+        connection = self.azurite.connection_string(self.account)
+        with QueueClient.from_connection_string(connection, name) as queue:
+            queue.clear_messages()
 
     def call_app(
         self, method: str, path: str, body: Body | bytes | None = None, *, key: str = "function"

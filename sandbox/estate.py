@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 from uuid import NAMESPACE_DNS, uuid5
@@ -10,9 +11,10 @@ from uuid import NAMESPACE_DNS, uuid5
 from sandbox.arm.app import Arm
 from sandbox.arm.identities import Identities
 from sandbox.arm.key_references import key_name, vault_name, versions_of
+from sandbox.arm.pace import Pace
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.arm.resources import Body, Resource
-from sandbox.arm.storage_accounts import Pace, StorageAccounts
+from sandbox.arm.storage_accounts import StorageAccounts
 from sandbox.arm.storage_bodies import CUSTOMER_KEYS, as_written
 from sandbox.clock import SandboxClock
 from sandbox.identity import TokenService
@@ -57,6 +59,21 @@ class Estate:
         self.arm.resources.add_subscription(subscription, name)
         return subscription
 
+    def group(
+        self, subscription: str, name: str, *, location: str = "westeurope", managed_by: str = ""
+    ) -> str:
+        """Make a resource group, unless there is one of that name; return its id.
+
+        Args:
+            subscription: Its id, as ``subscription`` returned it.
+            name: Of the group.
+            location: Its region.
+            managed_by: Id of the resource whose service keeps the group for itself, such as a
+                Databricks workspace; empty for an ordinary group.
+        """
+        self.arm.resources.add_group(subscription, name, location, managed_by)
+        return f"/subscriptions/{subscription}/resourceGroups/{name}"
+
     def vault(self, name: str) -> Vault:
         """Return the vault of that name, making it if there is none."""
         try:
@@ -93,7 +110,7 @@ class Estate:
             key: URL of the key that it uses, or of one version of it, which then stays pinned
                 to; ``None`` for platform-managed keys.
             version: How it names the version.
-            group: Its resource group, made if there is none.
+            group: Its resource group, made if there is none; see ``group`` for one that is managed.
             location: Its region.
             user_assigned: Id of the user-assigned identity that uses the key; empty for the
                 account's own.
@@ -113,6 +130,37 @@ class Estate:
         _, resource = self.storage.create(resource_id, request)
         encryption = self._encryption(key, version) if key else {}
         return self._add(resource, encryption, user_assigned)
+
+    def delete(self, account: Account) -> None:
+        """Delete a storage account behind everyone's back, whatever goes on in it."""
+        with self.arm.resources.lock:
+            resource = self.arm.resources.get(ResourceId.parse(account.id))
+            self.storage.forget(resource.id)
+            self.arm.resources.remove(resource)
+
+    def move(self, account: Account, *, group: str = "", subscription: str = "") -> Account:
+        """Move a storage account to another group, subscription or both, behind everyone's back.
+
+        It keeps its data key, its identity, its reference to the key and what was written to it,
+        and has another id; there is nothing at the old one. Resource Graph hears of both.
+
+        Args:
+            account: As it is now.
+            group: Name of the group to move it to, made if there is none; empty: of the same name.
+            subscription: Id of the subscription to move it to; empty: the same.
+        """
+        old = ResourceId.parse(account.id)
+        new = replace(old, subscription=subscription or old.subscription, group=group or old.group)
+        self.arm.resources.add_group(new.subscription, new.group)
+        with self.arm.resources.lock:
+            resource = self.arm.resources.get(old)
+            moved = replace(
+                resource, id=new, body={**deepcopy(resource.body), "id": str(new)}, notices=[]
+            )
+            self.arm.resources.remove(resource)
+            self.storage.rename(old, new)
+            self.arm.resources.add(moved)
+        return replace(account, id=str(new))
 
     def load_recording(self, path: Path) -> list[Account]:
         """Make every storage account of a recording, with its vault and key.

@@ -1,15 +1,17 @@
 """Faults on demand: what a service, or the network before it, does wrong and how often."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from http import HTTPStatus
 from threading import RLock
-from typing import Any
+from typing import Any, Literal
 
 from sandbox.clock import SandboxClock
+from sandbox.held_requests import HeldRequest
+from sandbox.identity import TENANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,12 @@ class Fault:
     """Let the service do its work, then reset the connection instead of answering."""
     delay: timedelta = timedelta(0)
     """Sandbox time that passes before anything else happens."""
+    hold: HeldRequest | None = None
+    """Reset the connection, and keep the request for when it is released: see ``Faults.hold``."""
+    before: Callable[[str], object] | None = None
+    """Called with the path, in a thread, right before the service sees the request."""
+    after: Callable[[str], object] | None = None
+    """Called with the path, in a thread, once the service is done, before its answer leaves."""
 
     def matches(self, method: str, host: str, path: str) -> bool:
         """Tell whether a request is one that this fault meets."""
@@ -84,6 +92,43 @@ class Faults:
         """Let ``fault`` meet the requests to come, after those added before it."""
         with self._lock:
             self._waiting.append((fault, fault.times))
+
+    def hold(self, *, method: str = "*", host: str = "*", path: str = "*") -> HeldRequest:
+        """Keep the next request that matches from its service until it is released.
+
+        It is a request that the network delivers long after its sender has given up: the sender's
+        connection is reset as soon as the request has arrived whole. ::
+
+            held = faults.hold(method="PATCH", path="*/storageAccounts/stone")
+            ...                        # the app writes, and finds its connection cut
+            assert held.arrived.wait(10)
+            ...                        # hours pass
+            call = held.release()      # now the service sees it, as it is now
+        """
+        held = HeldRequest()
+        self.add(Fault(method=method, host=host, path=path, hold=held))
+        return held
+
+    def on(  # noqa: PLR0913 - a request's pattern, what to do, when and how often
+        self,
+        method: str,
+        path: str,
+        callback: Callable[[str], object],
+        *,
+        when: Literal["before", "after"] = "before",
+        host: str = "*",
+        times: int | None = 1,
+    ) -> None:
+        """Run ``callback`` in the moment before or after a service handles a request.
+
+        This is how another writer gets between the app's read and its write. The callback is given
+        the path, and may itself call the services, over HTTP or directly. Should it raise, the
+        client is answered 500.
+        """
+        if when == "before":
+            self.add(Fault(method=method, host=host, path=path, times=times, before=callback))
+        else:
+            self.add(Fault(method=method, host=host, path=path, times=times, after=callback))
 
     def clear(self) -> None:
         """Forget the faults that are still to come."""
@@ -147,3 +192,26 @@ def server_error_html(status: int = HTTPStatus.SERVICE_UNAVAILABLE) -> Answer:
         f"<body><h1>{phrase}</h1><p>The service is unavailable.</p></body></html>"
     )
     return Answer(status, page.encode(), {"Content-Type": "text/html"})
+
+
+def token_expired(at: datetime) -> Answer:
+    """Return a 401 as Azure Resource Manager gives it for a token that expired in mid-run.
+
+    Args:
+        at: When the token expired, which is when it is refused, in UTC.
+
+    Recorded: arm-common/401_expired_token_while_polling.json.
+    """
+    moment = f"{at:%-m/%-d/%Y %-I:%M:%S %p}"
+    message = (
+        f"The access token expiry UTC time '{moment}' is earlier than current UTC time '{moment}'."
+    )
+    challenge = (
+        f'Bearer authorization_uri="https://login.windows.net/{TENANT}", error="invalid_token", '
+        'error_description="The access token has expired."'
+    )
+    return Answer(
+        HTTPStatus.UNAUTHORIZED,
+        {"error": {"code": "ExpiredAuthenticationToken", "message": message}},
+        {"WWW-Authenticate": challenge, "x-ms-failure-cause": "gateway"},
+    )

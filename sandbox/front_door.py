@@ -4,41 +4,37 @@ It finds the service by the request's host, applies faults, and records what pas
 """
 
 import asyncio
-from collections.abc import Mapping
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
 from http import HTTPStatus
 from threading import RLock
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.clock import SandboxClock
-from sandbox.faults import Answer, Faults
+from sandbox.faults import Answer, Fault, Faults
+from sandbox.traffic import Call
+
+__all__ = ["Call", "FrontDoor"]
+
+_RELEASE_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One request that passed the front door, and what came of it."""
+class _Arrival:
+    """A request that has arrived whole."""
 
-    method: str
+    scope: Scope
     host: str
     """In lower case, without a port."""
-    path: str
-    query: str
-    status: int
-    """What the service answered, even if that answer was lost; 0 if it never saw the request."""
+    body: bytes
     at: datetime
-    """Sandbox time at which the request had arrived whole."""
-    bearer: bool
-    """Whether the request carried a bearer token."""
-    request_headers: Mapping[str, str]
-    """Without the value of ``authorization``."""
-    request_body: bytes
-    response_headers: Mapping[str, str]
-    response_body: bytes
 
 
 @dataclass(slots=True)
@@ -84,48 +80,80 @@ class FrontDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
-        headers = Headers(scope=scope)
-        host = headers.get("host", "").lower().partition(":")[0]
         body = await _body(receive)
-        at = self._clock.now()
-        recorded = await self._answer(scope, host, body)
-        shown = {name: value for name, value in headers.items() if name != "authorization"}
-        call = Call(
-            method=scope["method"],
-            host=host,
-            path=scope["path"],
-            query=scope["query_string"].decode(),
-            status=recorded.status if recorded else 0,
-            at=at,
-            bearer=headers.get("authorization", "").lower().startswith("bearer "),
-            request_headers=shown,
-            request_body=body,
-            response_headers=recorded.headers if recorded else {},
-            response_body=bytes(recorded.body) if recorded else b"",
-        )
-        with self._lock:
-            self._calls.append(call)
-        if recorded and recorded.messages:
+        arrival = _Arrival(scope, _host(scope), body, self._clock.now())
+        fault = self._faults.take(scope["method"], arrival.host, scope["path"])
+        if fault is not None:
+            await asyncio.sleep(self._clock.real_seconds(fault.delay))
+        if fault is not None and fault.hold is not None:
+            fault.hold.take(self._delivery(arrival, asyncio.get_running_loop()))
+            await _reset(scope, receive)
+            return
+        recorded = await self._answer(arrival, fault)
+        self._record(arrival, recorded)
+        if recorded.messages:
             for message in recorded.messages:
                 await send(message)
         else:
             await _reset(scope, receive)
 
-    async def _answer(self, scope: Scope, host: str, body: bytes) -> _Recorded | None:
-        """Return the answer; without messages if it is to be lost; ``None`` if not even asked."""
-        fault = self._faults.take(scope["method"], host, scope["path"])
-        if fault is not None:
-            await asyncio.sleep(self._clock.real_seconds(fault.delay))
-            if fault.lose_request:
-                return None
+    async def _answer(self, arrival: _Arrival, fault: Fault | None) -> _Recorded:
+        """Return the answer; without messages if it is to be lost."""
         recorded = _Recorded()
-        service = (
-            self._service(host) if fault is None or fault.answer is None else _plain(fault.answer)
-        )
-        await service(scope, _replay(body), recorded.send)
-        if fault is not None and fault.lose_answer:
+        if fault is None:
+            await self._serve(arrival, recorded)
+            return recorded
+        if fault.lose_request:
+            return recorded
+        if fault.before is not None:
+            await run_in_threadpool(fault.before, arrival.scope["path"])
+        if fault.answer is None:
+            await self._serve(arrival, recorded)
+        else:
+            await _plain(fault.answer)(arrival.scope, _replay(arrival.body), recorded.send)
+        if fault.after is not None:
+            await run_in_threadpool(fault.after, arrival.scope["path"])
+        if fault.lose_answer:
             recorded.messages.clear()
         return recorded
+
+    async def _serve(self, arrival: _Arrival, recorded: _Recorded) -> None:
+        service = self._service(arrival.host)
+        await service(arrival.scope, _replay(arrival.body), recorded.send)
+
+    def _delivery(self, arrival: _Arrival, loop: AbstractEventLoop) -> Callable[[], Call]:
+        """Return what gives a held request to its service, from any thread but the loop's."""
+
+        async def serve() -> Call:
+            recorded = _Recorded()
+            await self._serve(arrival, recorded)
+            return self._record(arrival, recorded)
+
+        def deliver() -> Call:
+            if loop.is_closed():
+                raise RuntimeError("the sandbox has stopped and dropped the request")
+            return asyncio.run_coroutine_threadsafe(serve(), loop).result(_RELEASE_SECONDS)
+
+        return deliver
+
+    def _record(self, arrival: _Arrival, recorded: _Recorded) -> Call:
+        headers = Headers(scope=arrival.scope)
+        call = Call(
+            method=arrival.scope["method"],
+            host=arrival.host,
+            path=arrival.scope["path"],
+            query=arrival.scope["query_string"].decode(),
+            status=recorded.status,
+            at=arrival.at,
+            bearer=headers.get("authorization", "").lower().startswith("bearer "),
+            request_headers={k: v for k, v in headers.items() if k != "authorization"},
+            request_body=arrival.body,
+            response_headers=recorded.headers,
+            response_body=bytes(recorded.body),
+        )
+        with self._lock:
+            self._calls.append(call)
+        return call
 
     def _service(self, host: str) -> ASGIApp:
         for pattern, app in self._services:
@@ -135,6 +163,10 @@ class FrontDoor:
         return JSONResponse(
             {"error": {"code": "HostNotFound", "message": message}}, HTTPStatus.NOT_FOUND
         )
+
+
+def _host(scope: Scope) -> str:
+    return Headers(scope=scope).get("host", "").lower().partition(":")[0]
 
 
 def _plain(answer: Answer) -> Response:

@@ -5,6 +5,7 @@ machine's clock says that it is valid.
 """
 
 import secrets
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -24,6 +25,8 @@ APP_PRINCIPAL = "6d1f7c0e-52f4-4d0b-8a3e-9b1e6c4f2a10"
 TENANT = "213e87ed-8e08-4eb4-a63c-c073058f7b00"
 _LIFETIME = timedelta(hours=24)  # of a managed identity's token, docs: managed identities FAQ
 _ALGORITHM = "RS256"
+_REVOCATIONS = "revocations"
+"""A claim of ours: how often the principal's tokens had been revoked when this one was made."""
 
 
 class Refusal(StrEnum):
@@ -64,6 +67,7 @@ class TokenService:
         self.tenant_id = tenant_id
         self.identity_header = secrets.token_hex(16)
         """What ``X-IDENTITY-HEADER`` must carry: the app's ``IDENTITY_HEADER`` setting."""
+        self._revocations: Counter[str] = Counter()
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     def issue(
@@ -89,8 +93,17 @@ class TokenService:
             "tid": self.tenant_id,
             "uti": uuid4().hex,
             "ver": "1.0",
+            _REVOCATIONS: self._revocations[principal],
         }
         return jwt.encode(claims, self._key, _ALGORITHM)
+
+    def revoke(self, principal: str = APP_PRINCIPAL) -> None:
+        """Have every token that ``principal`` holds by now refused as expired; new ones are good.
+
+        What a service says of a revoked token is not on record: the words are those for one that
+        has expired, which is what a client can do about it: get another.
+        """
+        self._revocations[principal] += 1
 
     def check(self, authorization: str | None, *audiences: str) -> Claims:
         """Return what the bearer token of an ``Authorization`` header says.
@@ -116,6 +129,8 @@ class TokenService:
         except jwt.InvalidTokenError as error:
             message = "Unable to resolve the key used for signature validation."
             raise TokenRefused(Refusal.SIGNATURE, message) from error
+        if claims[_REVOCATIONS] < self._revocations[claims["oid"]]:
+            raise TokenRefused(Refusal.EXPIRED, "The token has expired.")
         found = claims["aud"]
         if found.rstrip("/") not in {audience.rstrip("/") for audience in audiences}:
             message = f"Invalid audience. Expected {' or '.join(audiences)}, found: {found}."

@@ -57,6 +57,8 @@ class Rig:
     clock: SandboxClock
     tokens: TokenService
     estate: Estate
+    faults: Faults
+    front_door: FrontDoor
     client: PipelineClient[HttpRequest, HttpResponse]
     """Calls ARM as the app, by its managed identity; repeats nothing on its own."""
 
@@ -110,7 +112,8 @@ def rig(rate: float = 60) -> Iterator[Rig]:
     """
     clock, tokens = SandboxClock.start(rate), TokenService()
     estate = Estate(clock, tokens, KeyVaults(clock, tokens, lambda _topic, _event: None))
-    front_door = FrontDoor(Faults(clock), clock)
+    faults = Faults(clock)
+    front_door = FrontDoor(faults, clock)
     front_door.mount("management.azure.com", estate.arm.app)
     with Serving(front_door) as serving:
         environment = {
@@ -127,4 +130,4 @@ def rig(rate: float = 60) -> Iterator[Rig]:
                 ],
             )
             with client:
-                yield Rig(clock, tokens, estate, client)
+                yield Rig(clock, tokens, estate, faults, front_door, client)

@@ -93,6 +93,13 @@ class Truth:
             if seal is not None:
                 seal.wrapped, seal.kid = None, None
 
+    def rename(self, old: ResourceId, new: ResourceId) -> None:
+        """Know a resource by another id from now on, with its key, its past and its writes."""
+        with self._lock:
+            if old.key in self._seals:
+                self._seals[new.key] = self._seals.pop(old.key)
+            self._writes[new.key] = self._writes.pop(old.key, 0)
+
     def start_counting(self, resource: ResourceId) -> None:
         """Count the writes of a resource from zero again: it has been set up."""
         with self._lock:

@@ -13,14 +13,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from sandbox.arm import errors, subscriptions
+from sandbox.arm import errors, operations, resource_groups, subscriptions
 from sandbox.arm.authentication import authenticate
 from sandbox.arm.call import ArmCall
 from sandbox.arm.errors import ArmError
+from sandbox.arm.operations import Operations, Written, polling_headers
 from sandbox.arm.quota import Quota
 from sandbox.arm.rbac import Rbac
 from sandbox.arm.resource_ids import ResourceId
-from sandbox.arm.resources import Body, Provider, ResourceStore
+from sandbox.arm.resources import Body, Provider, Resource, ResourceStore
 from sandbox.clock import SandboxClock
 from sandbox.identity import TokenService
 
@@ -39,15 +40,17 @@ class Arm:
     """What answers at ``management.azure.com``.
 
     A request passes, in this order: api-version present, token accepted, subscription exists,
-    quota left, type served at that api-version, action allowed, group and resource exist. It is
-    the order in which refusals of real ARM are seen where two would apply; only the first step
-    is on record (see ``errors.api_version_missing``), the rest is inference.
+    quota left, type served at that api-version, action allowed, group and resource exist, quota
+    of the provider left, ETag matched. It is the order in which refusals of real ARM are seen
+    where two would apply; only the first step is on record (see ``errors.api_version_missing``),
+    the rest is inference.
     """
 
     def __init__(self, clock: SandboxClock, tokens: TokenService) -> None:
         self.rbac = Rbac()
         self.quota = Quota(clock)
         self.resources = ResourceStore(clock)
+        self._operations = Operations()
         self._clock = clock
         self._tokens = tokens
         self._tenant_routes: dict[tuple[str, str], Callable[[ArmCall], Answer]] = {}
@@ -109,18 +112,28 @@ class Arm:
             principal=claims.principal,
             tenant_id=claims.tenant_id,
             body=body,
+            if_match=request.headers.get("if-match"),
         )
         tenant_route = self._tenant_routes.get((call.method, call.path.lower()))
         if tenant_route is not None:
             return tenant_route(call)
         if found := _SCOPED.fullmatch(call.path):
             return self._scoped(call, found)
+        if found := operations.PATH.fullmatch(call.path):
+            return self._poll(call, found)
+        if found := resource_groups.PATH.fullmatch(call.path):
+            left = self._left(call, found)
+            return 200, resource_groups.answer(call, found, self.resources, self.rbac), left
         return subscriptions.answer(call, self.resources, self.rbac)
+
+    def _left(self, call: ArmCall, found: re.Match[str]) -> dict[str, str]:
+        """Count a request in a subscription; return the header that says what is left."""
+        self.resources.subscription(found["subscription"])
+        return self.quota.take(call.principal, found["subscription"], call.method)
 
     def _scoped(self, call: ArmCall, found: re.Match[str]) -> Answer:
         """Answer a request for the resources of a provider."""
-        self.resources.subscription(found["subscription"])
-        left = self.quota.take(call.principal, found["subscription"], call.method)
+        left = self._left(call, found)
         if f"{found['namespace']}/{found['kind']}".lower() == _PERMISSIONS and not found["name"]:
             return 200, self.rbac.permissions(call.principal, found["scope"]), left
         provider = self._provider(call, found)
@@ -131,8 +144,24 @@ class Arm:
             raise errors.type_not_served(found["namespace"], f"{found['kind']}/{found['name']}")
         identifier = ResourceId(found["subscription"], found["group"], provider.type, found["name"])
         with self.resources.lock:
-            status, body = self._one(call, identifier, provider)
-        return status, body, left
+            status, body, more = self._one(call, identifier, provider)
+        return status, body, {**left, **more}
+
+    def _poll(self, call: ArmCall, found: re.Match[str]) -> Answer:
+        """Answer a poll of an operation. The right to read the resource is asked (inference)."""
+        left = self._left(call, found)
+        if call.method != "GET":
+            raise errors.method_not_allowed(call.method)
+        operation, identifier = self._operations.find(found["operation"])
+        provider = self.resources.providers[identifier.type.lower()]
+        self.rbac.require(call.principal, f"{provider.type}/read", str(identifier))
+        with self.resources.lock:
+            resource = self.resources.get(identifier)
+            if not operation.ended:
+                return 202, None, {**left, **polling_headers(call.path, call.api_version)}
+            if operation.error is not None:
+                raise operation.error
+            return _shown(resource, provider, more=left)
 
     def _provider(self, call: ArmCall, found: re.Match[str]) -> Provider:
         name = f"{found['namespace']}/{found['kind']}"
@@ -148,49 +177,83 @@ class Arm:
             raise errors.method_not_allowed(call.method)
         self.rbac.require(call.principal, f"{provider.type}/read", found["scope"])
         if found["group"]:
-            self.resources.check_group(found["subscription"], found["group"])
+            self.resources.group(found["subscription"], found["group"])
+        provider.quota.take(found["subscription"], "", "List")
         shown = self.resources.below(found["scope"], provider.type)
-        return {"value": [_copy(resource.body) for resource in shown]}
+        return {"value": [_body(resource, provider) for resource in shown]}
 
-    def _one(
-        self, call: ArmCall, identifier: ResourceId, provider: Provider
-    ) -> tuple[int, Body | None]:
+    def _one(self, call: ArmCall, identifier: ResourceId, provider: Provider) -> Answer:
         action = {"GET": "read", "DELETE": "delete"}.get(call.method, "write")
         self.rbac.require(call.principal, f"{provider.type}/{action}", str(identifier))
+        if call.method in {"GET", "PATCH"}:
+            resource = self.resources.get(identifier)
+        else:
+            self.resources.group(identifier.subscription, identifier.group)
+            found = self.resources.find(identifier)
+            if found is None:
+                return self._absent(call, identifier, provider)
+            resource = found
+        kind = "Read" if call.method == "GET" else "Write"
+        provider.quota.take(identifier.subscription, resource.body["location"], kind)
+        return self._present(call, resource, provider)
+
+    def _absent(self, call: ArmCall, identifier: ResourceId, provider: Provider) -> Answer:
+        """Answer a PUT or DELETE of what does not exist."""
         match call.method:
-            case "GET":
-                return 200, _copy(self.resources.get(identifier).body)
-            case "PATCH":
-                resource = self.resources.get(identifier)
-                status = provider.patch(resource, call.json())
-                self.resources.notify(resource)
-                return status, _copy(resource.body)
             case "PUT":
-                return self._put(call, identifier, provider)
+                status, resource = provider.create(identifier, call.json())
+                self.resources.add(resource)
+                return _shown(resource, provider, status)
             case "DELETE":
-                return self._delete(identifier, provider), None
+                return 204, None, {}
             case _:
                 raise errors.method_not_allowed(call.method)
 
-    def _put(self, call: ArmCall, identifier: ResourceId, provider: Provider) -> tuple[int, Body]:
-        self.resources.check_group(identifier.subscription, identifier.group)
-        resource = self.resources.find(identifier)
-        if resource is None:
-            status, resource = provider.create(identifier, call.json())
-            self.resources.add(resource)
-        else:
-            status = provider.replace(resource, call.json())
-            self.resources.notify(resource)
-        return status, _copy(resource.body)
+    def _present(self, call: ArmCall, resource: Resource, provider: Provider) -> Answer:
+        """Answer a request for a resource that exists."""
+        heeded = provider.etags and call.method != "GET"
+        if heeded and call.if_match not in {None, "*", resource.etag}:
+            raise errors.etag_mismatch(resource.id.name)
+        match call.method:
+            case "GET":
+                return _shown(resource, provider)
+            case "PATCH":
+                return self._written(call, resource, provider.patch(resource, call.json()))
+            case "PUT":
+                return self._written(call, resource, provider.replace(resource, call.json()))
+            case "DELETE":
+                provider.delete(resource)
+                self.resources.remove(resource)
+                return 200, None, {}
+            case _:
+                raise errors.method_not_allowed(call.method)
 
-    def _delete(self, identifier: ResourceId, provider: Provider) -> int:
-        self.resources.check_group(identifier.subscription, identifier.group)
-        resource = self.resources.find(identifier)
-        if resource is None:
-            return 204
-        provider.delete(resource)
-        self.resources.remove(resource)
-        return 200
+    def _written(self, call: ArmCall, resource: Resource, written: Written) -> Answer:
+        """Answer a write that was accepted."""
+        self.resources.notify(resource)
+        provider = self.resources.providers[resource.id.type.lower()]
+        if written.operation is None:
+            return _shown(resource, provider, written.status, written.shown)
+        location = resource.body["location"]
+        headers = self._operations.begin(written.operation, resource.id, location, call.api_version)
+        return written.status, None, headers
+
+
+def _shown(
+    resource: Resource,
+    provider: Provider,
+    status: int = 200,
+    body: Body | None = None,
+    more: Mapping[str, str] | None = None,
+) -> Answer:
+    """Return the answer that shows a resource, or ``body`` in its place."""
+    etag = {"etag": resource.etag} if provider.etags else {}
+    return status, _body(resource, provider, body), {**(more or {}), **etag}
+
+
+def _body(resource: Resource, provider: Provider, body: Body | None = None) -> Body:
+    etag = {"etag": resource.etag} if provider.etags else {}
+    return {**_copy(body or resource.body), **etag}
 
 
 def _copy(body: Body) -> Body:

@@ -18,6 +18,8 @@ class ArmCall:
     """Object id of the caller."""
     tenant_id: str
     body: bytes
+    if_match: str | None = None
+    """The header; ``None`` where it was not sent."""
 
     def json(self) -> dict[str, Any]:
         """Return the request's body.

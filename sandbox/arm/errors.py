@@ -14,9 +14,10 @@ class ArmError(Exception):
         code: ARM's word for what is wrong.
         details: ARM's ``details``; left out of the envelope where empty.
         headers: Headers of the answer besides the usual ones.
+        bare: Whether the answer is the error itself, without the envelope.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one part of the answer, all but three by name
         self,
         status: int,
         code: str,
@@ -24,12 +25,14 @@ class ArmError(Exception):
         *,
         details: Sequence[Mapping[str, Any]] = (),
         headers: Mapping[str, str] | None = None,
+        bare: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.details = details
         self.headers = dict(headers or {})
+        self.bare = bare
 
     @property
     def body(self) -> dict[str, Any]:
@@ -37,7 +40,7 @@ class ArmError(Exception):
         error: dict[str, Any] = {"code": self.code, "message": str(self)}
         if self.details:
             error["details"] = list(self.details)
-        return {"error": error}
+        return error if self.bare else {"error": error}
 
 
 _GATEWAY = {"x-ms-failure-cause": "gateway"}
@@ -116,6 +119,20 @@ def resource_not_found(resource: ResourceId) -> ArmError:
         "https://aka.ms/ARMResourceNotFoundFix",
         headers=_GATEWAY,
     )
+
+
+def operation_not_found(operation: str) -> ArmError:
+    """Refuse a poll of an operation that is not known (code and text are ours)."""
+    return ArmError(404, "OperationNotFound", f"The operation '{operation}' was not found.")
+
+
+def etag_mismatch(name: str) -> ArmError:
+    """Refuse a write to something that has changed since (recorded: 412_precondition_failed.json).
+
+    Recorded for DNS, without the envelope; the kind of thing is named there.
+    """
+    message = f"The resource {name} has been modified (etag mismatch)."
+    return ArmError(412, "PreconditionFailed", message, bare=True)
 
 
 def authorization_failed(principal: str, action: str, scope: str) -> ArmError:

@@ -1,16 +1,30 @@
 """Everything that exists below ARM, and what Resource Graph was told about it."""
 
+import json
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from threading import RLock
 from typing import Any, Protocol
 
 from sandbox.arm.errors import group_not_found, resource_not_found, subscription_not_found
+from sandbox.arm.operations import Operation, Written
+from sandbox.arm.provider_quota import ProviderQuota
 from sandbox.arm.resource_ids import ResourceId, within
 from sandbox.clock import SandboxClock
 
 Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceGroup:
+    """A resource group."""
+
+    name: str
+    location: str
+    managed_by: str = ""
+    """Id of the resource whose service keeps the group for itself; empty for an ordinary one."""
 
 
 @dataclass(slots=True)
@@ -19,8 +33,8 @@ class Subscription:
 
     id: str
     name: str
-    groups: dict[str, str] = field(default_factory=dict)
-    """Names of the groups, by the name in lower case."""
+    groups: dict[str, ResourceGroup] = field(default_factory=dict)
+    """By the name in lower case."""
 
 
 @dataclass(slots=True)
@@ -31,6 +45,18 @@ class Resource:
     body: Body
     notices: list[tuple[datetime, Body | None]] = field(default_factory=list)
     """What Resource Graph was told, and when; ``None`` for a deletion."""
+    operation: Operation | None = None
+    """The last write, where that is one that goes on after its answer."""
+
+    @property
+    def etag(self) -> str:
+        """A tag that is another whenever a GET shows something else."""
+        shown = json.dumps(self.body, sort_keys=True)
+        return f'"{sha256(shown.encode()).hexdigest()[:32]}"'
+
+    def tell(self, when: datetime) -> None:
+        """Tell Resource Graph what the resource shows now, as of ``when``."""
+        self.notices.append((when, deepcopy(self.body)))
 
     def known_at(self, moment: datetime) -> Body | None:
         """Return the body of the last notice up to ``moment``: ``None`` if none, or deleted."""
@@ -48,6 +74,10 @@ class Provider(Protocol):
     type: str
     """Namespace and type, for example ``Microsoft.Storage/storageAccounts``."""
     api_versions: tuple[str, ...]
+    etags: bool
+    """Whether answers carry an ETag, as header and as ``etag``, and ``If-Match`` is heeded."""
+    quota: ProviderQuota
+    """The provider's own limits, beside ARM's."""
 
     def settle(self, resource: Resource) -> None:
         """Let everything happen that the service does on its own up to now."""
@@ -59,22 +89,26 @@ class Provider(Protocol):
             ArmError: The service refuses the request.
         """
 
-    def replace(self, resource: Resource, request: Body) -> int:
-        """Apply a PUT on an existing resource; return the status of the answer.
+    def replace(self, resource: Resource, request: Body) -> Written:
+        """Apply a PUT on an existing resource; return what to answer.
 
         Raises:
             ArmError: The service refuses the request.
         """
 
-    def patch(self, resource: Resource, request: Body) -> int:
-        """Apply a PATCH; return the status of the answer.
+    def patch(self, resource: Resource, request: Body) -> Written:
+        """Apply a PATCH; return what to answer.
 
         Raises:
             ArmError: The service refuses the request.
         """
 
     def delete(self, resource: Resource) -> None:
-        """Forget what the service knew about a resource that is being deleted."""
+        """Forget what the service knew about a resource that is being deleted.
+
+        Raises:
+            ArmError: The service refuses the request.
+        """
 
 
 class ResourceStore:
@@ -101,10 +135,13 @@ class ResourceStore:
             made = Subscription(subscription, name)
             self._subscriptions.setdefault(subscription.lower(), made)
 
-    def add_group(self, subscription: str, group: str) -> None:
+    def add_group(
+        self, subscription: str, group: str, location: str = "westeurope", managed_by: str = ""
+    ) -> None:
         """Make a resource group; one that exists stays as it is."""
         with self.lock:
-            self.subscription(subscription).groups.setdefault(group.lower(), group)
+            made = ResourceGroup(group, location, managed_by)
+            self.subscription(subscription).groups.setdefault(group.lower(), made)
 
     def subscriptions(self) -> list[Subscription]:
         """Return all subscriptions, in the order in which they were made."""
@@ -122,14 +159,16 @@ class ResourceStore:
             raise subscription_not_found(subscription)
         return found
 
-    def check_group(self, subscription: str, group: str) -> None:
-        """Make sure that a group exists.
+    def group(self, subscription: str, group: str) -> ResourceGroup:
+        """Return one resource group.
 
         Raises:
             ArmError: 404 SubscriptionNotFound or ResourceGroupNotFound.
         """
-        if group.lower() not in self.subscription(subscription).groups:
+        found = self.subscription(subscription).groups.get(group.lower())
+        if found is None:
             raise group_not_found(group)
+        return found
 
     def find(self, resource_id: ResourceId) -> Resource | None:
         """Return one resource as it is now, if it exists."""
@@ -145,7 +184,7 @@ class ResourceStore:
         Raises:
             ArmError: 404 for the subscription, the group or the resource.
         """
-        self.check_group(resource_id.subscription, resource_id.group)
+        self.group(resource_id.subscription, resource_id.group)
         resource = self.find(resource_id)
         if resource is None:
             raise resource_not_found(resource_id)
@@ -185,7 +224,7 @@ class ResourceStore:
 
     def notify(self, resource: Resource) -> None:
         """Tell Resource Graph what the resource shows now."""
-        resource.notices.append((self._clock.now(), deepcopy(resource.body)))
+        resource.tell(self._clock.now())
 
     def snapshot(self, moment: datetime) -> list[tuple[ResourceId, Body]]:
         """Return every resource as its notices had it at ``moment``, deleted ones included.

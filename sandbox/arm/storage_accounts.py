@@ -4,12 +4,16 @@ Recorded: storage-accounts/customer_managed_key.json. A PATCH is synchronous, an
 already names the version in use.
 """
 
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sandbox.arm.errors import ArmError
 from sandbox.arm.identities import Identities
 from sandbox.arm.key_references import find_version, vault_name
+from sandbox.arm.operations import Operation, Written
+from sandbox.arm.pace import Manner, Move, Pace
+from sandbox.arm.provider_quota import ProviderQuota
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.arm.resources import Body, Resource
 from sandbox.arm.storage_bodies import (
@@ -25,38 +29,6 @@ from sandbox.key_vault import KeyUnusable, KeyVaults, KeyVersion
 from sandbox.truth import Truth
 
 _POLL = timedelta(days=1)  # docs: customer-managed-keys-overview, "checks the key vault once daily"
-
-
-@dataclass(slots=True)
-class Pace:
-    """How fast one account takes up a key version. The default is at once, as recorded."""
-
-    next_poll_at: datetime
-    """When the service next looks, on its own, for a newer version; then once a day. Matters
-    to an account that names no version."""
-    delay: timedelta = timedelta(0)
-    frozen: bool = False
-    pending: tuple[datetime, KeyVersion, str] | None = None
-    """An accepted move: when it happens, to which version, under whose identity."""
-
-    def slow(self, by: timedelta) -> None:
-        """Let later writes be accepted at once but take effect, and show, only after ``by``."""
-        self.delay, self.frozen = by, False
-
-    def stuck(self) -> None:
-        """Accept later writes, and never take up what they name. Nor poll."""
-        self.frozen = True
-
-    def promise(self, version: KeyVersion, principal: str, now: datetime) -> None:
-        """Note an accepted move; the same move asked for again happens no later for it."""
-        if self.frozen:
-            self.pending = None
-        elif self.pending is None or self.pending[1].kid != version.kid:
-            self.pending = (now + self.delay, version, principal)
-
-    def prompt(self) -> None:
-        """Take up later writes at once again."""
-        self.delay, self.frozen = timedelta(0), False
 
 
 class StorageAccounts:
@@ -81,6 +53,9 @@ class StorageAccounts:
     def __init__(
         self, clock: SandboxClock, vaults: KeyVaults, truth: Truth, identities: Identities
     ) -> None:
+        self.etags = False
+        """Whether accounts have ETags. Real ones have none; see ``Provider.etags``."""
+        self.quota = ProviderQuota(clock)
         self._clock = clock
         self._vaults = vaults
         self._truth = truth
@@ -101,29 +76,41 @@ class StorageAccounts:
         now = self._clock.now()
         resource = Resource(resource_id, new_account(resource_id, request, now))
         self._paces[resource_id.key] = Pace(next_poll_at=now + _POLL)
-        return self.patch(resource, request), resource
+        return self.patch(resource, request).status, resource
 
-    def replace(self, resource: Resource, request: Body) -> int:
+    def replace(self, resource: Resource, request: Body) -> Written:
         """See ``Provider.replace``. A PUT of an account that exists updates it (REST docs)."""
         return self.patch(resource, request)
 
-    def patch(self, resource: Resource, request: Body) -> int:
+    def patch(self, resource: Resource, request: Body) -> Written:
         """See ``Provider.patch``: all is checked, with the vault too, before anything changes."""
+        _require_idle(resource)
         now = self._clock.now()
+        written = Written()
         body = changed(resource.body, request, now)
         if "identity" in request:
             identity = self._identities.assign(body.pop("identity", None), request["identity"])
             body = {"identity": identity, **body} if identity else body
         if "encryption" in (request.get("properties") or {}):
-            self._encrypt(resource, body, now)
+            written = self._encrypt(resource, body, now)
         self._truth.count_write(resource.id)
-        resource.body = body
-        return 200
+        resource.body, resource.operation = body, written.operation
+        return written
 
     def delete(self, resource: Resource) -> None:
         """See ``Provider.delete``."""
-        self._truth.release(resource.id)
-        del self._paces[resource.id.key]
+        _require_idle(resource)
+        self.forget(resource.id)
+
+    def forget(self, resource_id: ResourceId) -> None:
+        """Drop what is known of an account that no longer exists."""
+        self._truth.release(resource_id)
+        del self._paces[resource_id.key]
+
+    def rename(self, old: ResourceId, new: ResourceId) -> None:
+        """Know an account by another id from now on; its data key stays as it is."""
+        self._truth.rename(old, new)
+        self._paces[new.key] = self._paces.pop(old.key)
 
     def settle(self, resource: Resource) -> None:
         """See ``Provider.settle``: accepted moves that are due, and daily polls, in their order."""
@@ -131,19 +118,18 @@ class StorageAccounts:
         pace = self._paces[resource.id.key]
         while True:
             polls = _follows_newest(resource.body) and pace.next_poll_at <= now
-            due = pace.pending is not None and pace.pending[0] <= now
-            if pace.pending and due and (not polls or pace.pending[0] <= pace.next_poll_at):
-                when, version, principal = pace.pending
+            move = pace.pending
+            if move and move.when <= now and (not polls or move.when <= pace.next_poll_at):
                 pace.pending = None
-                self._move(resource, version, principal, when)
+                self._arrive(resource, move)
             elif polls:
                 when, pace.next_poll_at = pace.next_poll_at, pace.next_poll_at + _POLL
                 self._poll(resource, pace, when)
             else:
                 return
 
-    def _encrypt(self, resource: Resource, body: Body, now: datetime) -> None:
-        """Let ``body`` use the key that it names.
+    def _encrypt(self, resource: Resource, body: Body, now: datetime) -> Written:
+        """Let ``body`` use the key that it names, or promise to.
 
         Raises:
             ArmError: 400: the account's identity cannot use the key.
@@ -152,42 +138,54 @@ class StorageAccounts:
         if body["properties"]["encryption"]["keySource"] != CUSTOMER_KEYS:
             self._truth.release(resource.id)
             pace.pending = None
-            return
+            return Written()
         principal = self._principal(body)
         version = self._resolve(body, now)
-        kid = version.kid
-        unchanged = as_written(body) == as_written(resource.body)
+        same_reference = as_written(body) == as_written(resource.body)
+        same = same_reference and version.kid == self._truth.sealed_by(resource.id)
+        written = Written()
         try:
-            if unchanged and kid == self._truth.sealed_by(resource.id):
-                self._truth.rehearse(resource.id, kid, principal)
-            elif pace.frozen or pace.delay:
-                self._truth.rehearse(resource.id, kid, principal)
-                pace.promise(version, principal, now)
+            if same or pace.manner is not Manner.PROMPT:
+                self._truth.rehearse(resource.id, version.kid, principal)
             else:
-                pace.pending = None
-                self._truth.seal(resource.id, kid, principal, now)
-                show_version(body, kid, version.exp, now)
+                self._truth.seal(resource.id, version.kid, principal, now)
+                show_version(body, version.kid, version.exp, now)
         except KeyUnusable as unusable:
             raise _authentication_failure() from unusable
+        if same or pace.manner is Manner.PROMPT:
+            pace.pending = None
+            body["properties"]["provisioningState"] = "Succeeded"
+        else:
+            written = _promise(pace, resource, body, Move(pace.due(now), version, principal), now)
         while pace.next_poll_at <= now:
             pace.next_poll_at += _POLL
+        return written
 
-    def _move(
-        self, resource: Resource, version: KeyVersion, principal: str, when: datetime
-    ) -> None:
+    def _arrive(self, resource: Resource, move: Move) -> None:
+        """Let an accepted move take effect, or fail."""
+        moved = not move.fails and self._move(resource, move)
+        if move.operation is not None:
+            move.operation.end(None if moved else _authentication_failure())
+            resource.body["properties"]["provisioningState"] = "Succeeded" if moved else "Failed"
+            resource.tell(move.when)
+
+    def _move(self, resource: Resource, move: Move) -> bool:
         """Take up a version that was promised or found, unless the vault refuses now.
 
         A refusal leaves the account on its old version, still readable (inference: accounts on
         an expired key go on working, azure-docs#84096).
         """
         try:
-            self._truth.seal(resource.id, version.kid, principal, when)
+            self._truth.seal(resource.id, move.version.kid, move.principal, move.when)
         except KeyUnusable:
-            return
-        show_version(resource.body, version.kid, version.exp, when)
+            return False
+        if move.encryption is not None:
+            resource.body["properties"]["encryption"] = move.encryption
+        show_version(resource.body, move.version.kid, move.version.exp, move.when)
+        return True
 
     def _poll(self, resource: Resource, pace: Pace, when: datetime) -> None:
-        if pace.frozen:
+        if pace.stands_still:
             return
         try:
             version = self._resolve(resource.body, when)
@@ -195,7 +193,7 @@ class StorageAccounts:
         except ArmError:
             return
         if version.kid != self._truth.sealed_by(resource.id):
-            self._move(resource, version, principal, when)
+            self._move(resource, Move(when, version, principal))
 
     def _principal(self, body: Body) -> str:
         chosen = body["properties"]["encryption"].get("identity", {})
@@ -223,6 +221,42 @@ class StorageAccounts:
         if "Purgeable" in found.recovery_level:
             raise _not_recoverable()
         return found
+
+
+def _promise(pace: Pace, resource: Resource, body: Body, move: Move, now: datetime) -> Written:
+    """Note a move that takes effect later, and let ``body`` be what a GET shows until then."""
+    properties = body["properties"]
+    match pace.manner:
+        case Manner.LYING:
+            asked, shown = properties["encryption"], deepcopy(body)
+            show_version(shown, move.version.kid, move.version.exp, now)
+            properties["encryption"] = resource.body["properties"]["encryption"]
+            pace.promise(replace(move, encryption=asked))
+            return Written(shown=shown)
+        case Manner.LONG_RUNNING | Manner.FAILING:
+            operation = Operation()
+            # The one state in the REST docs, besides Creating, that is not final.
+            properties["provisioningState"] = "ResolvingDNS"
+            fails = pace.manner is Manner.FAILING
+            pace.promise(replace(move, operation=operation, fails=fails))
+            return Written(202, operation=operation)
+        case _:
+            pace.promise(move)
+            return Written()
+
+
+def _require_idle(resource: Resource) -> None:
+    """Refuse a write during another (code and text: ARO-RP#1197, terraform-provider-azurerm#29351).
+
+    Reported for network rules and deployments; for a change of the key, inference.
+    """
+    if resource.operation is not None and not resource.operation.ended:
+        raise ArmError(
+            409,
+            "StorageAccountOperationInProgress",
+            "An operation is currently performing on this storage account that requires exclusive "
+            "access.",
+        )
 
 
 def _follows_newest(body: Body) -> bool:

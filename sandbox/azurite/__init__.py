@@ -4,6 +4,7 @@
 packages; ``Azurite.start`` runs it.
 """
 
+from sandbox.azurite.output import Operation
 from sandbox.azurite.server import Azurite
 
-__all__ = ["Azurite"]
+__all__ = ["Azurite", "Operation"]

@@ -2,28 +2,24 @@
 
 import base64
 import os
-import re
 import secrets
 import subprocess
 import tempfile
-import threading
-import time
-from collections.abc import Collection, Mapping
-from contextlib import ExitStack
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from sandbox.azurite.installation import entry_point
 from sandbox.azurite.node import find_node
+from sandbox.azurite.output import Operation, Output
 
 _SERVICES = ("blob", "queue", "table")
-_LISTENING = re.compile(r"Azurite (\w+) service is successfully listening at http://[^:]+:(\d+)")
+_PRELOADED = ("stop_with_parent.cjs", "report_operations.cjs")
 _STOP_WITHIN = 10  # seconds; a healthy one takes less than one
-
-
-class AzuriteFailedError(Exception):
-    """Azurite did not start. The message ends with what it printed."""
+_REPORT_WITHIN = 30  # seconds; milliseconds, unless the machine is very busy
 
 
 class Azurite:
@@ -34,10 +30,15 @@ class Azurite:
     """
 
     def __init__(
-        self, accounts: Mapping[str, str], ports: Mapping[str, int], stop: ExitStack
+        self,
+        accounts: Mapping[str, str],
+        ports: Mapping[str, int],
+        output: Output,
+        stop: ExitStack,
     ) -> None:
         self._accounts = accounts
         self._ports = ports
+        self._output = output
         self._stop = stop
 
     @classmethod
@@ -68,8 +69,10 @@ class Azurite:
                 text=True,
             )
             stack.callback(_end, process)
-            ports = _ports(process, within)
-            return cls(keys, ports, stack.pop_all())
+            if process.stdout is None:
+                raise TypeError("Azurite must be started with its output piped")
+            output = Output(process.stdout, _SERVICES)
+            return cls(keys, output.ports(within), output, stack.pop_all())
 
     @property
     def accounts(self) -> tuple[str, ...]:
@@ -99,6 +102,20 @@ class Azurite:
             )
         )
 
+    def operations(self, account: str) -> Sequence[Operation]:
+        """Return every operation on an account that was answered before now, oldest first.
+
+        Raises:
+            OperationsForgottenError: There were too many to keep them all.
+        """
+        # Azurite reports an answer after it has sent it. Reports keep their order, so that of an
+        # operation of our own, sent now, comes behind all that are wanted.
+        marker = self._output.expect_marker()
+        with closing(HTTPConnection("127.0.0.1", self._ports["queue"])) as connection:
+            connection.request("GET", f"/{marker}")
+            connection.getresponse()
+        return self._output.operations(account, marker, _REPORT_WITHIN)
+
     def stop(self) -> None:
         """Stop it and wait for its end. What it held is lost."""
         self._stop.close()
@@ -122,8 +139,7 @@ def _command() -> list[str]:
     hosts = (word for service in _SERVICES for word in (f"--{service}Host", "127.0.0.1"))
     return [
         *find_node().node,
-        "--require",
-        str(Path(__file__).parent / "stop_with_parent.cjs"),
+        *(word for name in _PRELOADED for word in ("--require", str(Path(__file__).parent / name))),
         str(entry_point()),
         *ports,
         *hosts,
@@ -133,39 +149,6 @@ def _command() -> list[str]:
         "--disableTelemetry",
         "--silent",
     ]
-
-
-def _ports(process: subprocess.Popen[str], within: float) -> Mapping[str, int]:
-    """Read the ports from what Azurite prints, and go on reading so that it never blocks."""
-    printed: list[str] = []
-    ports: dict[str, int] = {}
-    changed = threading.Condition()
-
-    def read(output: IO[str]) -> None:
-        for line in output:
-            with changed:
-                printed.append(line)
-                if found := _LISTENING.match(line):
-                    ports[found[1].lower()] = int(found[2])
-                changed.notify()
-        with changed:
-            changed.notify()
-
-    if process.stdout is None:
-        raise TypeError("Azurite must be started with its output piped")
-    reader = threading.Thread(target=read, args=(process.stdout,), daemon=True)
-    reader.start()
-    until = time.monotonic() + within
-    with changed:
-        while len(ports) < len(_SERVICES):
-            left = until - time.monotonic()
-            if left <= 0 or not reader.is_alive():
-                raise AzuriteFailedError(
-                    f"Azurite was not ready within {within:g} s: {''.join(printed[-20:])}"
-                )
-            # Looks at the reader twice a second, whose end may come before the wait begins.
-            changed.wait(min(left, 0.5))
-        return dict(ports)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

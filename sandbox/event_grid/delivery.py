@@ -41,13 +41,14 @@ class HandshakeFailedError(Exception):
     """An endpoint did not prove that it wants events. Says what was expected and what came."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Subscription:
     """A webhook that wants the events of a topic."""
 
     name: str
     topic: str
     endpoint: str
+    """Where every attempt goes from now on, those for earlier events too."""
     schema: Schema
     included_types: tuple[str, ...]
     """Event types delivered; none named means all."""
@@ -143,6 +144,21 @@ class EventGrid:
         with self._lock:
             self._subscriptions.append(subscription)
         return subscription
+
+    def follow(self, before: str, now: str) -> None:
+        """Deliver at another address, without a handshake, what went to an app at ``before``.
+
+        In Azure an app keeps its address whatever becomes of its instances; here it has another
+        port after a restart.
+
+        Args:
+            before: The beginning of an endpoint, such as ``http://127.0.0.1:41234``.
+            now: What stands in its place.
+        """
+        with self._lock:
+            for subscription in self._subscriptions:
+                if subscription.endpoint.startswith(f"{before}/"):
+                    subscription.endpoint = now + subscription.endpoint.removeprefix(before)
 
     def publish(self, topic: str, event: Event) -> None:
         """Take an event of a topic, and return before it is delivered.

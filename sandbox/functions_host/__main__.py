@@ -6,71 +6,95 @@ import os
 import signal
 import sys
 import threading
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from sandbox.clock import SandboxClock
+from sandbox.functions_host.death import Death
 from sandbox.functions_host.loading import ForeignModuleError
 from sandbox.functions_host.runtime import IndexingError, Runtime
 from sandbox.functions_host.settings import HostSettings, HostSettingsError
 
 _REFUSALS = (IndexingError, ForeignModuleError, HostSettingsError)
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def main(  # noqa: PLR0913 - one parameter is one option
-    app_dir: Annotated[Path, typer.Argument(exists=True, file_okay=False, resolve_path=True)],
-    *,
-    port: Annotated[int, typer.Option(help="0: one that is free.")] = 0,
-    ready_file: Annotated[
-        Path | None,
-        typer.Option(resolve_path=True, help="Written when it serves: address, keys, functions."),
-    ] = None,
-    clock: Annotated[
-        str | None, typer.Option(envvar="KEYTURN_SANDBOX_CLOCK", help="'MOMENT xRATE'.")
-    ] = None,
-    function_key: Annotated[str | None, typer.Option(envvar="SANDBOX_FUNCTION_KEY")] = None,
-    admin_key: Annotated[str | None, typer.Option(envvar="SANDBOX_ADMIN_KEY")] = None,
-    system_key: Annotated[str | None, typer.Option(envvar="SANDBOX_SYSTEM_KEY")] = None,
-    lease_seconds: Annotated[int, typer.Option(min=1, help="Hides a running message.")] = 600,
-    freeze_timers: Annotated[bool, typer.Option(help="Run them by hand only.")] = False,
-    stop_with_stdin: Annotated[bool, typer.Option(help="Stop when stdin ends.")] = False,
-) -> None:
+def main() -> None:
     """Run the function app in APP_DIR as the platform would."""
-    time_of_host = SandboxClock.parse(clock) if clock else SandboxClock.start()
-    _log_to_stdout(time_of_host)
-
-    async def run() -> bool:
-        stopping = _stop_event(stop_with_stdin=stop_with_stdin)
-        settings = HostSettings.from_json((app_dir / "host.json").read_text())
-        runtime = await Runtime.start(app_dir)
-        # Only now: what the host imports for itself must not hide what the app lacks.
-        from sandbox.functions_host.host import Host, HostOptions  # noqa: PLC0415 - see above
-        from sandbox.functions_host.keys import Keys  # noqa: PLC0415 - see above
-
-        options = HostOptions(
-            clock=time_of_host,
-            keys=Keys.given({"function": function_key, "admin": admin_key, "system": system_key}),
-            port=port,
-            ready_file=ready_file,
-            lease_seconds=lease_seconds,
-            freeze_timers=freeze_timers,
-        )
-        return await Host(runtime, settings, os.environ, options).serve(stopping)
-
+    options = _options()
+    clock = options.clock or SandboxClock.start()
+    _log_to_stdout(clock)
     try:
-        finished = asyncio.run(run())
+        finished = asyncio.run(_run(options, clock))
     except _REFUSALS as refusal:
-        typer.echo(f"the app cannot be run: {refusal}", err=True)
-        raise typer.Exit(1) from None
+        sys.exit(f"the app cannot be run: {refusal}")
     if not finished:
         # An invocation still runs in a thread, and the interpreter would wait for it.
         sys.stdout.flush()
         os._exit(0)
+
+
+def _options() -> Namespace:
+    # Not typer, as elsewhere: a tenth of a second of every start would go into importing it.
+    parser = ArgumentParser("python -m sandbox.functions_host", description=main.__doc__)
+    add = parser.add_argument
+    add("app_dir", type=_folder, metavar="APP_DIR")
+    add("--port", type=int, default=0, help="0: one that is free")
+    add("--ready-file", type=_path, help="written when it serves: address, keys, functions")
+    add(
+        "--clock",
+        type=SandboxClock.parse,
+        default=os.environ.get("KEYTURN_SANDBOX_CLOCK"),
+        help="'MOMENT xRATE' (KEYTURN_SANDBOX_CLOCK)",
+    )
+    for name in ("function", "admin", "system"):
+        variable = f"SANDBOX_{name.upper()}_KEY"
+        add(
+            f"--{name}-key",
+            default=os.environ.get(variable),
+            help=f"random if not given ({variable})",
+        )
+    add("--lease-seconds", type=_positive, default=600, help="hides a running message; default 600")
+    add("--freeze-timers", action="store_true", help="run them by hand only")
+    add("--dies", type=Death.parse, help="""when to end as if killed: '{"after_request": 3}'""")
+    add("--stop-with-stdin", action="store_true", help="stop when stdin ends")
+    return parser.parse_args()
+
+
+async def _run(given: Namespace, clock: SandboxClock) -> bool:
+    stopping = _stop_event(stop_with_stdin=given.stop_with_stdin)
+    settings = HostSettings.from_json((given.app_dir / "host.json").read_text())
+    runtime = await Runtime.start(given.app_dir)
+    # Only now: what the host imports for itself must not hide what the app lacks.
+    from sandbox.functions_host.host import Host, HostOptions  # noqa: PLC0415 - see above
+    from sandbox.functions_host.keys import Keys  # noqa: PLC0415 - see above
+
+    keys = {name: getattr(given, f"{name}_key") for name in ("function", "admin", "system")}
+    options = HostOptions(
+        clock=clock,
+        keys=Keys.given(keys),
+        port=given.port,
+        ready_file=given.ready_file,
+        lease_seconds=given.lease_seconds,
+        freeze_timers=given.freeze_timers,
+        dies=given.dies,
+    )
+    return await Host(runtime, settings, os.environ, options).serve(stopping)
+
+
+def _path(text: str) -> Path:
+    return Path(text).resolve()
+
+
+def _folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise ArgumentTypeError(f"{text} is no folder")
+    return _path(text)
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise ArgumentTypeError(f"{text} is not above zero")
+    return int(text)
 
 
 def _stop_event(*, stop_with_stdin: bool) -> asyncio.Event:
@@ -105,4 +129,4 @@ def _log_to_stdout(clock: SandboxClock) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    main()

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from sandbox.clock import SandboxClock
 from sandbox.functions_host.admin import Admin
+from sandbox.functions_host.death import Death, Reaper
 from sandbox.functions_host.event_grid_webhook import EventGridWebhook
 from sandbox.functions_host.functions import Function, resolved
 from sandbox.functions_host.http_routes import routes
@@ -45,6 +46,8 @@ class HostOptions:
     """How long a message that is running is hidden: ten minutes on the platform."""
     freeze_timers: bool = False
     """Timers run by ``/admin/functions/NAME`` only."""
+    dies: Death | None = None
+    """When the process is to end as if killed."""
 
 
 class Host:
@@ -65,7 +68,9 @@ class Host:
         """
         functions = resolved(runtime.functions, app_settings)
         outputs = QueueOutputs(app_settings, settings.queues.message_encoding)
-        self._invoker = Invoker(runtime, outputs, settings)
+        reaper = Reaper(options.dies)
+        reaper.watch_requests(runtime.function_here)
+        self._invoker = Invoker(runtime, outputs, settings, reaper)
         self._options = options
         self._functions = functions
         self._timers = [
@@ -76,7 +81,7 @@ class Host:
             QueueListener(
                 function,
                 app_settings[function.trigger["connection"]],
-                settings.queues,
+                settings.queues.paced(options.clock),
                 self._invoker,
                 options.lease_seconds,
             )

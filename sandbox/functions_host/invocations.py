@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from azure.core.exceptions import AzureError
 
+from sandbox.functions_host.death import Reaper
 from sandbox.functions_host.functions import Function
 from sandbox.functions_host.messages import TypedData
 from sandbox.functions_host.outputs import OutputError, QueueOutputs
@@ -20,7 +21,10 @@ _log = logging.getLogger("host")
 class Invoker:
     """Runs functions. Whatever triggers one, it comes through here."""
 
-    def __init__(self, runtime: Runtime, outputs: QueueOutputs, settings: HostSettings) -> None:
+    def __init__(
+        self, runtime: Runtime, outputs: QueueOutputs, settings: HostSettings, reaper: Reaper
+    ) -> None:
+        self._reaper = reaper
         self._runtime = runtime
         self._outputs = outputs
         self._timeout = settings.function_timeout
@@ -41,6 +45,7 @@ class Invoker:
         self, function: Function, value: TypedData, metadata: Mapping[str, TypedData] | None = None
     ) -> Outcome:
         """Run a function. It has failed, too, if what it put out could not be sent."""
+        self._reaper.before_invocation(function.name)
         began = time.perf_counter()
         self._running += 1
         self._none_runs.clear()
@@ -61,6 +66,7 @@ class Invoker:
         )
         if outcome.error is not None:
             _log.error("%s: %s", function.name, outcome.error)
+        self._reaper.after_invocation(function.name)
         return outcome
 
     async def _in_time(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from sandbox.clock import SandboxClock
+from sandbox.functions_host.death import Death
 
 _CHECKOUT = Path(__file__).parents[2]
 _STOP_WITHIN = 15  # seconds; the host itself gives invocations five
@@ -23,7 +25,7 @@ class FunctionsHostFailedError(Exception):
 
 
 class FunctionsHost:
-    """A running host. It stops when it is told to, and when the process that started it ends."""
+    """A host. It stops when it is told to, and when the process that started it ends."""
 
     def __init__(
         self, child: subprocess.Popen[bytes], url: str, keys: Mapping[str, str], names: list[str]
@@ -46,6 +48,7 @@ class FunctionsHost:
         clock: SandboxClock | None = None,
         lease_seconds: int = 600,
         freeze_timers: bool = False,
+        dies: Death | None = None,
         within: float = 60,
     ) -> Self:
         """Start the host on an app and wait until it serves.
@@ -55,8 +58,10 @@ class FunctionsHost:
             settings: The app settings: environment variables beside the inherited ones.
             log: The file that what the host and the app print is added to.
             clock: Sandbox time for timers and for the app; real time if not given.
-            lease_seconds: How long a message stays hidden after the host was killed.
+            lease_seconds: How long a message stays hidden, at most, after the host was killed; in
+                real time, as the queue's.
             freeze_timers: Whether timers run by ``/admin/functions/NAME`` only.
+            dies: When the process ends as if killed; it may be as soon as it serves.
             within: Seconds to wait at most.
 
         Raises:
@@ -72,6 +77,7 @@ class FunctionsHost:
                         *("--ready-file", str(ready_file), "--stop-with-stdin"),
                         *("--lease-seconds", str(lease_seconds)),
                         *(["--freeze-timers"] if freeze_timers else []),
+                        *([] if dies is None else ["--dies", dies.setting]),
                     ],
                     cwd=app_dir,
                     env={**os.environ, **settings, **time_setting, "PYTHONPATH": str(_CHECKOUT)},
@@ -91,9 +97,46 @@ class FunctionsHost:
         query = urlencode({"functionName": function, "code": self.keys["system"]})
         return f"{self.url}/runtime/webhooks/EventGrid?{query}"
 
+    @property
+    def dead(self) -> bool:
+        """Whether its process has ended, in whatever way."""
+        return self._child.poll() is not None
+
+    def wait_dead(self, within: float) -> int:
+        """Wait for an end that comes by itself; return the exit code: -9 after a chosen death.
+
+        Raises:
+            TimeoutError: It still lives after so many real seconds.
+        """
+        try:
+            return self._child.wait(within)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"the Functions host still lives after {within:g} s") from None
+
+    def freeze(self) -> None:
+        """Let it stand still, as an instance that the platform has lost for a while.
+
+        Returns when nothing of it moves any more.
+
+        Raises:
+            RuntimeError: It is dead.
+        """
+        if self.dead:
+            raise RuntimeError("a dead Functions host cannot be frozen")
+        self._child.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
+    def thaw(self) -> None:
+        """Let it go on after ``freeze``, unaware of the time in between."""
+        self._child.send_signal(signal.SIGCONT)
+
     def stop(self) -> int:
-        """Stop it as the platform does, wait for its end and return its exit code."""
+        """Stop it as the platform does, wait for its end and return its exit code.
+
+        One that is frozen is thawed first; one that is dead stays so.
+        """
         self._child.terminate()
+        self.thaw()
         return _end(self._child)
 
     def kill(self) -> None:
@@ -117,9 +160,13 @@ class FunctionsHost:
 
 def _wait_for(ready_file: Path, child: subprocess.Popen[bytes], within: float) -> dict[str, Any]:
     until = time.monotonic() + within
-    while not ready_file.exists():
-        if child.poll() is not None:
-            raise TimeoutError(f"the Functions host ended with {child.returncode}")
+    while True:
+        # In this order: a host may serve and die between the two.
+        code = child.poll()
+        if ready_file.exists():
+            break
+        if code is not None:
+            raise TimeoutError(f"the Functions host ended with {code}")
         if time.monotonic() > until:
             raise TimeoutError(f"the Functions host was not ready within {within:g} s")
         time.sleep(0.02)

@@ -8,6 +8,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
+from math import ceil
 
 from azure.core.exceptions import AzureError
 from azure.storage.queue import QueueClient, QueueMessage
@@ -27,8 +29,8 @@ _log = logging.getLogger("host")
 class QueueListener:
     """Listens to the queue of one function.
 
-    A message is hidden for the lease while it runs. If the host dies, it comes back when the
-    lease is over, with its dequeue count raised.
+    A message is hidden for the lease, which is renewed at half time while it runs. If the host
+    dies, it comes back when the lease is over, with its dequeue count raised.
     """
 
     def __init__(
@@ -62,7 +64,8 @@ class QueueListener:
                 await self._until_room()
             else:
                 await _pause(stopping, wait)
-                wait = min(wait * 2, self._settings.max_polling_interval.total_seconds())
+                longest = self._settings.max_polling_interval.total_seconds()
+                wait = max(min(wait * 2, longest), _SHORTEST_WAIT)
         if self._running:
             await asyncio.wait(self._running)
 
@@ -72,7 +75,7 @@ class QueueListener:
                 return await asyncio.to_thread(open_queue, self._connection, self._name)
             except AzureError as error:
                 _log.warning("queue %s cannot be opened yet: %s", self._name, error)
-                await _pause(stopping, self._settings.max_polling_interval.total_seconds())
+                await _pause(stopping, _SHORTEST_WAIT)
         return None
 
     async def _until_room(self) -> None:
@@ -98,12 +101,33 @@ class QueueListener:
             return []
 
     async def _complete(self, queue: QueueClient, message: QueueMessage) -> None:
+        ended = asyncio.Event()
+        renewing = asyncio.create_task(self._renew(queue, message, ended))
         try:
             settle = await self._run(message)
+        finally:
+            ended.set()
+            await renewing
+        try:
             await asyncio.to_thread(settle, queue, message)
         except AzureError as error:
             # It comes back when its lease is over, as after a crash.
             _log.warning("message %s of %s could not be settled: %s", message.id, self._name, error)
+
+    async def _renew(self, queue: QueueClient, message: QueueMessage, ended: asyncio.Event) -> None:
+        """Keep a message hidden until its run has ended, and its receipt up to date."""
+        lease = self._lease_seconds
+        while True:
+            await _pause(ended, lease / 2)
+            if ended.is_set():
+                return
+            renew = partial(queue.update_message, message.id, visibility_timeout=lease)
+            try:
+                renewed = await asyncio.to_thread(renew, message.pop_receipt)
+            except AzureError as error:
+                _log.warning("message %s of %s is not ours now: %s", message.id, self._name, error)
+                return
+            message.pop_receipt = renewed.pop_receipt
 
     async def _run(self, message: QueueMessage) -> Callable[[QueueClient, QueueMessage], None]:
         """Run the function for a message and return what is to become of the message."""
@@ -133,7 +157,7 @@ class QueueListener:
         return self._name.endswith(_POISON)
 
     def _release(self, queue: QueueClient, message: QueueMessage) -> None:
-        hidden = int(self._settings.visibility_timeout.total_seconds())
+        hidden = ceil(self._settings.visibility_timeout.total_seconds())
         queue.update_message(message.id, message.pop_receipt, visibility_timeout=hidden)
 
     def _set_aside(self, queue: QueueClient, message: QueueMessage) -> None:

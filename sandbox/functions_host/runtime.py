@@ -42,6 +42,7 @@ class Runtime:
 
     def __init__(self, module: Any, functions: tuple[Function, ...]) -> None:  # noqa: ANN401 - untyped
         self._module = module
+        self._running: dict[str, str] = {}
         self.functions = functions
 
     @classmethod
@@ -80,6 +81,14 @@ class Runtime:
             raise IndexingError(f"no functions found: is there a function_app.py in {app_dir}?")
         return cls(runtime, functions)
 
+    def function_here(self) -> str | None:
+        """Return the function whose code runs in the calling thread; ``None`` outside of any.
+
+        Coroutines are not recognised: the runtime marks the threads of plain functions only.
+        """
+        executor = importlib.import_module("azure_functions_runtime.utils.executor")
+        return self._running.get(executor.invocation_id_cv.get())
+
     async def invoke(
         self,
         function: Function,
@@ -97,9 +106,13 @@ class Runtime:
             trace_context=SimpleNamespace(trace_parent=trace, trace_state="", attributes={}),
             retry_context=SimpleNamespace(retry_count=0, max_retry_count=0, exception=None),
         )
-        answer = await self._module.invocation_request(
-            SimpleNamespace(request=SimpleNamespace(invocation_request=request))
-        )
+        self._running[invocation_id] = function.name
+        try:
+            answer = await self._module.invocation_request(
+                SimpleNamespace(request=SimpleNamespace(invocation_request=request))
+            )
+        finally:
+            del self._running[invocation_id]
         if answer.result.status != StatusResult.Success:
             failure = answer.result.exception
             return Outcome(invocation_id, f"{failure.message}\n{failure.stack_trace}")

@@ -5,10 +5,12 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Self
+
+from sandbox.clock import SandboxClock
 
 _TIME_SPAN = re.compile(r"(?:(?P<days>\d+)\.)?(?P<hours>\d+):(?P<minutes>\d+):(?P<seconds>[\d.]+)")
 _SETTING = re.compile(r"%([^%\s]+)%")
@@ -62,6 +64,14 @@ class QueueSettings:
     """How long a message stays hidden after it failed."""
     max_polling_interval: timedelta = timedelta(minutes=1)
     message_encoding: MessageEncoding = MessageEncoding.BASE64
+
+    def paced(self, clock: SandboxClock) -> Self:
+        """Return the settings in real time, for a host whose time is ``clock``'s."""
+        return replace(
+            self,
+            visibility_timeout=timedelta(seconds=clock.real_seconds(self.visibility_timeout)),
+            max_polling_interval=timedelta(seconds=clock.real_seconds(self.max_polling_interval)),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,10 +66,12 @@ class Timer:
         """Run at start if the trigger says so, then by the schedule, until cancelled."""
         if self.function.trigger.get("runOnStartup"):
             await self.fire()
+        due = self._schedule.after(self._clock.now())
         while True:
-            now = self._clock.now()
-            await asyncio.sleep(self._clock.real_seconds(self._schedule.after(now) - now))
+            await asyncio.sleep(self._clock.real_seconds(due - self._clock.now()))
             await self.fire()
+            # A sleep may end a little early: what is due must not be found due again.
+            due = self._schedule.after(max(due, self._clock.now()))
 
     async def fire(self) -> Outcome:
         """Run the function now."""

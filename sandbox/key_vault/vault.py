@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import RLock
 from typing import Any, Self
-from uuid import uuid4
 
 from sandbox.clock import SandboxClock
 from sandbox.key_vault import material
@@ -19,6 +18,7 @@ from sandbox.key_vault.errors import (
     key_not_found,
     purge_protected,
 )
+from sandbox.key_vault.events import EventType, key_event
 from sandbox.key_vault.keys import EC_OPERATIONS, RSA_OPERATIONS, KeyVersion
 from sandbox.key_vault.material import Material
 from sandbox.key_vault.rotation_policy import RotationPolicy
@@ -158,7 +158,7 @@ class Vault:
         made = material.generate(spec.kty, spec.key_size, spec.curve)
         with self._lock:
             version = self._add(name, spec, made, self.clock.now())
-        self.on_event(self.resource_id, self._new_version_event(version))
+        self._publish("KeyNewVersionCreated", version)
         return version.kid
 
     def rotate(self, name: str) -> str:
@@ -179,7 +179,7 @@ class Vault:
                 tags=current.tags,
             )
             version = self._add(name, spec, made, now)
-        self.on_event(self.resource_id, self._new_version_event(version))
+        self._publish("KeyNewVersionCreated", version)
         return version.kid
 
     def find(self, name: str, version: str | None = None) -> KeyVersion:
@@ -228,6 +228,22 @@ class Vault:
         """Enable or disable the version that ``kid`` names."""
         name, version = kid.split("/")[-2:]
         self.update(name, version, {"attributes": {"enabled": enabled}})
+
+    def set_expiry(self, kid: str, when: datetime | None) -> None:
+        """Let the version that ``kid`` names expire at ``when``; ``None``: never."""
+        name, version = kid.split("/")[-2:]
+        exp = None if when is None else int(when.timestamp())
+        self.update(name, version, {"attributes": {"exp": exp}})
+
+    def announce_near_expiry(self, kid: str) -> None:
+        """Publish ``Microsoft.KeyVault.KeyNearExpiry`` for the version that ``kid`` names, now.
+
+        The real vault does so 30 days before ``exp``, or when the rotation policy's Notify says
+        (docs: Key Vault as an Event Grid source); here it is the test that says when, and how
+        often.
+        """
+        name, version = kid.split("/")[-2:]
+        self._publish("KeyNearExpiry", self.find(name, version))
 
     def rotation_policy(self, name: str) -> dict[str, Any]:
         """Return the rotation policy of a key as the service shows it."""
@@ -357,23 +373,6 @@ class Vault:
             self._keys[name.lower()] = _Key([version])
         return version
 
-    def _new_version_event(self, version: KeyVersion) -> dict[str, Any]:
-        """Return the event of a first or a new version; docs: Key Vault as Event Grid source."""
-        times = {"NBF": version.nbf, "EXP": version.exp}
-        return {
-            "id": str(uuid4()),
-            "topic": self.resource_id,
-            "subject": version.name,
-            "eventType": "Microsoft.KeyVault.KeyNewVersionCreated",
-            "eventTime": f"{self.clock.now():%Y-%m-%dT%H:%M:%S.%f}0Z",
-            "data": {
-                "Id": version.kid,
-                "VaultName": self.name,
-                "ObjectType": "Key",
-                "ObjectName": version.name,
-                "Version": version.version,
-                **{name: time for name, time in times.items() if time is not None},
-            },
-            "dataVersion": "1",
-            "metadataVersion": "1",
-        }
+    def _publish(self, kind: EventType, version: KeyVersion) -> None:
+        event = key_event(kind, version, self.name, self.resource_id, self.clock.now())
+        self.on_event(self.resource_id, event)

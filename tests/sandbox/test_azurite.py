@@ -11,18 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueServiceClient
 
-from sandbox.azurite import Azurite
+from sandbox.azurite import Azurite, Operation
 from sandbox.azurite.installation import AzuriteNotInstalledError, entry_point
 from sandbox.azurite.node import NodeMissingError, find_node
+from sandbox.azurite.output import OperationsForgottenError, Output
 
 
 @pytest.fixture(scope="module")
 def azurite() -> Iterator[Azurite]:
-    with Azurite.start(["first", "second"]) as running:
+    with Azurite.start(["first", "second", "third", "fourth"]) as running:
         yield running
 
 
@@ -65,6 +66,70 @@ def test_a_wrong_key_is_refused(azurite: Azurite) -> None:
         service.create_queue("theirs")
 
     assert refused.value.status_code == 403
+
+
+def test_every_operation_on_an_account_is_told_in_its_order(azurite: Azurite) -> None:
+    connection = azurite.connection_string("third")
+    with QueueServiceClient.from_connection_string(connection) as queues:
+        queue = queues.create_queue("steps")
+        queue.send_message("a")
+        message = queue.receive_message(visibility_timeout=60)
+        assert message is not None
+        queue.delete_message(message)
+    with TableServiceClient.from_connection_string(connection) as tables:
+        rows = tables.create_table("rows")
+        rows.submit_transaction(
+            [("upsert", {"PartitionKey": "p", "RowKey": f"{n}"}) for n in range(3)]
+        )
+        rows.update_entity({"PartitionKey": "p", "RowKey": "1", "n": 1})
+        assert len(list(rows.query_entities("n eq 1"))) == 1
+        with pytest.raises(ResourceNotFoundError):
+            rows.get_entity("p", "it's new")
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(azurite.endpoint("third", "blob") + "/c/a%20b", timeout=5)  # noqa: S310 - loopback
+
+    operations = azurite.operations("third")
+
+    assert operations == [
+        Operation("queue", "PUT", "/steps", 201),
+        Operation("queue", "POST", "/steps/messages", 201),
+        Operation("queue", "GET", "/steps/messages", 200),
+        Operation("queue", "DELETE", f"/steps/messages/{message.id}", 204),
+        Operation("table", "POST", "/Tables", 201),
+        Operation("table", "POST", "/$batch", 202),
+        Operation("table", "PATCH", "/rows(PartitionKey='p',RowKey='1')", 204),
+        Operation("table", "GET", "/rows()", 200),
+        Operation("table", "GET", "/rows(PartitionKey='p',RowKey='it''s new')", 404),
+        Operation("blob", "GET", "/c/a b", 400),
+    ]
+    assert [operation for operation in operations if operation.is_poll] == [operations[2]]
+
+
+def test_what_was_answered_before_is_counted_at_once(azurite: Azurite) -> None:
+    with QueueServiceClient.from_connection_string(azurite.connection_string("fourth")) as service:
+        queue = service.create_queue("steps")
+        for number in range(1, 50):
+            queue.send_message("a")
+
+            assert len(azurite.operations("fourth")) == 1 + number
+
+
+def test_a_count_that_would_be_too_low_is_refused() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as printed, os.fdopen(writing, "w", buffering=1) as azurite:
+        output = Output(printed, ["queue"], kept=3)
+        azurite.write("Azurite Queue service is successfully listening at http://127.0.0.1:1\n")
+        for account in ("many", "many", "few", "few"):
+            azurite.write(f"operation 1 201 POST /{account}/steps/messages\n")
+        marker = output.expect_marker()
+        with pytest.raises(TimeoutError, match=marker):
+            output.operations("few", marker, within=0.1)
+        azurite.write(f"operation 1 400 GET /{marker}\n")
+
+        with pytest.raises(OperationsForgottenError, match="only the last 3 operations"):
+            output.operations("many", marker, within=5)
+
+        assert len(output.operations("few", marker, within=5)) == 2
 
 
 def test_it_is_gone_after_stop() -> None:

@@ -251,6 +251,32 @@ class TestDelivery:
         assert timedelta(hours=10) < lasted < timedelta(hours=24)
 
 
+class TestFollowing:
+    def test_an_attempt_that_was_waiting_goes_to_the_new_address(
+        self, stack: ExitStack, serving: Serving, endpoint: str, webhook: Webhook
+    ) -> None:
+        grid = stack.enter_context(EventGrid(SandboxClock(datetime.now(UTC), 10)))
+        elsewhere = Webhook()
+        address = serving.serve_plain(elsewhere)
+        subscription = grid.subscribe(VAULT, f"{endpoint}/events?code=1")
+        webhook.statuses = [503]
+        grid.publish(VAULT, event("a"))
+        assert eventually(grid.deliveries)
+
+        grid.follow(endpoint, address)  # a second before the next attempt
+
+        assert eventually(lambda: elsewhere.ids == ["a"])
+        assert subscription.endpoint == f"{address}/events?code=1"
+        assert webhook.ids == ["a"]
+
+    def test_an_address_that_only_begins_alike_stays(self, grid: EventGrid, endpoint: str) -> None:
+        subscription = grid.subscribe(VAULT, endpoint)
+
+        grid.follow(endpoint[:-1], "http://127.0.0.1:1")
+
+        assert subscription.endpoint == endpoint
+
+
 class TestFaults:
     def test_a_lost_event_never_arrives(
         self, grid: EventGrid, endpoint: str, webhook: Webhook

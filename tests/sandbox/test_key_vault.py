@@ -833,3 +833,34 @@ def test_a_disabled_version_sends_its_event_too(local: Local, vault: Vault) -> N
     vault.create_key("cmk", NewKey(kty="EC", enabled=False))
 
     assert len(local.events) == 1
+
+
+def test_a_vault_announces_on_demand_that_a_version_nears_its_expiry(
+    local: Local, vault: Vault
+) -> None:
+    first, current = vault.create_key("cmk", EC), vault.create_key("cmk", EC)
+    expires = datetime(2031, 5, 1, 12, tzinfo=UTC)
+    vault.set_expiry(current, expires)
+    before = len(local.events)
+
+    vault.announce_near_expiry(current)
+    vault.announce_near_expiry(current)
+    vault.set_expiry(current, None)
+    vault.announce_near_expiry(first)
+
+    told = local.events[before:]
+    topic, event = told[0]
+    assert topic == event["topic"] == vault.resource_id
+    assert event["eventType"] == "Microsoft.KeyVault.KeyNearExpiry"
+    assert event["subject"] == "cmk"
+    assert event["data"] == {
+        "Id": current,
+        "VaultName": vault.name,
+        "ObjectType": "Key",
+        "ObjectName": "cmk",
+        "Version": current.rpartition("/")[2],
+        "EXP": int(expires.timestamp()),
+    }
+    assert len({each["id"] for _, each in told}) == 3
+    assert "EXP" not in told[2][1]["data"]
+    assert vault.find("cmk").exp is None
