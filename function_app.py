@@ -6,7 +6,7 @@ again, and the log lists every problem.
 
 import azure.functions as func
 
-from functions import key_events, poison, rotation_steps, rotations_api, sweeps
+from functions import key_events, poison, rotation_steps, rotations_api, steering_api, sweeps
 from shared.settings import Settings
 from shared.wiring import STEPS_QUEUE, Wiring
 
@@ -15,7 +15,12 @@ wiring = Wiring(settings)
 
 app = func.FunctionApp()
 app.register_functions(
-    key_events.blueprint(queue=STEPS_QUEUE, cloud=settings.cloud, vaults=settings.vaults)
+    key_events.blueprint(
+        queue=STEPS_QUEUE,
+        cloud=settings.cloud,
+        vaults=settings.vaults,
+        near_expiry=settings.near_expiry,
+    )
 )
 app.register_functions(rotation_steps.blueprint(lambda: wiring.run_step, queue=STEPS_QUEUE))
 app.register_functions(poison.blueprint(lambda: wiring.bury_step, queue=STEPS_QUEUE))
@@ -30,3 +35,4 @@ app.register_functions(
         vaults=settings.vaults,
     )
 )
+app.register_functions(steering_api.blueprint(lambda: wiring.steer))

@@ -1,4 +1,4 @@
-"""Event Grid: something happened to a key. Queue a look at it, and acknowledge."""
+"""Event Grid: something happens to a key. Queue a look at it, and acknowledge."""
 
 import logging
 from datetime import UTC, datetime
@@ -7,20 +7,28 @@ import azure.functions as func
 
 from shared.domain.clouds import Cloud
 from shared.domain.errors import PermanentError
-from shared.domain.events import KEY_NEW_VERSION_CREATED, KeyEvent
+from shared.domain.events import KEY_NEAR_EXPIRY, KEY_NEW_VERSION_CREATED, KeyEvent
+from shared.domain.keys import KeyVersion
+from shared.domain.resources import digest
 from shared.domain.rows import Cause
-from shared.domain.steps import Open, Refuse, encode
+from shared.domain.steps import Open, Refuse, RotateKey, encode
 
 logger = logging.getLogger(__name__)
 
 
-def blueprint(*, queue: str, cloud: Cloud, vaults: frozenset[str]) -> func.Blueprint:
+_WANTED = {KEY_NEW_VERSION_CREATED.lower(), KEY_NEAR_EXPIRY.lower()}
+
+
+def blueprint(
+    *, queue: str, cloud: Cloud, vaults: frozenset[str], near_expiry: bool
+) -> func.Blueprint:
     """Build the blueprint.
 
     Args:
         queue: Name of the queue of steps.
         cloud: Whose vault hosts are vault hosts.
         vaults: Hosts of the vaults that may be managed.
+        near_expiry: Whether a key that nears its expiry gets a new version.
     """
     bp = func.Blueprint()
 
@@ -33,8 +41,8 @@ def blueprint(*, queue: str, cloud: Cloud, vaults: frozenset[str]) -> func.Bluep
         An event that cannot be used is logged, queued to be counted, and acknowledged: Event Grid
         would only send it again. What raises here is sent again for a day.
         """
-        event_type, event_id = _type_of(event), str(event.id)[:200]
-        if event_type.strip().lower() != KEY_NEW_VERSION_CREATED.lower():
+        event_type, event_id = _type_of(event).strip().lower(), str(event.id)[:200]
+        if event_type not in _WANTED:
             logger.info("event %s let go: its type is %r", event_id, event_type[:100])
             return
         try:
@@ -44,11 +52,25 @@ def blueprint(*, queue: str, cloud: Cloud, vaults: frozenset[str]) -> func.Bluep
             now = datetime.now(UTC)
             steps.set(encode(Refuse(event_id=event_id, problem=str(error)[:500], at=now)))
             return
-        logger.info("event %s announces %s", said.id, said.announced or said.key)
-        cause = Cause(trigger="event", id=event_id)
-        steps.set(encode(Open(key=str(said.key), cause=cause)))
+        logger.info("event %s (%s): %s", said.id, event_type, said.announced or said.key)
+        if event_type == KEY_NEW_VERSION_CREATED.lower():
+            cause = Cause(trigger="event", id=event_id)
+            steps.set(encode(Open(key=str(said.key), cause=cause)))
+        elif near_expiry and said.announced:
+            steps.set(encode(_successor_of(said.announced, said)))
 
     return bp
+
+
+def _successor_of(version: KeyVersion, event: KeyEvent) -> RotateKey:
+    # One request a version, so that twenty events make one successor.
+    return RotateKey(
+        key=str(version.key),
+        cause=Cause(trigger="event", id=event.id, reason=f"{version.version} nears its expiry"),
+        request=f"exp-{digest(str(version))}",
+        expiring=str(version),
+        expires=event.expires,
+    )
 
 
 def _type_of(event: func.EventGridEvent | func.CloudEvent) -> str:

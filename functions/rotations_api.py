@@ -8,7 +8,7 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.problems import problem
+from functions.http_answers import accepted, problem, read_json
 from shared.domain.clouds import Cloud
 from shared.domain.errors import PermanentError
 from shared.domain.keys import Key
@@ -25,7 +25,6 @@ BODY_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 """Body of ``POST …/rotate``. ``newVersion`` (default true): have the vault make a version first."""
-
 
 _ID = re.compile(r"[0-9a-z-]{1,64}")
 
@@ -59,19 +58,13 @@ def blueprint(
         if host not in vaults:
             detail = f"{host} is not on the allow-list (KEYTURN_VAULTS)"
             return problem(HTTPStatus.FORBIDDEN, detail)
-        body, errors = _read(req.get_body())
-        if errors:
-            detail = "the body is not what this operation takes; see errors"
-            return problem(HTTPStatus.BAD_REQUEST, detail, errors)
+        body = read_json(req, BODY_SCHEMA)
+        if isinstance(body, func.HttpResponse):
+            return body
         request = ask().run(
             key, reason=body["reason"].strip(), new_version=body.get("newVersion", True)
         )
-        return func.HttpResponse(
-            json.dumps({"id": request.id, "state": "requested", "key": request.key}),
-            status_code=HTTPStatus.ACCEPTED,
-            headers={"Location": f"/api/rotations/{request.id}"},
-            mimetype="application/json",
-        )
+        return accepted(request.id, "requested", key=request.key)
 
     @bp.function_name("get_rotation")
     @bp.route("rotations/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
@@ -86,18 +79,3 @@ def blueprint(
         )
 
     return bp
-
-
-def _read(body: bytes) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """Return the JSON of a body, and everything that is wrong with it."""
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - 97 ms that no event needs
-
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        return {}, [{"pointer": "#", "detail": f"no JSON: {error}"}]
-    errors = [
-        {"pointer": "/".join(["#", *map(str, e.absolute_path)]), "detail": e.message[:200]}
-        for e in Draft202012Validator(BODY_SCHEMA).iter_errors(found)
-    ]
-    return found, errors

@@ -6,7 +6,7 @@ from typing import List  # noqa: UP035 - see below
 
 import azure.functions as func
 
-from shared.domain.steps import SweepVault, encode
+from shared.domain.steps import Revive, SweepVault, encode
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +25,11 @@ def blueprint(*, queue: str, vaults: frozenset[str], schedule: str) -> func.Blue
     @bp.timer_trigger(arg_name="timer", schedule=schedule, run_on_startup=False)
     @bp.queue_output(arg_name="steps", queue_name=queue, connection="AzureWebJobsStorage")
     def sweeps(timer: func.TimerRequest, steps: func.Out[List[str]]) -> None:  # noqa: UP006 - the worker refuses list[str]
-        """Queue a sweep of each vault."""
+        """Queue a look at the rotations that live, and a sweep of each vault."""
         if timer.past_due:
             logger.warning("the sweep runs late")
         sweep = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        steps.set([encode(SweepVault(vault=vault, sweep=sweep)) for vault in sorted(vaults)])
+        looks = [encode(SweepVault(vault=vault, sweep=sweep)) for vault in sorted(vaults)]
+        steps.set([encode(Revive()), *looks])
 
     return bp

@@ -6,8 +6,9 @@ Every method may raise ``TransientError`` (the step is queued again) besides wha
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
+from shared.domain.errors import PermanentError
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.kinds import Kind
@@ -52,9 +53,25 @@ class Vaults(Protocol):
         """Yield every key of a vault, given by its host. Raises as ``current``."""
         ...
 
+    def rotates_itself(self, key: Key) -> bool:
+        """Return whether the key's rotation policy makes versions; not, if we may not read it."""
+        ...
+
     def rotate(self, key: Key) -> VersionState:
         """Have the vault make a new version. Not idempotent. Raises as ``current``."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A resource as it is now.
+
+    Attributes:
+        etag: Guards a write against changes since; empty where the service gives none.
+    """
+
+    body: Json
+    etag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +80,11 @@ class Accepted:
 
     Attributes:
         correlation_id: Finds the write in Azure's activity log; empty if the answer had none.
+        operation: Where ARM says how it goes on; empty if the answer named no such place.
     """
 
     correlation_id: str
+    operation: str
 
 
 class Resources(Protocol):
@@ -82,7 +101,7 @@ class Resources(Protocol):
         """Return whether our identity may read every resource of these kinds in a subscription."""
         ...
 
-    def read(self, kind: Kind, resource: ResourceId) -> Json:
+    def read(self, kind: Kind, resource: ResourceId) -> Reading:
         """Return the resource as it is now.
 
         Raises:
@@ -92,12 +111,27 @@ class Resources(Protocol):
         """
         ...
 
-    def write(self, kind: Kind, resource: ResourceId, body: Json, *, request_id: str) -> Accepted:
-        """Send ``body`` with the kind's verb.
+    def write(
+        self, kind: Kind, resource: ResourceId, body: Json, *, request_id: str, etag: str
+    ) -> Accepted:
+        """Send ``body`` with the kind's verb, guarded by ``etag`` unless that is empty.
 
         Raises:
+            ChangedError: Somebody changed the resource since ``etag``: nothing was written.
             GoneError: It does not exist.
             PermanentError: The service refused it; ``code`` is the service's own.
+        """
+        ...
+
+    def failure(self, operation: str) -> PermanentError | None:
+        """Return why a long-running write failed; ``None`` if it has not, by this operation."""
+        ...
+
+    def managed_by(self, resource: ResourceId) -> str:
+        """Return the id of what owns the resource's group; empty: nothing does.
+
+        Raises:
+            AccessDeniedError: Our identity may not read the group.
         """
         ...
 
@@ -135,6 +169,35 @@ class Kept[T: Row]:
     etag: str
 
 
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Keep a new row."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Replace[T: Row]:
+    """Keep ``row`` in the place of what was read, if nobody changed that since."""
+
+    kept: Kept[T]
+    row: T
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Keep a row, whether there was one or not."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Remove a row, which must be there."""
+
+    row: Row
+
+
 class Rows(Protocol):
     """The rows of ``shared.domain.rows``."""
 
@@ -142,8 +205,8 @@ class Rows(Protocol):
         """Return a row; ``None`` if there is none."""
         ...
 
-    def insert(self, row: Row) -> bool:
-        """Keep a new row; return whether it was new. An existing one stays as it is."""
+    def insert[T: Row](self, row: T) -> Kept[T] | None:
+        """Keep a new row; return ``None`` if there was one, which stays as it is."""
         ...
 
     def replace[T: Row](self, kept: Kept[T], row: T) -> Kept[T]:
@@ -154,10 +217,25 @@ class Rows(Protocol):
         """
         ...
 
+    def commit(self, *changes: Insert | Replace[Any] | Put | Drop) -> None:
+        """Make changes to rows of one table and partition: all, or none.
+
+        Raises:
+            RowConflictError: A row to insert was there, one to replace had been changed, or one
+                to remove was not there.
+        """
+        ...
+
     def scan[T: Row](
         self, row_type: type[T], partition: str, *, where: str = ""
     ) -> Iterator[Kept[T]]:
-        """Yield a partition's rows, page by page; ``where`` is a further OData condition."""
+        """Yield a partition's rows by row key, page by page.
+
+        Args:
+            row_type: Their class.
+            partition: Which partition.
+            where: A further OData condition.
+        """
         ...
 
 

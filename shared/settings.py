@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Self
 
 from shared.domain.clouds import CLOUDS, Cloud
@@ -31,10 +32,11 @@ class Storage:
 
     Attributes:
         connection_string: With a key, for local use; empty where the identity signs in.
-        queue_url, table_url: Endpoints for the identity; empty with a connection string.
+        blob_url, queue_url, table_url: Endpoints for the identity; empty with a connection string.
     """
 
     connection_string: str
+    blob_url: str
     queue_url: str
     table_url: str
 
@@ -48,10 +50,13 @@ class Settings:
         vaults: ``KEYTURN_VAULTS``, as hosts: the only vaults that are read or given a token.
         subscriptions: ``KEYTURN_SUBSCRIPTIONS``; empty: every subscription that can be read.
         sweep_schedule: ``KEYTURN_SWEEP_SCHEDULE``, six NCRONTAB fields.
+        near_expiry: ``KEYTURN_NEAR_EXPIRY``: whether a key that nears its expiry gets a version.
+        failure_limit: ``KEYTURN_FAILURE_LIMIT``: resources that may fail before a rotation pauses.
+        recheck_after: ``KEYTURN_RECHECK_HOURS``; ``None``: a key is left alone after a rotation.
         client_id: ``AZURE_CLIENT_ID`` of a user-assigned identity; empty: the system-assigned one.
         topic: ``KEYTURN_TOPIC_ENDPOINT``, an Event Grid topic for announcements; empty: none.
-        storage: ``AzureWebJobsStorage``, or its ``__queueServiceUri`` and ``__tableServiceUri``,
-            or its ``__accountName``.
+        storage: ``AzureWebJobsStorage``, or its ``__blobServiceUri``, ``__queueServiceUri`` and
+            ``__tableServiceUri``, or its ``__accountName``.
         sandbox_clock: ``KEYTURN_SANDBOX_CLOCK``; empty: real time.
     """
 
@@ -59,6 +64,9 @@ class Settings:
     vaults: frozenset[str]
     subscriptions: frozenset[str]
     sweep_schedule: str
+    near_expiry: bool
+    failure_limit: int
+    recheck_after: timedelta | None
     client_id: str
     topic: str
     storage: Storage
@@ -78,6 +86,9 @@ class Settings:
             vaults=_vaults(env, cloud, problems),
             subscriptions=_subscriptions(env, problems),
             sweep_schedule=_schedule(env, problems),
+            near_expiry=_near_expiry(env, problems),
+            failure_limit=_number(env, "KEYTURN_FAILURE_LIMIT", "5", range(1, 100_001), problems),
+            recheck_after=_recheck_after(env, problems),
             client_id=_client_id(env, problems),
             topic=_topic(env, cloud, problems),
             storage=_storage(env, cloud, problems),
@@ -151,14 +162,38 @@ def _topic(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> str:
     return topic
 
 
+def _near_expiry(env: Mapping[str, str], problems: list[str]) -> bool:
+    wish = env.get("KEYTURN_NEAR_EXPIRY", "").strip() or "ignore"
+    if wish not in ("rotate", "ignore"):
+        problems.append(f"KEYTURN_NEAR_EXPIRY is {wish!r}, neither 'rotate' nor 'ignore'")
+    return wish == "rotate"
+
+
+def _recheck_after(env: Mapping[str, str], problems: list[str]) -> timedelta | None:
+    hours = _number(env, "KEYTURN_RECHECK_HOURS", "24", range(721), problems)
+    return timedelta(hours=hours) if hours else None
+
+
+def _number(
+    env: Mapping[str, str], name: str, default: str, allowed: range, problems: list[str]
+) -> int:
+    text = env.get(name, "").strip() or default
+    if text.isascii() and text.isdecimal() and int(text) in allowed:
+        return int(text)
+    problems.append(f"{name} is {text!r:.50}, no number from {allowed[0]} to {allowed[-1]}")
+    return allowed[0]
+
+
 def _storage(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> Storage:
     account = env.get(f"{_STORAGE}__accountName", "").strip()
+    blob = env.get(f"{_STORAGE}__blobServiceUri", "").strip()
     queue = env.get(f"{_STORAGE}__queueServiceUri", "").strip()
     table = env.get(f"{_STORAGE}__tableServiceUri", "").strip()
     if account:
+        blob = blob or f"https://{account}.blob.{cloud.storage}"
         queue = queue or f"https://{account}.queue.{cloud.storage}"
         table = table or f"https://{account}.table.{cloud.storage}"
-    for service, url in (("queue", queue), ("table", table)):
+    for service, url in (("blob", blob), ("queue", queue), ("table", table)):
         host = f"{service}.{re.escape(cloud.storage)}"
         if url and not re.fullmatch(rf"https://[a-z0-9]{{3,24}}\.{host}/?", url):
             problems.append(
@@ -168,12 +203,13 @@ def _storage(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> Stora
     connection = env.get(_STORAGE, "").strip()
     if connection and not _is_connection_string(connection):
         problems.append(f"{_STORAGE} is no connection string of a storage account")
-    if not connection and not (queue and table):
+    if not connection and not (blob and queue and table):
         problems.append(
             f"{_STORAGE} is not set: give a connection string, or {_STORAGE}__accountName,"
-            f" or {_STORAGE}__queueServiceUri and {_STORAGE}__tableServiceUri"
+            f" or {_STORAGE}__blobServiceUri, {_STORAGE}__queueServiceUri and"
+            f" {_STORAGE}__tableServiceUri"
         )
-    return Storage(connection_string=connection, queue_url=queue, table_url=table)
+    return Storage(connection_string=connection, blob_url=blob, queue_url=queue, table_url=table)
 
 
 def _is_connection_string(text: str) -> bool:

@@ -5,33 +5,44 @@ the Azure SDKs.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.settings import Settings
 from shared.usecases.announce import Announce
 from shared.usecases.ask import AskForRotation
 from shared.usecases.bury import BuryStep
 from shared.usecases.discover import DiscoverConsumers
+from shared.usecases.leases import Leases
+from shared.usecases.ledger import Ledger
 from shared.usecases.open_rotation import OpenRotation
+from shared.usecases.pace import Pace
 from shared.usecases.refuse import RememberRefusal
 from shared.usecases.repoint import RepointResource
 from shared.usecases.report import ReportRotation
+from shared.usecases.revive import ReviveSupervisors
 from shared.usecases.rotate_key import MakeVersion
 from shared.usecases.run_step import RunStep
+from shared.usecases.steer import SteerRotation
+from shared.usecases.stock import Stock
 from shared.usecases.supervise import SuperviseRotation
 from shared.usecases.sweep import SweepOneVault
 from shared.usecases.verify import VerifyResource
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
+    from azure.storage.blob import ContainerClient
 
     from shared.adapters.arm.client import ArmClient
     from shared.adapters.clock import RealClock
     from shared.ports import Announcer, Queue, Rows, Vaults
 
 STEPS_QUEUE = "keyturn-steps"
+
+PATIENCE: Mapping[str, Any] = {"connection_timeout": 5, "read_timeout": 15, "retry_total": 2}
+"""With our own storage: what lies between taking a lease and a write must not outlast the lease."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +61,15 @@ class Wiring:
         resources = ArmResources(self._arm)
         rows, queue, clock, vaults = self._rows, self._queue, self._clock, self._vaults
         announce = Announce(self._announcer)
+        ledger, leases, pace = self._ledger, Leases(rows, clock), Pace(rows=rows, clock=clock)
         verify = VerifyResource(
-            resources=resources, vaults=vaults, rows=rows, queue=queue, clock=clock
+            resources=resources,
+            vaults=vaults,
+            rows=rows,
+            clock=clock,
+            ledger=ledger,
+            leases=leases,
+            pace=pace,
         )
         return RunStep(
             open=OpenRotation(
@@ -64,29 +82,46 @@ class Wiring:
                 rows=rows,
                 queue=queue,
                 clock=clock,
+                ledger=ledger,
                 declared=self.settings.subscriptions,
             ),
             repoint=RepointResource(
                 resources=resources,
                 vaults=vaults,
                 rows=rows,
-                queue=queue,
                 clock=clock,
+                ledger=ledger,
+                leases=leases,
+                pace=pace,
                 verify=verify,
             ),
             verify=verify,
-            supervise=SuperviseRotation(rows=rows, queue=queue, clock=clock, announce=announce),
+            supervise=SuperviseRotation(
+                vaults=vaults,
+                rows=rows,
+                queue=queue,
+                clock=clock,
+                ledger=ledger,
+                pace=pace,
+                stock=Stock(clock=clock, ledger=ledger, pace=pace),
+                announce=announce,
+                failure_limit=self.settings.failure_limit,
+                recheck_after=self.settings.recheck_after,
+            ),
             sweep=SweepOneVault(vaults=vaults, queue=queue),
+            revive=ReviveSupervisors(rows=rows, queue=queue, clock=clock),
             refuse=RememberRefusal(rows=rows),
             rows=rows,
             queue=queue,
             clock=clock,
+            ledger=ledger,
+            pace=pace,
         )
 
     @cached_property
     def bury_step(self) -> BuryStep:
         """What the poison trigger calls."""
-        return BuryStep(rows=self._rows, queue=self._queue, clock=self._clock)
+        return BuryStep(rows=self._rows, queue=self._queue, clock=self._clock, ledger=self._ledger)
 
     @cached_property
     def ask(self) -> AskForRotation:
@@ -96,7 +131,16 @@ class Wiring:
     @cached_property
     def report(self) -> ReportRotation:
         """What ``GET /api/rotations/{id}`` calls."""
-        return ReportRotation(rows=self._rows)
+        return ReportRotation(rows=self._rows, ledger=self._ledger)
+
+    @cached_property
+    def steer(self) -> SteerRotation:
+        """What ``POST /api/rotations/{id}/{action}`` calls."""
+        return SteerRotation(rows=self._rows, queue=self._queue, ledger=self._ledger, ask=self.ask)
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        return Ledger(self._rows, self._queue)
 
     @cached_property
     def _clock(self) -> "RealClock":
@@ -128,12 +172,24 @@ class Wiring:
     def _rows(self) -> "Rows":
         from azure.data.tables import TableServiceClient
 
+        from shared.adapters.storage.bodies import Bodies
         from shared.adapters.storage.tables import TableRows
 
+        storage, bodies = self.settings.storage, Bodies(self._connect_bodies)
+        if text := storage.connection_string:
+            return TableRows(TableServiceClient.from_connection_string(text, **PATIENCE), bodies)
+        service = TableServiceClient(storage.table_url, credential=self._credential, **PATIENCE)
+        return TableRows(service, bodies)
+
+    def _connect_bodies(self) -> "ContainerClient":
+        from azure.storage.blob import ContainerClient
+
+        from shared.adapters.storage.bodies import CONTAINER
+
         storage = self.settings.storage
-        if storage.connection_string:
-            return TableRows(TableServiceClient.from_connection_string(storage.connection_string))
-        return TableRows(TableServiceClient(storage.table_url, credential=self._credential))
+        if text := storage.connection_string:
+            return ContainerClient.from_connection_string(text, CONTAINER, **PATIENCE)
+        return ContainerClient(storage.blob_url, CONTAINER, credential=self._credential, **PATIENCE)
 
     @cached_property
     def _queue(self) -> "Queue":
@@ -144,7 +200,7 @@ class Wiring:
         storage, encoding = self.settings.storage, TextBase64EncodePolicy()
         if storage.connection_string:
             client = QueueClient.from_connection_string(
-                storage.connection_string, STEPS_QUEUE, message_encode_policy=encoding
+                storage.connection_string, STEPS_QUEUE, message_encode_policy=encoding, **PATIENCE
             )
         else:
             client = QueueClient(
@@ -152,6 +208,7 @@ class Wiring:
                 STEPS_QUEUE,
                 credential=self._credential,
                 message_encode_policy=encoding,
+                **PATIENCE,
             )
         return StepQueue(client, self._clock)
 

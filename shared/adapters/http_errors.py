@@ -60,7 +60,7 @@ def _of_response(error: HttpResponseError, doing: str) -> errors.KeyturnError:
     return error_for(response.status_code, response.headers, response.text(), doing)
 
 
-def error_for(  # noqa: PLR0911 - one line an error
+def error_for(  # noqa: C901, PLR0911 - one line an error
     status: int, headers: Mapping[str, str], text: str, doing: str
 ) -> errors.KeyturnError:
     """Return the error for an answer of 400 or above.
@@ -81,6 +81,8 @@ def error_for(  # noqa: PLR0911 - one line an error
             return errors.RejectedError(said, code=code)  # a person's lock does not pass by itself
         case HTTPStatus.CONFLICT:
             return errors.BusyError(said, retry_after=wait)
+        case HTTPStatus.PRECONDITION_FAILED:
+            return errors.ChangedError(said)
         case HTTPStatus.REQUEST_TIMEOUT:
             return errors.UnavailableError(said, retry_after=wait)
         case HTTPStatus.UNAUTHORIZED if code == "ExpiredAuthenticationToken":
@@ -100,8 +102,9 @@ def error_for(  # noqa: PLR0911 - one line an error
 def envelope(text: str) -> tuple[str, str]:
     """Return code and message of an error body, in any of the recorded forms.
 
-    ``{"error": {"code", "message"}}``, ``{"code", "message"}``, ``{"Code", "Message"}``; of a body
-    that is none (HTML, say) the text itself.
+    ``{"error": {"code", "message"}}``, ``{"code", "message"}``, ``{"Code", "Message"}``, and that
+    of Azure Tables, ``{"odata.error": {"code", "message": {"value"}}}``; of a body that is none
+    (HTML, say) the text itself.
     """
     try:
         body = json.loads(text)
@@ -109,10 +112,13 @@ def envelope(text: str) -> tuple[str, str]:
         body = None
     if not isinstance(body, dict):
         return "", " ".join(text.split())
-    inner = body.get("error")
+    inner = body.get("error") or body.get("odata.error")
     error = inner if isinstance(inner, dict) else body
     folded = {name.lower(): value for name, value in error.items()}
-    return str(folded.get("code") or ""), str(folded.get("message") or "")
+    message = folded.get("message")
+    if isinstance(message, dict):
+        message = message.get("value")
+    return str(folded.get("code") or ""), str(message or "")
 
 
 def retry_after(headers: Mapping[str, str], message: str) -> timedelta | None:
@@ -128,7 +134,8 @@ def retry_after(headers: Mapping[str, str], message: str) -> timedelta | None:
             until = email.utils.parsedate_to_datetime(text)
         except ValueError:
             return None
-        return max(until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC), timedelta())
+        wait = until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)
+        return min(max(wait, timedelta()), timedelta(seconds=_LONGEST_WAIT))
     found = _WAIT_IN_TEXT.search(message)
     return timedelta(seconds=int(found[1])) if found else None
 

@@ -1,6 +1,7 @@
 """Every kind of resource that Keyturn knows, as data."""
 
 from shared.catalog.storage import STORAGE_ACCOUNT
+from shared.domain.errors import UnreadableError
 from shared.domain.kinds import Kind
 
 KINDS: tuple[Kind, ...] = (STORAGE_ACCOUNT,)
@@ -18,6 +19,13 @@ def kind_named(kind_id: str) -> Kind:
     """Return the kind whose ``id`` stands in a row.
 
     Raises:
-        KeyError: No entry has it: the row was written by a later version of Keyturn.
+        UnreadableError: No entry has it: the row was written by a later version of Keyturn.
     """
-    return _BY_ID[kind_id]
+    if kind := find_kind(kind_id):
+        return kind
+    raise UnreadableError(f"{kind_id!r:.60} is a kind of resource that this Keyturn does not know")
+
+
+def find_kind(kind_id: str) -> Kind | None:
+    """Return the kind of that ``id``; ``None`` if no entry has it."""
+    return _BY_ID.get(kind_id)

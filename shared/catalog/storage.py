@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from shared.domain.kinds import Kind, Looks, SplitReference, Window, Write
+from shared.domain.pacing import Budget, Limit
 from shared.domain.proofs import AllOf, FieldIs, Level, NamesTarget
 
 _ENCRYPTION = "properties.encryption"
@@ -10,6 +11,7 @@ _KEY = f"{_ENCRYPTION}.keyvaultproperties"
 _CURRENT = f"{_KEY}.currentVersionedKeyIdentifier"
 
 _CMK_OVERVIEW = "https://learn.microsoft.com/azure/storage/common/customer-managed-keys-overview"
+_LIMITS = "azure-docs: includes/azure-storage-limits-azure-resource-manager.md"
 
 STORAGE_ACCOUNT = Kind(
     id="storage_account",
@@ -50,9 +52,17 @@ STORAGE_ACCOUNT = Kind(
     ),
     key_types=frozenset({"RSA", "RSA-HSM"}),
     key_bits=frozenset({2048, 3072, 4096}),
+    # "800 per 5 minutes" and "10 per second / 1200 per hour", each as a bucket that keeps to it
+    # in any such span.
+    budget=Budget(
+        reads=(Limit(200, 2),),
+        writes=(Limit(5, 5), Limit(100, 1100 / 3600)),
+    ),
     actions=(
         "Microsoft.Storage/storageAccounts/read",
         "Microsoft.Storage/storageAccounts/write",
+        # To tell a managed resource group, whose resources are never written to.
+        "Microsoft.Resources/subscriptions/resourceGroups/read",
         # For accounts whose encryption uses a user-assigned identity: it is repeated in the body.
         "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
     ),
@@ -70,6 +80,7 @@ STORAGE_ACCOUNT = Kind(
     },
     sources=(
         _CMK_OVERVIEW,
+        _LIMITS,
         "azure-rest-api-specs: StorageAccountUpdateUserAssignedEncryptionIdentityWithCMK.json",
         "azure-rest-api-specs: StorageAccountGetPropertiesCMKVersionExpirationTime.json",
         "azure-cli 2.77.0, recorded traffic: storage account with a customer-managed key",

@@ -4,7 +4,9 @@ KeyturnError
 ├── TransientError            the same attempt may succeed later: the step is queued again
 │   ├── ThrottledError
 │   ├── BusyError
+│   ├── ChangedError
 │   ├── UnavailableError
+│   ├── UnansweredError
 │   └── RowConflictError
 └── PermanentError            repeating it unchanged cannot succeed: a person is needed
     ├── InvalidKeyUrlError
@@ -12,6 +14,7 @@ KeyturnError
     ├── InvalidResourceIdError
     ├── NotAllowedError
     ├── AccessDeniedError
+    ├── NotActiveError
     ├── NotFoundError
     ├── GoneError
     ├── RejectedError
@@ -49,8 +52,16 @@ class BusyError(TransientError):
     """Another operation holds the resource (409)."""
 
 
+class ChangedError(TransientError):
+    """Somebody changed the resource since we read it (412): read it again, and plan again."""
+
+
 class UnavailableError(TransientError):
     """The service could not be reached, or answered 5xx or 408."""
+
+
+class UnansweredError(TransientError):
+    """A write was sent, and no answer came: it may have been done, or may still be."""
 
 
 class RowConflictError(TransientError):
@@ -88,6 +99,10 @@ class NotAllowedError(PermanentError):
 
 class AccessDeniedError(PermanentError):
     """Our identity lacks a right (401 or 403)."""
+
+
+class NotActiveError(PermanentError):
+    """The rotation does not move its key's consumers any more, so it cannot be steered."""
 
 
 class NotFoundError(PermanentError):

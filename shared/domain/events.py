@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Self
 
 from shared.domain.clouds import Cloud
@@ -9,6 +10,7 @@ from shared.domain.errors import InvalidEventError, NotAllowedError
 from shared.domain.keys import Key, KeyVersion, parse_key_url
 
 KEY_NEW_VERSION_CREATED = "Microsoft.KeyVault.KeyNewVersionCreated"
+KEY_NEAR_EXPIRY = "Microsoft.KeyVault.KeyNearExpiry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +22,13 @@ class KeyEvent:
 
     Attributes:
         announced: The version that the event is about; ``None`` if it names none.
+        expires: When it ends, as the event says; ``None`` if it does not.
     """
 
     id: str
     key: Key
     announced: KeyVersion | None
+    expires: datetime | None = None
 
     @classmethod
     def from_payload(
@@ -61,4 +65,14 @@ class KeyEvent:
         key, announced = (named, None) if isinstance(named, Key) else (named.key, named)
         if cloud.vault_host(key.vault) not in vaults:
             raise NotAllowedError(f"{key.vault} is not on the allow-list (KEYTURN_VAULTS)")
-        return cls(id=event_id, key=key, announced=announced)
+        return cls(id=event_id, key=key, announced=announced, expires=_moment(fields.get("exp")))
+
+
+def _moment(seconds: object) -> datetime | None:
+    """Read a Unix time; of anything else the vault is asked later."""
+    if not isinstance(seconds, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

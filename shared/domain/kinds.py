@@ -8,6 +8,7 @@ from typing import Protocol
 from shared.domain.errors import InvalidKeyUrlError, UnreadableError
 from shared.domain.json_paths import Json, look_up, put, text_at
 from shared.domain.keys import Key, KeyVersion, parse_key_url
+from shared.domain.pacing import Budget
 from shared.domain.proofs import Level, Rule
 from shared.domain.resources import Reference
 
@@ -146,6 +147,7 @@ class Kind:
         pinned, versionless: The windows of the two forms of reference; ``versionless`` is
             ``None`` where the service needs a version.
         key_types, key_bits: Which keys the service takes.
+        budget: What its provider grants per subscription and region, beside Resource Manager.
         actions: Azure RBAC actions that reading and writing need.
         advice: What a person does about an error code of the service.
         sources: Where the facts of this entry come from.
@@ -164,6 +166,7 @@ class Kind:
     versionless: Window | None
     key_types: frozenset[str]
     key_bits: frozenset[int]
+    budget: Budget
     actions: tuple[str, ...]
     advice: Mapping[str, str] = field(hash=False)
     sources: tuple[str, ...]

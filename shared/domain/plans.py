@@ -66,6 +66,15 @@ class Outrun:
 Plan = Repoint | VerifyOnly | Manual | Skip | Outrun
 
 
+_AT_REST = {"", "succeeded", "failed", "canceled"}
+"""States that Azure Resource Manager calls terminal, and none at all."""
+
+
+def at_rest(body: Json) -> bool:
+    """Return whether no change of a resource is under way, as far as it shows."""
+    return text_at(body, "properties.provisioningState").lower() in _AT_REST
+
+
 def references_to(kind: Kind, body: Json, key: Key) -> tuple[Reference, ...]:
     """Return the references of ``body`` to ``key``: the same vault and the same name.
 

@@ -6,13 +6,13 @@ by an earlier Keyturn as if it were its own.
 """
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Literal, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.keys import KeyVersion
-from shared.domain.proofs import Level
 from shared.domain.resources import digest
 from shared.domain.verdicts import Outcome, Verdict
 
@@ -33,15 +33,25 @@ class KeyHead(Row, frozen=True, kw_only=True):
 
     Attributes:
         active: Id of the rotation that may write now; ``None``: none.
+        run: Number of the last run to ``handled``.
         handled: URL of the last version that a rotation was opened for.
         overtaken: Id of the rotation that ``active`` took over from; empty: from none.
+        paused: Why ``active`` may not write for now; empty: it may.
+        cancelled: Why ``active`` may not write ever again; empty: it may.
+        tolerated: How many failures somebody had seen when they last let ``active`` go on.
+        recheck_at: When the sweep looks again at what the last rotation left; ``None``: never.
         problem: Why the last attempt to open one failed; empty: it did not.
     """
 
     key: str
     active: str | None = None
     handled: str | None = None
+    run: int = 0
     overtaken: str = ""
+    paused: str = ""
+    cancelled: str = ""
+    tolerated: int = 0
+    recheck_at: datetime | None = None
     problem: str = ""
 
     @property
@@ -92,6 +102,19 @@ class Scope(Struct, frozen=True, kw_only=True):
         return f"{self.readable} readable {noun}{hidden}"
 
 
+class Phase(StrEnum):
+    """How far a rotation has come."""
+
+    DISCOVERING = "discovering"
+    """Consumers are being looked for; the first of them may be moving already."""
+    MOVING = "moving"
+    """The inventory has been read to its end."""
+    CLOSING = "closing"
+    """All is moved: the inventory is read again, and so is each resource."""
+    CONFIRMING = "confirming"
+    """The inventory has been read again; some resources have not."""
+
+
 class Rotation(Row, frozen=True, kw_only=True):
     """One run that moves every consumer of a key to one version.
 
@@ -99,12 +122,14 @@ class Rotation(Row, frozen=True, kw_only=True):
         id: Made of the key, the target and the run: the same wish gives the same id.
         target: URL of the version.
         key_type, bits: What kind of key the target is.
-        starts_at: When consumers may first be read: a rotation that takes over from another waits
-            until the last write of that one has ended.
+        overtaken: Id of the rotation that it took over from, and has concluded; empty: from none.
+        recheck: Whether it only looks after what the run before it has moved.
         current_problem: Why the vault's current version is unusable, where it is: versionless
             consumers follow it all the same.
-        scope: ``None`` until discovery has seen every page.
-        problem: Why consumers could not be looked for; empty: they could.
+        phase: How far it has come, until it ends.
+        discovered_at: When the inventory had been read to its end.
+        scope: ``None`` until then.
+        problem: Why it cannot succeed whatever the consumers do; empty: it can.
         outcome: ``None`` until the rotation has ended.
         counts: Consumers by verdict, once ended.
     """
@@ -118,8 +143,11 @@ class Rotation(Row, frozen=True, kw_only=True):
     run: int
     cause: Cause
     opened_at: datetime
-    starts_at: datetime
+    overtaken: str = ""
+    recheck: bool = False
     current_problem: str = ""
+    phase: Phase = Phase.DISCOVERING
+    discovered_at: datetime | None = None
     scope: Scope | None = None
     problem: str = ""
     outcome: Outcome | None = None
@@ -132,16 +160,63 @@ class Rotation(Row, frozen=True, kw_only=True):
         return self.id, "rotation"
 
 
+BEATS = "beats"
+"""The partition of the beats."""
+
+
 class Beat(Row, frozen=True, kw_only=True):
-    """When a rotation's supervisor last looked. A row of its own, which nobody else changes."""
+    """When a rotation's supervisor last looked. A row of its own, which nobody else changes.
+
+    There is one as long as the rotation lives, all in one partition, for the sweep to look at.
+
+    Attributes:
+        open: How much work was open then: the more, the rarer the looks.
+        since: Since when it has looked without a long gap: what fell due in the gap is waiting in
+            the queue, and is not overdue before it has had its time.
+    """
 
     rotation: str
     at: datetime
+    since: datetime
+    open: int = 0
 
     @property
     def address(self) -> tuple[str, str]:
         """See ``Row.address``."""
-        return self.rotation, "beat"
+        return BEATS, self.rotation
+
+
+class Search(Row, frozen=True, kw_only=True):
+    """How far one reading of the inventory has come.
+
+    Attributes:
+        closing: Whether it is the closing scan's.
+        page: Raised by every page; a message with another one is stale.
+        at: When the last page was done.
+        after: Subscriptions up to this id are searched, or being searched.
+        batch: The ones being searched; empty: take the next ones after ``after``.
+        token: Resource Graph's continuation within the batch; empty: its first page.
+        scope: What has been searched so far, this batch included.
+        canaries: Ids of the kinds that have their canary.
+        known_after: Resources known from earlier rotations are added up to this row key;
+            ``None``: not before the last subscription is searched.
+    """
+
+    rotation: str
+    closing: bool
+    at: datetime
+    page: int = 0
+    after: str = ""
+    batch: tuple[str, ...] = ()
+    token: str = ""
+    scope: Scope = Scope()
+    canaries: tuple[str, ...] = ()
+    known_after: str | None = None
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return self.rotation, "closing-search" if self.closing else "search"
 
 
 def rotation_id(target: KeyVersion, run: int) -> str:
@@ -149,87 +224,79 @@ def rotation_id(target: KeyVersion, run: int) -> str:
     return f"{digest(str(target))[:20]}-{run}"
 
 
-class Consumer(Struct, frozen=True, kw_only=True):
-    """One reference of a resource, in one rotation.
+class Lease(Row, frozen=True, kw_only=True):
+    """The right to write to a resource: one writer at a time, across keys and rotations.
 
     Attributes:
-        pinned: Whether it named a version then; a versionless one follows the vault by itself.
-            ``None``: it was never read.
-        before: What it named when we first read it: a key URL, with or without a version.
-        in_use_before: Version that the service then said it used; ``None``: it did not say.
-        in_use: The same at the last look.
-        verdict: ``None`` while open. Then ``reason`` says why, and ``advice`` what to do.
-        level: What the proof is worth, where there is one.
+        holder: Id of the rotation that may write; empty: none.
+        target: The version that it writes.
+        until: When the lease runs out, should the holder be lost.
+        unanswered: Versions that holders who never gave the lease back were about to write, and
+            when that was noted: such a write may still arrive.
     """
 
-    place: str
-    before: str
-    pinned: bool | None
-    in_use_before: str | None = None
-    in_use: str | None = None
-    verdict: Verdict | None = None
-    level: Level | None = None
-    reason: str = ""
-    advice: str = ""
-
-
-class Intent(Struct, frozen=True, kw_only=True):
-    """We are about to write, or have: saved before every write, kept ever after.
-
-    Attributes:
-        request_id: Sent as ``x-ms-client-request-id``; finds the write in Azure's activity log.
-    """
-
-    request_id: str
-    at: datetime
-
-
-class Work(Row, frozen=True, kw_only=True):
-    """One resource in one rotation: the unit of work.
-
-    Attributes:
-        seq: Raised by every step; a message with another one is stale.
-        open: Whether anything is left to do.
-        next: The step that is due.
-        due_at: When it is; ``None``: not until somebody releases the work.
-        nudged_at: When its message was last sent again because it was overdue.
-        accepted_at: When the service accepted our write; ``None``: nothing was written.
-        correlation_id: The write's ``x-ms-correlation-request-id``.
-        trouble: What the last failed step raised; the poison trigger reports it.
-    """
-
-    rotation: str
     resource: str
-    kind: str
-    location: str
-    found_at: datetime
-    seq: int = 0
-    wave: int = 0
-    open: bool = True
-    next: Literal["repoint", "verify"] = "repoint"
-    due_at: datetime | None = None
-    nudged_at: datetime | None = None
-    intent: Intent | None = None
-    accepted_at: datetime | None = None
-    correlation_id: str = ""
-    consumers: tuple[Consumer, ...] = ()
-    closed_at: datetime | None = None
-    trouble: str = ""
+    holder: str = ""
+    target: str = ""
+    until: datetime
+    unanswered: dict[str, datetime] = {}
 
     @property
     def address(self) -> tuple[str, str]:
         """See ``Row.address``."""
-        return self.rotation, digest(self.resource)
+        return digest(self.resource), "lease"
+
+
+class Known(Row, frozen=True, kw_only=True):
+    """A resource that was ever seen to hold a key: the inventory may forget it, we do not.
+
+    Attributes:
+        versions: Every version that each of its consumers was seen on, by place, oldest first.
+        holds: Whether it still did when a rotation last looked.
+        rotation: That rotation.
+    """
+
+    key: str
+    resource: str
+    kind: str
+    location: str
+    versions: dict[str, tuple[str, ...]] = {}
+    holds: bool = True
+    rotation: str = ""
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return digest(self.key), digest(self.resource)
+
+
+class Lane(Row, frozen=True, kw_only=True):
+    """How far the requests to one provider, in one region of one subscription, are planned.
+
+    Attributes:
+        reads, writes: State of each budget, see ``pacing``.
+        blocked_until: No request before then: the service asked us to wait.
+    """
+
+    lane: str
+    reads: tuple[datetime, ...] = ()
+    writes: tuple[datetime, ...] = ()
+    blocked_until: datetime | None = None
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return digest(self.lane), "lane"
 
 
 class Request(Row, frozen=True, kw_only=True):
-    """What an operator asked for over HTTP.
+    """A wish for a rotation: an operator's, or that of a version which nears its expiry.
 
     Attributes:
-        version_before: The version that was current when the vault was about to be asked for a
-            new one, which it does not make idempotently; empty until then. A newer one means that
+        version_before: The version that a new one is to follow, saved before the vault is asked
+            for one, which it does not make idempotently; empty until then. A newer one means that
             this request has had its version.
-        vault_asked_at: When that was.
+        vault_asked_at: When the vault was last about to be asked.
         rotation: Id of the rotation that serves it; empty until one is opened.
         problem: Why none can be opened; empty otherwise.
     """

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.domain.errors import UnreadableError
-from shared.domain.rows import Cause, Scope
+from shared.domain.rows import Cause
 
 
 class _Step(Struct, frozen=True, kw_only=True, tag_field="step"):
@@ -35,28 +35,28 @@ class Open(_Step, frozen=True, kw_only=True, tag="open"):
 
 
 class RotateKey(_Step, frozen=True, kw_only=True, tag="rotate_key"):
-    """Have the vault make a new version, then open."""
+    """Have the vault make a new version, then open.
+
+    Attributes:
+        request: Id of the request that it is for.
+        expiring: URL of the version that is to be followed by a new one because it nears its
+            expiry; empty: an operator asked.
+        expires: When that version ends, as the vault's event said.
+    """
 
     key: str
     cause: Cause
     request: str
+    expiring: str = ""
+    expires: datetime | None = None
 
 
 class Discover(_Step, frozen=True, kw_only=True, tag="discover"):
-    """Read one page of consumers.
-
-    Attributes:
-        after: Subscriptions up to this id are searched, or being searched.
-        batch: The ones being searched; empty: take the next ones after ``after``.
-        token: Resource Graph's continuation within the batch; empty: its first page.
-        scope: What has been searched so far, this batch included.
-    """
+    """Read one page of consumers; see ``rows.Search`` for what the page is."""
 
     rotation: str
-    after: str = ""
-    batch: tuple[str, ...] = ()
-    token: str = ""
-    scope: Scope = Scope()
+    closing: bool = False
+    page: int = 0
 
 
 class Repoint(_Step, frozen=True, kw_only=True, tag="repoint"):
@@ -88,6 +88,10 @@ class SweepVault(_Step, frozen=True, kw_only=True, tag="sweep_vault"):
     sweep: str
 
 
+class Revive(_Step, frozen=True, kw_only=True, tag="revive"):
+    """See that every rotation that lives has a living supervisor."""
+
+
 class Refuse(_Step, frozen=True, kw_only=True, tag="refuse"):
     """Remember an event that was let go."""
 
@@ -96,7 +100,7 @@ class Refuse(_Step, frozen=True, kw_only=True, tag="refuse"):
     at: datetime
 
 
-Step = Open | RotateKey | Discover | Repoint | Verify | Supervise | SweepVault | Refuse
+Step = Open | RotateKey | Discover | Repoint | Verify | Supervise | SweepVault | Revive | Refuse
 
 
 _DECODER: msgspec.json.Decoder[Step] = msgspec.json.Decoder(Step)

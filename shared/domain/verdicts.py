@@ -38,8 +38,20 @@ class Verdict(StrEnum):
 PROVEN = frozenset({Verdict.VERIFIED, Verdict.ALREADY, Verdict.LATE})
 """Verdicts that rest on the kind's proof rule and a fresh read."""
 
-SETTLED = PROVEN | {Verdict.SKIPPED, Verdict.SUPERSEDED, Verdict.NOT_APPLICABLE}
+SETTLED = PROVEN | {
+    Verdict.SKIPPED,
+    Verdict.SUPERSEDED,
+    Verdict.CANCELLED,
+    Verdict.GONE,
+    Verdict.NOT_APPLICABLE,
+}
 """Verdicts that ask nothing more of anybody; every other fails the rotation."""
+
+CONFIRMED = PROVEN | {Verdict.SKIPPED, Verdict.GONE}
+"""Verdicts that the closing scan looks at again."""
+
+FAILURES = frozenset({Verdict.FAILED, Verdict.STUCK, Verdict.UNKNOWN, Verdict.REVERTED})
+"""Verdicts that count against the failure limit."""
 
 
 class Outcome(StrEnum):
@@ -53,6 +65,8 @@ class Outcome(StrEnum):
     """A consumer is not settled, or a declared subscription, or none at all, could be read."""
     SUPERSEDED = "superseded"
     """A newer version of the key took over before the end."""
+    CANCELLED = "cancelled"
+    """A person stopped it before the end."""
 
 
 def conclude(counts: Mapping[Verdict, int], *, readable: int, unreadable: int) -> Outcome:

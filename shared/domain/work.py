@@ -1,26 +1,211 @@
-"""How a row of work moves on: pure steps from one row to the next."""
+"""The unit of work: one resource in one rotation, and the pure steps from one row to the next."""
 
 from collections.abc import Iterable
 from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Literal, Self
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.errors import PermanentError
 from shared.domain.keys import KeyVersion
 from shared.domain.kinds import Kind
 from shared.domain.proofs import Level
-from shared.domain.resources import Reference
-from shared.domain.rows import Consumer, Work
-from shared.domain.verdicts import Verdict
+from shared.domain.resources import Reference, digest
+from shared.domain.rows import Row
+from shared.domain.verdicts import CONFIRMED, FAILURES, PROVEN, SETTLED, Verdict
 
 
-def observe(work: Work, references: Iterable[Reference], in_use: KeyVersion | None) -> Work:
+class Consumer(Struct, frozen=True, kw_only=True):
+    """One reference of a resource, in one rotation.
+
+    Attributes:
+        pinned: Whether it named a version then; a versionless one follows the vault by itself.
+            ``None``: it was never read.
+        before: What it named when we first read it: a key URL, with or without a version.
+        in_use_before: Version that the service then said it used; ``None``: it did not say.
+        in_use: The same at the last look.
+        verdict: ``None`` while open. Then ``reason`` says why, and ``advice`` what to do.
+        level: What the proof is worth, where there is one.
+    """
+
+    place: str
+    before: str
+    pinned: bool | None
+    in_use_before: str | None = None
+    in_use: str | None = None
+    verdict: Verdict | None = None
+    level: Level | None = None
+    reason: str = ""
+    advice: str = ""
+
+
+class Intent(Struct, frozen=True, kw_only=True):
+    """We are about to write, or have: saved before every write, kept ever after.
+
+    Attributes:
+        request_id: Sent as ``x-ms-client-request-id``; finds the write in Azure's activity log.
+    """
+
+    request_id: str
+    at: datetime
+
+
+class Wave(IntEnum):
+    """In which order the resources of a rotation are let go."""
+
+    NO_WRITE = 0
+    """By the inventory nothing has to be written: it is on the target, or versionless."""
+    CANARY = 1
+    """The first of its kind."""
+    REST = 2
+    """Once the canaries have ended well."""
+
+
+class Stage(StrEnum):
+    """What a resource of a rotation still waits for."""
+
+    OPEN = "open"
+    """To be moved and proven."""
+    CONFIRM = "confirm"
+    """It has its verdict, and is read once more by the closing scan."""
+    UNSETTLED = "unsettled"
+    """It ended with a verdict that somebody must look at."""
+    DONE = "done"
+    """Nothing."""
+
+
+SHARDS = 4
+"""Partitions of one rotation's work: a partition takes some 2,000 operations a second."""
+
+
+def work_address(rotation: str, resource: str) -> tuple[str, str]:
+    """Return partition and row key of a rotation's work on a resource, given by its digest."""
+    return f"{rotation}-{int(resource[:1] or '0', 16) % SHARDS}", resource
+
+
+class Work(Row, frozen=True, kw_only=True):
+    """One resource in one rotation: the unit of work.
+
+    Attributes:
+        seq: Raised by every step; a message with another one is stale.
+        next: The step that is due.
+        due_at: When it is, as far as the last step said; see ``Outstanding``.
+        read_at: When it was first read: a window without a write begins then.
+        accepted_at: When the service accepted our write; ``None``: nothing was written.
+        correlation_id: The write's ``x-ms-correlation-request-id``.
+        writes: How many writes in a row got no answer, the one under way included.
+        operation: Where ARM says how a long-running write goes; empty: the answer was final.
+        doubts: How often a look since the write has shown what was there before it.
+        rounds: How often it was moved again because a late write of ours had undone it.
+        trouble: What the last failed step raised; the poison trigger reports it.
+    """
+
+    rotation: str
+    key: str
+    resource: str
+    kind: str
+    location: str
+    found_at: datetime
+    wave: Wave = Wave.REST
+    seq: int = 0
+    stage: Stage = Stage.OPEN
+    next: Literal["repoint", "verify", "confirm"] = "repoint"
+    due_at: datetime | None = None
+    read_at: datetime | None = None
+    intent: Intent | None = None
+    accepted_at: datetime | None = None
+    writes: int = 0
+    correlation_id: str = ""
+    operation: str = ""
+    doubts: int = 0
+    rounds: int = 0
+    consumers: tuple[Consumer, ...] = ()
+    closed_at: datetime | None = None
+    trouble: str = ""
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return work_address(self.rotation, digest(self.resource))
+
+    @property
+    def lane(self) -> str:
+        """Subscription, region and provider: what shares one budget of requests."""
+        parts = self.resource.lower().split("/")
+        subscription, provider = "".join(parts[2:3]), "".join(parts[6:7])
+        return f"{subscription}/{self.location.lower()}/{provider}"
+
+
+class Outstanding(Row, frozen=True, kw_only=True):
+    """The index of work that is not done: what the supervisor reads, beside the work itself.
+
+    Changed together with its work in one transaction, so that it exists exactly while the work is
+    not done.
+
+    Attributes:
+        resource: Digest of the resource's id.
+        moved: Whether it was written to, and then proven.
+        due_at: When the next step is to run; ``None``: not until the supervisor releases it.
+        nudged_at: When its message was last sent again because it was overdue.
+        nudges: How often that was.
+        failed: Whether it ended with a verdict that counts against the failure limit.
+    """
+
+    rotation: str
+    resource: str
+    stage: Stage
+    wave: Wave
+    lane: str
+    kind: str
+    next: Literal["repoint", "verify", "confirm"]
+    seq: int
+    due_at: datetime | None = None
+    nudged_at: datetime | None = None
+    nudges: int = 0
+    failed: bool = False
+    moved: bool = False
+
+    @classmethod
+    def of(cls, work: Work) -> Self:
+        """Return the entry of ``work``, which is not done."""
+        return cls(
+            rotation=work.rotation,
+            resource=digest(work.resource),
+            stage=work.stage,
+            wave=work.wave,
+            lane=work.lane,
+            kind=work.kind,
+            next=work.next,
+            seq=work.seq,
+            due_at=work.due_at,
+            failed=any(c.verdict in FAILURES for c in work.consumers),
+            moved=work.accepted_at is not None and any(c.verdict in PROVEN for c in work.consumers),
+        )
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        partition, resource = work_address(self.rotation, self.resource)
+        return partition, f"{outstanding_prefix(self.stage, self.wave)}{resource}"
+
+
+def outstanding_prefix(stage: Stage, wave: Wave | None = None) -> str:
+    """Return how the row keys of a stage, or of a wave in it, begin; none can be a digest's."""
+    return f"todo-{stage}-" if wave is None else f"todo-{stage}-{wave:d}-"
+
+
+def observe(
+    work: Work, references: Iterable[Reference], in_use: KeyVersion | None, now: datetime
+) -> Work:
     """Record what the resource shows now.
 
     The first time this is the *before* of its consumers, and stays so: after a crash behind a
     write, a second reading must not turn "moved" into "already".
     """
     now_in_use = str(in_use) if in_use else None
+    work = replace(work, read_at=work.read_at or now)
     if work.consumers:
         return replace(work, consumers=tuple(replace(c, in_use=now_in_use) for c in work.consumers))
     consumers = tuple(
@@ -38,7 +223,42 @@ def observe(work: Work, references: Iterable[Reference], in_use: KeyVersion | No
 
 def look_at(work: Work, when: datetime) -> Work:
     """Set the next look, and make every earlier message stale."""
-    return replace(work, seq=work.seq + 1, next="verify", due_at=when, nudged_at=None)
+    return replace(work, seq=work.seq + 1, next="verify", due_at=when, trouble="")
+
+
+def hold(work: Work) -> Work:
+    """Set the work aside until the supervisor releases it; every earlier message is stale."""
+    return replace(work, seq=work.seq + 1, due_at=None, trouble="")
+
+
+def promote(work: Work) -> Work:
+    """Let the work go ahead of its kind's others: no canary before it was moved."""
+    return replace(work, wave=Wave.CANARY)
+
+
+def reopen(work: Work) -> Work:
+    """Take back the verdict, to be moved again once released; the *before* stays."""
+    return replace(
+        work,
+        seq=work.seq + 1,
+        stage=Stage.OPEN,
+        wave=Wave.CANARY if work.wave is Wave.CANARY else Wave.REST,
+        next="repoint",
+        due_at=None,
+        read_at=None,
+        consumers=tuple(
+            replace(c, verdict=None, level=None, reason="", advice="")
+            for c in work.consumers
+            if c.pinned is not None
+        ),
+        closed_at=None,
+        trouble="",
+    )
+
+
+def confirm(work: Work) -> Work:
+    """Let the verdict stand: the closing scan has seen it again."""
+    return replace(work, seq=work.seq + 1, stage=Stage.DONE, due_at=None)
 
 
 def close(  # noqa: PLR0913 - the parts of a verdict
@@ -59,10 +279,18 @@ def close(  # noqa: PLR0913 - the parts of a verdict
             for c in consumers
         ),
         seq=work.seq + 1,
-        open=False,
+        stage=_stage_after(work, verdict),
+        next="confirm",
         due_at=None,
         closed_at=now,
     )
+
+
+def _stage_after(work: Work, verdict: Verdict) -> Stage:
+    if verdict not in SETTLED:
+        return Stage.UNSETTLED
+    is_confirmed = work.next == "confirm" or verdict not in CONFIRMED
+    return Stage.DONE if is_confirmed else Stage.CONFIRM
 
 
 def close_with_error(

@@ -2,21 +2,25 @@
 
 from shared.domain.rows import KeyHead, Rotation
 from shared.domain.verdicts import Outcome, Verdict
-from shared.ports import Rows
+from shared.ports import Kept, Rows
 
 
-def is_active(rows: Rows, rotation: Rotation) -> bool:
-    """Return whether the key's head still names this rotation: no newer version has taken over."""
+def head_if_active(rows: Rows, rotation: Rotation) -> Kept[KeyHead] | None:
+    """Return the key's head if it still names this rotation, and nobody has cancelled it."""
     if rotation.outcome is not None:
-        return False
-    head = rows.load(KeyHead, *KeyHead(key=rotation.key).address)
-    return head is not None and head.row.active == rotation.id
-
-
-def why_not_active(rows: Rows, rotation: Rotation) -> tuple[Verdict, str] | None:
-    """Return what becomes of work whose rotation may not write; ``None``: it may."""
-    if is_active(rows, rotation):
         return None
-    if rotation.outcome in (None, Outcome.SUPERSEDED):
-        return Verdict.SUPERSEDED, "a newer version of the key took over"
-    return Verdict.UNKNOWN, "its rotation had ended when it was found; rotate again"
+    head = rows.load(KeyHead, *KeyHead(key=rotation.key).address)
+    if head is None or head.row.active != rotation.id or head.row.cancelled:
+        return None
+    return head
+
+
+def why_not_active(rows: Rows, rotation: Rotation) -> tuple[Verdict, str]:
+    """Return what becomes of work whose rotation is not active any more."""
+    if rotation.outcome not in (None, Outcome.SUPERSEDED, Outcome.CANCELLED):
+        return Verdict.UNKNOWN, "its rotation had ended when it was found; rotate again"
+    head = rows.load(KeyHead, *KeyHead(key=rotation.key).address)
+    cancelled = head.row.cancelled if head and head.row.active == rotation.id else ""
+    if cancelled or rotation.outcome is Outcome.CANCELLED:
+        return Verdict.CANCELLED, f"the rotation was cancelled: {cancelled}".rstrip(": ")
+    return Verdict.SUPERSEDED, "a newer version of the key took over"

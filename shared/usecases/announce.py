@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Publishes ``Keyturn.RotationStarted``, ``…Completed`` and ``…Failed``.
+    """Publishes ``Keyturn.RotationStarted``, ``…Paused``, ``…Completed`` and ``…Failed``.
 
     The id of an announcement follows from the rotation and the type, so that one sent twice can
     be told from two.
@@ -23,14 +23,25 @@ class Announce:
     announcer: Announcer
 
     def started(self, rotation: Rotation) -> None:
-        """Announce that consumers are being moved."""
-        self._send("Keyturn.RotationStarted", rotation, {})
+        """Announce that consumers are being moved. A second look at a key is no news by itself."""
+        if not rotation.recheck:
+            self._send("Keyturn.RotationStarted", rotation, {})
+
+    def paused(self, rotation: Rotation, why: str) -> None:
+        """Announce that a person must decide how a rotation goes on."""
+        self._send("Keyturn.RotationPaused", rotation, {"problem": why})
 
     def ended(self, rotation: Rotation) -> None:
-        """Announce how a rotation ended. A superseded one ends silently: its successor speaks."""
-        if rotation.outcome is None or rotation.outcome is Outcome.SUPERSEDED:
-            return
+        """Announce how a rotation ended.
+
+        Silent are those that somebody ended, by a newer version or by hand, and a second look
+        that found all as it was left.
+        """
         failed = rotation.outcome is Outcome.FAILED
+        is_news = failed or not rotation.recheck
+        broken_off = rotation.outcome in (Outcome.SUPERSEDED, Outcome.CANCELLED)
+        if rotation.outcome is None or broken_off or not is_news:
+            return
         facts: Json = {
             "outcome": rotation.outcome.value,
             "consumers": {verdict.value: count for verdict, count in rotation.counts.items()},

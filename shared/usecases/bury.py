@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from shared.domain.resources import digest
-from shared.domain.rows import Refusal, Rotation, Work
+from shared.domain.rows import Phase, Refusal, Rotation, Search
 from shared.domain.steps import (
     Discover,
     Open,
     Refuse,
     Repoint,
+    Revive,
     RotateKey,
     Step,
     Supervise,
@@ -21,6 +22,7 @@ from shared.domain.steps import (
 from shared.domain.verdicts import Verdict
 from shared.domain.work import close
 from shared.ports import Clock, Queue, Rows
+from shared.usecases.ledger import Ledger
 from shared.usecases.open_rotation import note_problem
 from shared.usecases.overdue import OVERDUE_AFTER
 
@@ -34,6 +36,7 @@ class BuryStep:
     rows: Rows
     queue: Queue
     clock: Clock
+    ledger: Ledger
 
     def run(self, step: Step) -> None:
         """See the class."""
@@ -50,7 +53,7 @@ class BuryStep:
             case Supervise():
                 later = self.clock.now() + OVERDUE_AFTER
                 self.queue.send(Supervise(rotation=step.rotation), at=later)
-            case SweepVault() | Refuse():
+            case SweepVault() | Revive() | Refuse():
                 pass  # the next sweep comes by itself; a refusal was logged when it was made
 
     def run_unreadable(self, message: bytes, why: str) -> None:
@@ -61,17 +64,21 @@ class BuryStep:
         self.rows.insert(Refusal(event_id=digest(text), problem=f"{why}: {text}"[:5000], at=now))
 
     def _close(self, step: Repoint | Verify, verdict: Verdict) -> None:
-        kept = self.rows.load(Work, step.rotation, step.resource)
-        if kept is None or not kept.row.open or kept.row.seq != step.seq:
+        kept = self.ledger.load(step.rotation, step.resource)
+        if kept is None or kept.row.seq != step.seq:
             return
         name = type(step).__name__.lower()
         reason = f"{name} failed five times: {kept.row.trouble or 'see the log'}"
-        advice = "report it; the resource itself may be on either version: read it"
+        advice = "report it; the resource itself may be on either version: read it, then retry"
         closed = close(kept.row, verdict, self.clock.now(), reason=reason, advice=advice)
-        self.rows.replace(kept, closed)
+        self.ledger.change(kept, closed)
 
     def _fail_discovery(self, step: Discover) -> None:
         kept = self.rows.load(Rotation, step.rotation, "rotation")
-        if kept and kept.row.outcome is None:
+        fresh = Search(rotation=step.rotation, closing=step.closing, at=self.clock.now())
+        search = self.rows.load(Search, *fresh.address)
+        phase = Phase.CLOSING if step.closing else Phase.DISCOVERING
+        is_current = search is None or search.row.page == step.page
+        if kept and kept.row.outcome is None and kept.row.phase is phase and is_current:
             problem = "discovery failed five times; see the log"
             self.rows.replace(kept, replace(kept.row, problem=problem))

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from shared.domain.errors import BusyError, PermanentError
 from shared.domain.keys import Key, VersionState
-from shared.domain.rows import Beat, KeyHead, Request, Rotation, rotation_id
+from shared.domain.rows import BEATS, Beat, KeyHead, Request, Rotation, rotation_id
 from shared.domain.steps import Discover, Open, RotateKey, Supervise
 from shared.domain.targets import choose_target
 from shared.ports import Clock, Kept, Queue, Rows, Vaults
 from shared.usecases.announce import Announce
-from shared.usecases.overdue import INTENT_SETTLES_AFTER, OVERDUE_AFTER
+from shared.usecases.overdue import OVERDUE_AFTER
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +52,9 @@ class OpenRotation:
             return
         key, now = Key.parse(step.key), self.clock.now()
         current = self.vaults.current(key)
+        self._free(head.row)
         under_way = self._is_under_way(head.row)
-        if not (under_way or _wanted(head.row, current, step)):
+        if not (under_way or _wanted(head.row, current, step, now)):
             logger.info("nothing to do: %s is handled", current.id)
             return
         choice = choose_target(self.vaults.versions(key), current, now)
@@ -61,11 +62,17 @@ class OpenRotation:
             self._look_again(step, choice.again_at)
         if choice.target is None:
             note_problem(self.rows, step, f"nothing to move to: {choice.problem}")
-        elif not (under_way or _wanted(head.row, choice.target, step)):
+        elif not (under_way or _wanted(head.row, choice.target, step, now)):
             logger.info("nothing to do: %s is handled", choice.target.id)
         else:
             target = self.vaults.version(choice.target.id)
             self._start(head, target, choice.problem or "", step)
+
+    def _free(self, head: KeyHead) -> None:
+        """Have a rotation that has ended let the key go, should it have died before it did."""
+        active = self.rows.load(Rotation, head.active, "rotation") if head.active else None
+        if active and active.row.outcome is not None:
+            self.queue.send(Supervise(rotation=active.row.id))
 
     def _look_again(self, step: Open, when: datetime) -> None:
         """Come back when a version becomes valid; a sweep need not, since the next one will."""
@@ -86,18 +93,20 @@ class OpenRotation:
             run=run,
             cause=step.cause,
             opened_at=now,
-            # The last write of a rotation that this one takes over from must have ended.
-            starts_at=now + (INTENT_SETTLES_AFTER if self._is_under_way(head.row) else timedelta()),
+            overtaken=(head.row.active or "") if self._is_under_way(head.row) else "",
+            recheck=step.cause.trigger == "sweep"
+            and head.row.handled == str(target.id)
+            and head.row.active is None,
             current_problem=current_problem,
         )
         is_ours = head.row.active == rotation.id
         if not is_ours:  # under the head's ETag, so that one message alone opens a run
-            active = replace(
-                head.row,
+            active = KeyHead(
+                key=head.row.key,
                 active=rotation.id,
                 handled=rotation.target,
+                run=run,
                 overtaken=head.row.active or "",
-                problem="",
             )
             head = self.rows.replace(head, active)
         self.rows.insert(rotation)
@@ -112,7 +121,7 @@ class OpenRotation:
         if head.row.overtaken:  # whatever became of its own supervisor, it is concluded
             self.queue.send(Supervise(rotation=head.row.overtaken))
         # Our supervisor last: that it has looked tells that discovery was queued.
-        self.queue.send(Discover(rotation=rotation.id), at=rotation.starts_at)
+        self.queue.send(Discover(rotation=rotation.id))
         self.queue.send(Supervise(rotation=rotation.id))
 
     def _run_number(self, head: KeyHead, target: VersionState) -> int:
@@ -120,7 +129,7 @@ class OpenRotation:
 
         An ended or superseded run is never taken up again: its work is closed.
         """
-        run = 1
+        run = head.run if head.handled == str(target.id) and head.run else 1
         while kept := self.rows.load(Rotation, rotation_id(target.id, run), "rotation"):
             if head.active == kept.row.id and kept.row.outcome is None:
                 break
@@ -137,7 +146,7 @@ class OpenRotation:
         if kept is None or kept.row.outcome is not None:
             return False
         now = self.clock.now()
-        if beat := self.rows.load(Beat, rotation.id, "beat"):
+        if beat := self.rows.load(Beat, BEATS, rotation.id):
             return now - beat.row.at > OVERDUE_AFTER
         left = kept.row.opened_at + FIRST_BEAT_WITHIN - now
         if left > timedelta():
@@ -160,9 +169,11 @@ class OpenRotation:
         return bool(rotation and rotation.row.outcome)
 
 
-def _wanted(head: KeyHead, version: VersionState, step: Open) -> bool:
-    """Whether ``version`` still needs a rotation: a person may ask for another run."""
-    return head.handled != str(version.id) or step.cause.trigger == "operator"
+def _wanted(head: KeyHead, version: VersionState, step: Open, now: datetime) -> bool:
+    """Whether ``version`` still needs a rotation, or a person or the calendar asks for another."""
+    if head.handled != str(version.id) or step.cause.trigger == "operator":
+        return True
+    return step.cause.trigger == "sweep" and head.recheck_at is not None and head.recheck_at <= now
 
 
 def head_of(rows: Rows, key: str) -> Kept[KeyHead]:
@@ -186,5 +197,5 @@ def answer_request(
 ) -> None:
     """Let the operator who asked, if one did, find what became of it."""
     request = rows.load(Request, step.request, "request") if step.request else None
-    if request:
+    if request and not (problem and request.row.rotation):  # what it led to stays to be found
         rows.replace(request, replace(request.row, rotation=rotation, problem=problem))

@@ -5,6 +5,13 @@ from datetime import timedelta
 OVERDUE_AFTER = timedelta(minutes=15)
 """Longer than the ten minutes after which the host gives a dead instance's messages to another."""
 
-INTENT_SETTLES_AFTER = timedelta(minutes=2)
-"""Longer than a request can hang (the adapters' time-outs): what was intended earlier than this is
-under way no longer, whatever became of it."""
+LEASE = timedelta(minutes=5)
+"""What the holder of a lease was doing when it took it is under way no longer after this long,
+whatever became of it."""
+
+WRITE_TAKES = timedelta(seconds=80)
+"""At most, by the time-outs of the ARM client: a write begins no later than this before the lease
+runs out."""
+
+INVENTORY_LAG = timedelta(minutes=2)
+"""After this long Resource Graph is taken to know a resource. Assumed: no page says how long."""

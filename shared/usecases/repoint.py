@@ -11,74 +11,132 @@ from shared.catalog import kind_named
 from shared.domain import work as rows_of_work
 from shared.domain.errors import (
     BusyError,
+    ChangedError,
     GoneError,
     PermanentError,
     RefusedWriteError,
+    RejectedError,
     ThrottledError,
+    UnansweredError,
+    UnavailableError,
 )
-from shared.domain.json_paths import Json
+from shared.domain.json_paths import Json, text_at
 from shared.domain.kinds import Kind
-from shared.domain.plans import Manual, Outrun, Repoint, Skip, VerifyOnly, plan, references_to
+from shared.domain.plans import (
+    Manual,
+    Outrun,
+    Repoint,
+    Skip,
+    VerifyOnly,
+    at_rest,
+    plan,
+    references_to,
+)
 from shared.domain.resources import Reference, ResourceId
-from shared.domain.rows import Intent, Rotation, Work
+from shared.domain.rows import Rotation
 from shared.domain.steps import Repoint as RepointStep
 from shared.domain.verdicts import Verdict
-from shared.ports import Clock, Kept, Queue, Resources, Rows, Vaults
-from shared.usecases.active import why_not_active
+from shared.domain.work import Intent, Wave, Work
+from shared.ports import Accepted, Clock, Kept, Resources, Rows, Vaults
+from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.ages import ages_of, target_of
-from shared.usecases.overdue import INTENT_SETTLES_AFTER
+from shared.usecases.leases import Hold, Leases
+from shared.usecases.ledger import Ledger
+from shared.usecases.overdue import LEASE, WRITE_TAKES
+from shared.usecases.pace import Pace
 from shared.usecases.verify import GONE_ADVICE, VerifyResource
 
 logger = logging.getLogger(__name__)
+
+
+MOST_WRITES = 8
+"""Without an answer, one after the other: some four hours."""
+
+LONGEST_PATIENCE = timedelta(hours=1)
+
+
+class HeldBackError(Exception):
+    """A step whose last try raised may not run again yet. For the host, which delivers it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """A write that was planned: what is sent, guarded by what, under which lease."""
+
+    kind: Kind
+    request: Json
+    etag: str
+    hold: Hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepointResource:
     """Read a resource, plan on what was read, and write if the plan says so.
 
-    (1) Load the work; a message with another ``seq`` is stale. (2) See that the rotation is still
-    the key's active one. (3) Read the resource and plan. (4) Save the intent: what the references
-    were, and under which request id we are about to write. (5) See once more that no newer version
-    has taken over, and write. (6) Save that it was accepted, and schedule the look. A message that
-    returns after a crash finds the intent, reads again, and keeps the recorded *before*.
+    (1) Load the work; a message with another ``seq`` is stale. (2) Take the resource's lease.
+    (3) Read the key's head: superseded, cancelled or paused? (4) Read the resource and plan.
+    (5) Save the intent: what the references were, and under which request id we are about to
+    write. (6) Read the head once more, and write. (7) Save that it was accepted, schedule the
+    look, give the lease back. A message that returns after a crash finds the intent, reads again,
+    and keeps the recorded *before*.
     """
 
     resources: Resources
     vaults: Vaults
     rows: Rows
-    queue: Queue
     clock: Clock
+    ledger: Ledger
+    leases: Leases
+    pace: Pace
     verify: VerifyResource
 
     def run(self, step: RepointStep) -> None:
         """See the class. What cannot be done closes the work with a verdict."""
-        kept = self.rows.load(Work, step.rotation, step.resource)  # (1)
-        if kept is None or not kept.row.open or kept.row.seq != step.seq:
+        kept = self.ledger.load(step.rotation, step.resource)  # (1)
+        if kept is None or kept.row.seq != step.seq:
             return
         rotation = self.rows.load(Rotation, step.rotation, "rotation")
         if rotation is None:
             return
-        if why := why_not_active(self.rows, rotation.row):  # (2)
-            self._close(kept, *why)
-            return
-        self._await_intent(kept.row)
+        self.pace.await_turn(kept.row)
         kind = kind_named(kept.row.kind)
         try:
-            self._move(kept, rotation.row, kind)
-        except GoneError as error:
-            self._close(kept, Verdict.GONE, str(error), GONE_ADVICE)
-        except PermanentError as error:
-            refused = isinstance(error, RefusedWriteError)
-            self._close_with_error(
-                kept, kind, Verdict.FAILED if refused else Verdict.UNKNOWN, error
-            )
+            self._await_intent(kept.row)
+        except RejectedError as error:
+            self._close_with_error(kept, kind, Verdict.FAILED, error)
+            return
+        with self.leases.held(kept.row.resource, rotation.row) as hold:  # (2)
+            if not self._may_write(kept, rotation.row):  # (3)
+                return
+            try:
+                self._move(kept, rotation.row, kind, hold)
+            except GoneError as error:
+                self._close(kept, Verdict.GONE, str(error), GONE_ADVICE)
+            except PermanentError as error:
+                refused = isinstance(error, RefusedWriteError)
+                self._close_with_error(
+                    kept, kind, Verdict.FAILED if refused else Verdict.UNKNOWN, error
+                )
 
-    def _move(self, kept: Kept[Work], rotation: Rotation, kind: Kind) -> None:
+    def _may_write(self, kept: Kept[Work], rotation: Rotation) -> bool:
+        """Return whether the rotation may go on; if not, close the work or set it aside."""
+        head = head_if_active(self.rows, rotation)
+        if head is None:
+            self._close(kept, *why_not_active(self.rows, rotation))
+        elif head.row.paused:
+            logger.info("set aside, the rotation is paused: %s", kept.row.resource)
+            self.ledger.change(kept, rows_of_work.hold(kept.row))
+        return head is not None and not head.row.paused
+
+    def _move(self, kept: Kept[Work], rotation: Rotation, kind: Kind, hold: Hold) -> None:
         target = target_of(rotation)
-        body = self.resources.read(kind, ResourceId.parse(kept.row.resource))  # (3)
+        reading = self.resources.read(kind, ResourceId.parse(kept.row.resource))  # (4)
+        body = reading.body
         references = references_to(kind, body, target.id.key)
         ages = ages_of(self.vaults, references, target)
-        seen = rows_of_work.observe(kept.row, references, kind.version_in_use(body))
+        seen = rows_of_work.observe(
+            kept.row, references, kind.version_in_use(body), self.clock.now()
+        )
         kept = Kept(seen, kept.etag)
         match plan(kind, body, target, ages):
             case Skip():
@@ -89,47 +147,102 @@ class RepointResource:
                 self._outrun(kept, references, reason)
             case VerifyOnly():
                 self.verify.judge(kept, rotation, kind, body)
+            case Repoint() if kept.row.wave is Wave.NO_WRITE:
+                logger.info("the inventory was behind, it must be moved: %s", kept.row.resource)
+                held = rows_of_work.hold(kept.row)
+                self.ledger.change(kept, replace(held, wave=Wave.REST))
             case Repoint(_, request):
-                self._write(kept, rotation, kind, request)
+                if self._is_ours_to_write(kept, body):
+                    sending = _Sending(kind, request, reading.etag, hold)
+                    self._write(kept, rotation, sending)
 
-    def _write(self, kept: Kept[Work], rotation: Rotation, kind: Kind, request: Json) -> None:
+    def _is_ours_to_write(self, kept: Kept[Work], body: Json) -> bool:
+        """Return whether nothing else owns the resource; if something does, close the work.
+
+        Raises:
+            BusyError: Another change of it is under way.
+        """
         resource = ResourceId.parse(kept.row.resource)
-        earlier = kept.row.intent
-        intent = Intent(request_id=str(uuid.uuid4()), at=self.clock.now())
-        kept = self.rows.replace(kept, replace(kept.row, intent=intent))  # (4)
-        if why := why_not_active(self.rows, rotation):
-            self._close(Kept(replace(kept.row, intent=earlier), kept.etag), *why)
+        if owner := text_at(body, "managedBy") or self.resources.managed_by(resource):
+            advice = f"change it through what owns it: {owner}; then rotate again"
+            reason = "it lies in a managed resource group, which is never written to"
+            self._close(kept, Verdict.MANUAL, reason, advice)
+            return False
+        if not at_rest(body):
+            raise BusyError(f"{resource} is being changed: its provisioningState is not final")
+        return True
+
+    def _write(self, kept: Kept[Work], rotation: Rotation, sending: "_Sending") -> None:
+        before, now = kept.row, self.clock.now()
+        resource = ResourceId.parse(before.resource)
+        intent = Intent(request_id=str(uuid.uuid4()), at=now)
+        about_to = replace(
+            before,
+            intent=intent,
+            accepted_at=None,
+            writes=before.writes + 1,
+            doubts=0,
+            trouble="",
+        )
+        kept = self.rows.replace(kept, about_to)  # (5)
+        unsent = Kept(before, kept.etag)
+        if not self._may_write(unsent, rotation):
             return
         try:
-            accepted = self.resources.write(  # (5)
-                kind, resource, request, request_id=intent.request_id
+            if self.clock.now() > sending.hold.until - WRITE_TAKES:
+                raise BusyError(f"it took too long to begin the write to {resource}")  # noqa: TRY301 - as if it had been refused
+            sending.hold.begun = True
+            accepted = self.resources.write(  # (6)
+                sending.kind,
+                resource,
+                sending.request,
+                request_id=intent.request_id,
+                etag=sending.etag,
             )
-        except (ThrottledError, BusyError):  # this one was surely not taken; an earlier may be
-            self.rows.replace(kept, replace(kept.row, intent=earlier))
+        except (ThrottledError, BusyError, ChangedError):
+            # This one was surely not taken; an earlier one may be.
+            self.rows.replace(kept, before)
             raise
-        except GoneError as error:
-            self._close(kept, Verdict.GONE, str(error), GONE_ADVICE)
-            return
-        except PermanentError as error:
-            self._close_with_error(kept, kind, Verdict.FAILED, error)
-            return
-        logger.info("accepted: %s is asked to use %s", resource, rotation.target)
+        except UnavailableError as error:
+            raise UnansweredError(str(error), retry_after=error.retry_after) from error
+        except PermanentError as error:  # even a 404: the resource itself was read just now
+            self._close_with_error(kept, sending.kind, Verdict.FAILED, error)
+        else:
+            self._accepted(kept, rotation, sending.kind, accepted)  # (7)
+
+    def _accepted(
+        self, kept: Kept[Work], rotation: Rotation, kind: Kind, accepted: Accepted
+    ) -> None:
+        logger.info("accepted: %s is asked to use %s", kept.row.resource, rotation.target)
         moved = replace(
-            kept.row, accepted_at=self.clock.now(), correlation_id=accepted.correlation_id
+            kept.row,
+            accepted_at=self.clock.now(),
+            writes=0,
+            correlation_id=accepted.correlation_id,
+            operation=accepted.operation,
         )
-        self.verify.look_later(Kept(moved, kept.etag), rotation, kind)  # (6)
+        self.verify.look_later(Kept(moved, kept.etag), rotation, kind)
 
     def _await_intent(self, work: Work) -> None:
-        """Give a write that may still be under way the time to end.
+        """Give a write that may still be under way the time to end; more after each of them.
 
         Raises:
             BusyError: It may be; look again when it cannot be any more.
+            HeldBackError: Likewise, and the last step raised what nobody foresaw: the message's
+                deliveries must be used up, or it would never reach the poison queue.
+            RejectedError: No write has got an answer, time after time.
         """
-        if work.intent is None:
+        if work.intent is None or work.accepted_at is not None:
             return
-        left = work.intent.at + INTENT_SETTLES_AFTER - self.clock.now()
-        if left > timedelta():
-            raise BusyError(f"a write to {work.resource} may be under way", retry_after=left)
+        if work.writes >= MOST_WRITES:
+            raise RejectedError(f"{work.writes} writes to {work.resource} got no answer")
+        patience = min(LEASE * (1 << max(work.writes - 1, 0)), LONGEST_PATIENCE)
+        left = work.intent.at + patience - self.clock.now()
+        if left <= timedelta():
+            return
+        if work.trouble:
+            raise HeldBackError(f"held back for {left}: the last try raised {work.trouble}")
+        raise BusyError(f"a write to {work.resource} may be under way", retry_after=left)
 
     def _outrun(self, kept: Kept[Work], references: tuple[Reference, ...], reason: str) -> None:
         pinned = [r.pinned for r in references if r.pinned]
@@ -145,9 +258,10 @@ class RepointResource:
         self, kept: Kept[Work], kind: Kind, verdict: Verdict, error: PermanentError
     ) -> None:
         now = self.clock.now()
-        self.rows.replace(kept, rows_of_work.close_with_error(kept.row, kind, verdict, now, error))
+        closed = rows_of_work.close_with_error(kept.row, kind, verdict, now, error)
+        self.ledger.change(kept, closed)
 
     def _close(self, kept: Kept[Work], verdict: Verdict, reason: str, advice: str = "") -> None:
         now = self.clock.now()
         closed = rows_of_work.close(kept.row, verdict, now, reason=reason, advice=advice)
-        self.rows.replace(kept, closed)
+        self.ledger.change(kept, closed)

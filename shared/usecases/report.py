@@ -4,11 +4,13 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.catalog import kind_named
+from shared.catalog import find_kind
 from shared.domain.json_paths import Json
-from shared.domain.rows import Consumer, Request, Rotation, Work
-from shared.domain.verdicts import SETTLED, Outcome, Verdict
+from shared.domain.rows import KeyHead, Request, Rotation
+from shared.domain.verdicts import CONFIRMED, SETTLED, Outcome, Verdict
+from shared.domain.work import Consumer, Stage, Work
 from shared.ports import Rows
+from shared.usecases.ledger import Ledger
 
 MOST_CONSUMERS = 1000
 """Consumers in one report, those that need somebody first; the counts are always of all."""
@@ -19,6 +21,7 @@ class ReportRotation:
     """Read the rows of one rotation. Nothing in a report is inferred from what was sent."""
 
     rows: Rows
+    ledger: Ledger
 
     def run(self, asked: str) -> Json | None:
         """Return the report of a rotation, or of the request for one; ``None`` if unknown."""
@@ -36,19 +39,19 @@ class ReportRotation:
         counts: Counter[str] = Counter()
         unsettled: list[Json] = []
         settled: list[Json] = []
-        for kept in self.rows.scan(Work, rotation.id):
+        for kept in self.ledger.all(rotation.id):
             for consumer in kept.row.consumers or (_unread(kept.row),):
                 counts[consumer.verdict or "open"] += 1
                 some = settled if consumer.verdict in SETTLED else unsettled
                 if len(some) < MOST_CONSUMERS:
                     some.append(_of_consumer(kept.row, consumer))
+        head = self._head(rotation)
         consumers = (unsettled + settled)[:MOST_CONSUMERS]
         consumers.sort(key=lambda c: (c["name"], c["place"]))
         return {
             "id": rotation.id,
             "request": None,
-            "state": rotation.outcome
-            or ("moving" if rotation.scope or rotation.problem else "discovering"),
+            "state": rotation.outcome or ("paused" if head.paused else rotation.phase),
             "summary": summary(rotation, counts),
             "key": rotation.key,
             "target": rotation.target,
@@ -57,6 +60,7 @@ class ReportRotation:
             "trigger": rotation.cause.trigger,
             "triggerId": rotation.cause.id or None,
             "reason": rotation.cause.reason or None,
+            "pausedBecause": head.paused or None,
             "openedAt": _time(rotation.opened_at),
             "endedAt": _time(rotation.ended_at),
             "scope": str(rotation.scope) if rotation.scope else None,
@@ -67,14 +71,20 @@ class ReportRotation:
             "consumersOmitted": counts.total() - len(consumers),
         }
 
+    def _head(self, rotation: Rotation) -> KeyHead:
+        """Return the key's head as far as it is about this rotation."""
+        fresh = KeyHead(key=rotation.key)
+        kept = self.rows.load(KeyHead, *fresh.address)
+        return kept.row if kept and kept.row.active == rotation.id else fresh
+
 
 def summary(rotation: Rotation, counts: Counter[str]) -> str:
     """Return one sentence on how a rotation stands or ended."""
-    if rotation.scope is None and not rotation.problem:
+    if rotation.scope is None and not rotation.problem and not rotation.outcome:
         return f"looking for consumers; {counts.total()} found so far"
     where = str(rotation.scope or "a search that was broken off")
     if rotation.problem:
-        where = f"a search that was broken off: {rotation.problem}"
+        where = f"{where}: {rotation.problem}"
     if not counts:
         return f"nothing found in {where}"
     proven = sum(counts[v] for v in (Verdict.VERIFIED, Verdict.ALREADY, Verdict.LATE))
@@ -111,7 +121,7 @@ def _of_consumer(work: Work, consumer: Consumer) -> Json:
         "name": parts[-1],
         "place": consumer.place,
         "kind": work.kind,
-        "kindTitle": kind_named(work.kind).title,
+        "kindTitle": kind.title if (kind := find_kind(work.kind)) else work.kind,
         "location": work.location,
         "subscription": parts[2] if len(parts) > 2 else "",  # noqa: PLR2004 - /subscriptions/ID/
         "form": _FORMS[consumer.pinned],
@@ -125,6 +135,7 @@ def _of_consumer(work: Work, consumer: Consumer) -> Json:
         "foundAt": _time(work.found_at),
         "acceptedAt": _time(work.accepted_at),
         "closedAt": _time(work.closed_at),
+        "confirmed": work.stage is Stage.DONE and consumer.verdict in CONFIRMED,
         "nextLookAt": _time(work.due_at),
         "requestId": work.intent.request_id if work.intent else None,
         "correlationId": work.correlation_id or None,

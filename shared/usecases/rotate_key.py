@@ -7,12 +7,12 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from shared.domain.errors import BusyError, NotFoundError, PermanentError
-from shared.domain.keys import Key
+from shared.domain.keys import Key, VersionState
 from shared.domain.rows import Request
 from shared.domain.steps import Open, RotateKey
-from shared.ports import Clock, Queue, Rows, Vaults
-from shared.usecases.open_rotation import note_problem
-from shared.usecases.overdue import INTENT_SETTLES_AFTER
+from shared.ports import Clock, Kept, Queue, Rows, Vaults
+from shared.usecases.open_rotation import answer_request, note_problem
+from shared.usecases.overdue import LEASE
 
 logger = logging.getLogger(__name__)
 
@@ -21,10 +21,12 @@ logger = logging.getLogger(__name__)
 class MakeVersion:
     """Rotate a key for a request, then open a rotation of its consumers.
 
-    Key Vault's rotate is not idempotent, so: (1) save on the request which version is current;
-    (2) ask for a new one only if that version still is; (3) open. A message that comes back after
-    a crash, or comes twice, finds what was saved and never asks again. The intent is the
-    request's, and not the key's: another request is another wish.
+    Key Vault's rotate is not idempotent, so: (1) save on the request which version the new one is
+    to follow, and that the vault is about to be asked; (2) ask, if that version is still the
+    current one; (3) open. A message that comes back after a crash, or comes twice, finds what was
+    saved and never asks again. The intent is the request's, and not the key's: another request of
+    an operator is another wish. For a version that nears its expiry there is one request, however
+    often that is announced.
     """
 
     vaults: Vaults
@@ -40,30 +42,58 @@ class MakeVersion:
             note_problem(self.rows, step, str(error))
 
     def _run(self, step: RotateKey) -> None:
-        key = Key.parse(step.key)
-        kept = self.rows.load(Request, step.request, "request")
-        if kept is None:
-            raise NotFoundError(f"there is no request {step.request!r}")
-        current = self.vaults.current(key)
-        if not kept.row.version_before:  # (1)
-            now = self.clock.now()
-            asked = replace(kept.row, version_before=str(current.id), vault_asked_at=now)
-            self.rows.replace(kept, asked)
-            made = self.vaults.rotate(key)  # (2)
-            logger.info("the vault made %s", made.id)
-        elif kept.row.version_before == str(current.id):
-            self._await_vault(kept.row)
-            made = self.vaults.rotate(key)  # (2)
-            logger.info("the vault made %s, asked again", made.id)
+        kept = self._request(step)
+        current = self.vaults.current(Key.parse(step.key))
+        is_expiring = bool(step.expiring) and str(current.id) == step.expiring
+        if is_expiring and (why := self._why_not_expiring(step, current)):
+            logger.info("no new version of %s: %s", step.key, why)
+            answer_request(self.rows, step, problem=why)
+            return
+        if kept.row.version_before in ("", str(current.id)):
+            self._make(kept, current)
         self.queue.send(Open(key=step.key, cause=step.cause, request=step.request))  # (3)
 
-    def _await_vault(self, request: Request) -> None:
-        """Give a rotate that may still be under way the time to end.
+    def _make(self, kept: Kept[Request], current: VersionState) -> None:
+        """Ask the vault for the version after ``current``.
 
         Raises:
-            BusyError: It may be; look again when it cannot be any more.
+            BusyError: It may be making one already; look again when it cannot be any more.
         """
-        asked = request.vault_asked_at
-        left = asked + INTENT_SETTLES_AFTER - self.clock.now() if asked else timedelta()
-        if left > timedelta():
-            raise BusyError(f"the vault may be making a version of {request.key}", retry_after=left)
+        now = self.clock.now()
+        if asked_at := kept.row.vault_asked_at:
+            left = asked_at + LEASE - now
+            if left > timedelta():
+                raise BusyError(
+                    f"the vault may be making a version of {kept.row.key}", retry_after=left
+                )
+        asked = replace(kept.row, version_before=str(current.id), vault_asked_at=now)
+        self.rows.replace(kept, asked)  # (1)
+        made = self.vaults.rotate(current.id.key)  # (2)
+        logger.info("the vault made %s", made.id)
+
+    def _request(self, step: RotateKey) -> Kept[Request]:
+        kept = self.rows.load(Request, step.request, "request")
+        if kept is None and step.expiring:
+            fresh = Request(
+                id=step.request,
+                key=step.key,
+                reason=step.cause.reason,
+                new_version=True,
+                asked_at=self.clock.now(),
+                version_before=step.expiring,
+            )
+            kept = self.rows.insert(fresh) or self.rows.load(Request, step.request, "request")
+        if kept is None:
+            raise NotFoundError(f"there is no request {step.request!r}")
+        return kept
+
+    def _why_not_expiring(self, step: RotateKey, current: VersionState) -> str:
+        """Return why a version that was said to expire needs no successor; empty: it does."""
+        if not current.enabled:
+            return f"{current.id} is disabled: whoever did that does not want another"
+        is_put_off = step.expires and current.expires and current.expires > step.expires
+        if current.expires is None or is_put_off:
+            return f"the expiry of {current.id} was put off"
+        if self.vaults.rotates_itself(current.id.key):
+            return f"the vault's own rotation policy makes the version after {current.id}"
+        return ""

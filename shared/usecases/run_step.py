@@ -8,24 +8,28 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from shared.domain.errors import RowConflictError, TransientError
-from shared.domain.rows import Work
+from shared.domain.errors import RowConflictError, ThrottledError, TransientError
 from shared.domain.steps import (
     Discover,
     Open,
     Refuse,
     Repoint,
+    Revive,
     RotateKey,
     Step,
     Supervise,
     SweepVault,
     Verify,
 )
-from shared.ports import Clock, Queue, Rows
+from shared.domain.work import Work
+from shared.ports import Clock, Kept, Queue, Rows
 from shared.usecases.discover import DiscoverConsumers
+from shared.usecases.ledger import Ledger
 from shared.usecases.open_rotation import OpenRotation
+from shared.usecases.pace import Pace
 from shared.usecases.refuse import RememberRefusal
-from shared.usecases.repoint import RepointResource
+from shared.usecases.repoint import HeldBackError, RepointResource
+from shared.usecases.revive import ReviveSupervisors
 from shared.usecases.rotate_key import MakeVersion
 from shared.usecases.supervise import SuperviseRotation
 from shared.usecases.sweep import SweepOneVault
@@ -35,6 +39,9 @@ logger = logging.getLogger(__name__)
 
 FIRST_DELAY = timedelta(seconds=5)
 LONGEST_DELAY = timedelta(minutes=5)
+LONGEST_WAIT = timedelta(hours=1)
+"""Whatever a service asks for: budgets refill within the hour."""
+
 MOST_ATTEMPTS = 300
 """About a day of delays. What is still transient then is raised, and ends in the poison queue."""
 
@@ -55,10 +62,13 @@ class RunStep:
     verify: VerifyResource
     supervise: SuperviseRotation
     sweep: SweepOneVault
+    revive: ReviveSupervisors
     refuse: RememberRefusal
     rows: Rows
     queue: Queue
     clock: Clock
+    ledger: Ledger
+    pace: Pace
 
     def run(self, step: Step) -> None:
         """See the class."""
@@ -69,6 +79,8 @@ class RunStep:
                 self._note(step, error)
                 raise
             self._put_back(step, error)
+        except HeldBackError:
+            raise  # what it waits for is noted already
         except Exception as error:
             self._note(step, error)
             raise
@@ -89,29 +101,39 @@ class RunStep:
                 self.supervise.run(step)
             case SweepVault():
                 self.sweep.run(step)
+            case Revive():
+                self.revive.run()
             case Refuse():
                 self.refuse.run(step)
             case _:
                 assert_never(step)
 
     def _put_back(self, step: Step, error: TransientError) -> None:
-        delay = error.retry_after or _delay(step.attempt)
-        when = self.clock.now() + delay
-        logger.info("%s again in %s: %s", type(step).__name__, delay, error)
-        self.queue.send(replace(step, attempt=step.attempt + 1), at=when)
-        if isinstance(step, Repoint | Verify):
-            # Not overdue before then: a nudge would start a second chain of messages.
-            kept = self.rows.load(Work, step.rotation, step.resource)
-            if kept and kept.row.open and kept.row.seq == step.seq:
-                with suppress(RowConflictError):
-                    self.rows.replace(kept, replace(kept.row, due_at=when))
+        asked = error.retry_after or timedelta()
+        wait = min(max(asked, _delay(step.attempt)), LONGEST_WAIT)
+        when = self.clock.now() + wait
+        logger.info("%s again at %s: %s", type(step).__name__, when, error)
+        again = replace(step, attempt=step.attempt + 1)
+        work = self._work(step)
+        if work and isinstance(again, Repoint | Verify):
+            if isinstance(error, ThrottledError):
+                when = max(when, self.pace.throttled(work.row, error.retry_after))
+            with suppress(RowConflictError):  # another step has moved it on
+                self.ledger.put_off(work.row, when)
+        if isinstance(step, Discover):
+            self.discover.put_off(step, when)
+        self.queue.send(again, at=when)
+
+    def _work(self, step: Step) -> Kept[Work] | None:
+        """Return the work that a step is about, if the step is not stale."""
+        if not isinstance(step, Repoint | Verify):
+            return None
+        kept = self.ledger.load(step.rotation, step.resource)
+        return kept if kept and kept.row.seq == step.seq else None
 
     def _note(self, step: Step, error: Exception) -> None:
         """Note what a step raised on its work, where the poison trigger finds it."""
-        if not isinstance(step, Repoint | Verify):
-            return
-        kept = self.rows.load(Work, step.rotation, step.resource)
-        if kept and kept.row.open:
+        if kept := self._work(step):
             trouble = f"{type(error).__name__}: {error}"[:1000]
             self.rows.replace(kept, replace(kept.row, trouble=trouble))
 

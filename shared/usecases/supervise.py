@@ -1,42 +1,62 @@
-"""See how a rotation stands, and conclude it when nothing is open."""
+"""See how a rotation stands: release work, nudge what is overdue, close and conclude."""
 
+import itertools
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.rows import Beat, Rotation, Scope, Work
-from shared.domain.steps import Repoint, Supervise, Verify
+from shared.domain.errors import PermanentError, RowConflictError
+from shared.domain.keys import KeyVersion
+from shared.domain.rows import BEATS, Beat, KeyHead, Phase, Rotation, Scope, Search
+from shared.domain.steps import Discover, Supervise
 from shared.domain.verdicts import Outcome, Verdict, conclude
-from shared.domain.work import close
-from shared.ports import Clock, Kept, Queue, Rows
-from shared.usecases.active import is_active
+from shared.domain.work import Outstanding, Stage, Wave, close, promote
+from shared.ports import Clock, Drop, Kept, Queue, Rows, Vaults
+from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.announce import Announce
+from shared.usecases.ledger import Ledger
 from shared.usecases.open_rotation import head_of
-from shared.usecases.overdue import OVERDUE_AFTER
+from shared.usecases.overdue import INVENTORY_LAG, OVERDUE_AFTER
+from shared.usecases.pace import Pace
+from shared.usecases.stock import MOST_AT_ONCE, Stock
 
 logger = logging.getLogger(__name__)
 
-OPEN = "open eq true"
-
 BEAT = timedelta(seconds=30)
-"""How often a rotation is looked at: each look costs five reads, a write and a message."""
+"""How often a rotation is looked at: each look costs a dozen reads, a write and a message."""
+
+LARGE = 5000
+"""So much open work takes some seconds to read: looks are rarer by as many beats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuperviseRotation:
     """One self-renewing message per rotation.
 
-    Concludes when discovery has seen every page and no work is open; sends again the message of
-    work that is long overdue. A rotation that a newer one has superseded closes its open work.
+    Releases work, wave by wave and each lane at its pace; sends again what is overdue; pauses the
+    rotation past the failure limit; when nothing is open, has everything looked at once more, and
+    concludes. A rotation that is superseded or cancelled closes its open work.
+
+    Attributes:
+        failure_limit: Resources that may fail before the rotation pauses for a person; of the
+            canaries, none may.
+        recheck_after: When a key is looked at again after its rotation; ``None``: never.
     """
 
+    vaults: Vaults
     rows: Rows
     queue: Queue
     clock: Clock
+    ledger: Ledger
+    pace: Pace
+    stock: Stock
     announce: Announce
+    failure_limit: int
+    recheck_after: timedelta | None
 
     def run(self, step: Supervise) -> None:
         """See the class."""
@@ -44,74 +64,197 @@ class SuperviseRotation:
         if kept is None:
             return
         if kept.row.outcome is not None:
-            self._release(kept.row)
-        elif not is_active(self.rows, kept.row):
-            self._close_open_work(step.rotation)
-            self._conclude(kept, Outcome.SUPERSEDED)
-        elif self._is_under_way(kept.row):
-            self._beat(step.rotation)
-        else:
-            self._conclude(kept, Outcome.FAILED if kept.row.problem else None)
-
-    def _beat(self, rotation: str) -> None:
-        """Nudge, come again, and leave a sign of life. Of two supervisors the later one ends."""
-        now = self.clock.now()
-        last = self.rows.load(Beat, rotation, "beat")
-        if last and now - last.row.at < BEAT / 2:
+            self._release_key(kept.row)
             return
-        self._nudge(rotation)
-        self.queue.send(Supervise(rotation=rotation), at=now + BEAT)
-        beat = Beat(rotation=rotation, at=now)
-        if last:
-            self.rows.replace(last, beat)
-        else:
-            self.rows.insert(beat)
+        head = head_if_active(self.rows, kept.row)
+        if head is None:
+            self._break_off(kept)
+        elif beat := self._beat(step.rotation):
+            self._look(kept, head, beat)
 
-    def _is_under_way(self, rotation: Rotation) -> bool:
-        if rotation.scope is None and not rotation.problem:
-            return True
-        return next(self.rows.scan(Work, rotation.id, where=OPEN), None) is not None
-
-    def _nudge(self, rotation: str) -> None:
+    def _beat(self, rotation: str) -> Kept[Beat] | None:
+        """Come again, and leave a sign of life. Of two supervisors the later one ends: ``None``."""
         now = self.clock.now()
-        limit = f"datetime'{now - OVERDUE_AFTER:%Y-%m-%dT%H:%M:%SZ}'"
-        for kept in self.rows.scan(Work, rotation, where=f"{OPEN} and due_at lt {limit}"):
-            if kept.row.nudged_at and now - kept.row.nudged_at < OVERDUE_AFTER:
-                continue
-            logger.warning("overdue since %s: %s", kept.row.due_at, kept.row.resource)
-            self.rows.replace(kept, replace(kept.row, nudged_at=now))
-            due = Repoint if kept.row.next == "repoint" else Verify
-            _, resource = kept.row.address
-            self.queue.send(due(rotation=rotation, resource=resource, seq=kept.row.seq))
+        last = self.rows.load(Beat, BEATS, rotation)
+        if last and now - last.row.at < BEAT / 2:
+            return None
+        since = last.row.since if last and now - last.row.at < OVERDUE_AFTER else now
+        beat = Beat(rotation=rotation, at=now, since=since, open=last.row.open if last else 0)
+        self.queue.send(Supervise(rotation=rotation), at=now + _interval(beat.open))
+        return self.rows.replace(last, beat) if last else self.rows.insert(beat)
 
-    def _close_open_work(self, rotation: str) -> None:
-        reason = "a newer version of the key took over"
-        for kept in self.rows.scan(Work, rotation, where=OPEN):
-            now = self.clock.now()
-            self.rows.replace(kept, close(kept.row, Verdict.SUPERSEDED, now, reason=reason))
+    def _look(self, kept: Kept[Rotation], head: Kept[KeyHead], beat: Kept[Beat]) -> None:
+        rotation, since = kept.row, beat.row.since
+        standing = self.stock.take(rotation, head.row, since)
+        if _interval(standing.open) != _interval(beat.row.open):
+            self.rows.replace(beat, replace(beat.row, open=standing.open))
+        if standing.waiting and (why := self._why_pause(rotation, head.row)):
+            self._pause(rotation, head, why)
+            return
+        self._promote(standing.promoted)
+        self._send(standing.ready)
+        if _is_searching(rotation):
+            self._nudge_search(rotation, since)
+        if standing.open or _is_searching(rotation):
+            return
+        if rotation.problem:
+            self._conclude(kept, Outcome.FAILED)
+        elif rotation.phase is Phase.MOVING:
+            self._begin_closing(kept)
+        # Asked once more: what was to be confirmed may just have been taken up again.
+        elif not (self._has(rotation.id, Stage.CONFIRM) or self._has(rotation.id, Stage.OPEN)):
+            self._conclude(kept, None)
+
+    def _has(self, rotation: str, stage: Stage) -> bool:
+        return next(self.ledger.outstanding(rotation, stage), None) is not None
+
+    # -- releasing and nudging -------------------------------------------------------------------
+
+    def _promote(self, entries: Sequence[Kept[Outstanding]]) -> None:
+        for entry in entries:
+            work = self.ledger.load(entry.row.rotation, entry.row.resource)
+            if work and work.row.seq == entry.row.seq:
+                self.ledger.change(work, promote(work.row))
+
+    def _send(self, entries: Sequence[Kept[Outstanding]]) -> None:
+        """Send steps, each when its lane has room for it; what has none waits for the next look."""
+        now, slots = self.clock.now(), self.pace.plan([kept.row for kept in entries])
+        for kept, slot in zip(entries, slots, strict=True):
+            if slot is None:
+                continue
+            entry = replace(kept.row, due_at=slot)
+            if kept.row.due_at is not None:
+                logger.warning("overdue since %s: %s", kept.row.due_at, entry.resource)
+                entry = replace(entry, nudged_at=now, nudges=entry.nudges + 1)
+            try:
+                self.rows.replace(kept, entry)
+            except RowConflictError:
+                continue  # a step has moved it on meanwhile
+            self.ledger.send(entry)
+
+    def _nudge_search(self, rotation: Rotation, since: datetime) -> None:
+        closing = rotation.phase is Phase.CLOSING
+        start = rotation.discovered_at if closing else rotation.opened_at
+        fresh = Search(rotation=rotation.id, closing=closing, at=start or rotation.opened_at)
+        kept = self.rows.load(Search, *fresh.address)
+        search, now = kept.row if kept else fresh, self.clock.now()
+        if max(search.at, since) + OVERDUE_AFTER < now:
+            logger.warning(
+                "rotation %s: the search has been silent since %s", rotation.id, search.at
+            )
+            if kept:  # the next nudge is as far away
+                self.rows.replace(kept, replace(search, at=now))
+            else:
+                self.rows.insert(replace(search, at=now))
+            self.queue.send(Discover(rotation=rotation.id, closing=closing, page=search.page))
+
+    # -- pausing ---------------------------------------------------------------------------------
+
+    def _why_pause(self, rotation: Rotation, head: KeyHead) -> str:
+        """Return why no more may be moved before somebody has looked; empty: it may."""
+        if head.paused:
+            return ""
+        if problem := self._target_problem(rotation):
+            return problem
+        failed = [
+            k.row for k in self.ledger.outstanding(rotation.id, Stage.UNSETTLED) if k.row.failed
+        ]
+        if not head.tolerated and any(entry.wave is Wave.CANARY for entry in failed):
+            return "a canary failed: the first resource of its kind that was moved"
+        if len(failed) - head.tolerated >= self.failure_limit:
+            return f"{len(failed)} resources failed; the limit is {self.failure_limit}"
+        return ""
+
+    def _pause(self, rotation: Rotation, head: Kept[KeyHead], why: str) -> None:
+        # The head on which this was decided: a person may have let the rotation go on since.
+        self.rows.replace(head, replace(head.row, paused=why))
+        logger.error("rotation %s is paused until somebody lets it go on: %s", rotation.id, why)
+        self.announce.paused(rotation, why)
+
+    # -- ending ----------------------------------------------------------------------------------
+
+    def _begin_closing(self, kept: Kept[Rotation]) -> None:
+        """Look at everything once more, when the inventory must know what there was."""
+        discovered_at = kept.row.discovered_at or kept.row.opened_at
+        if self.clock.now() < discovered_at + INVENTORY_LAG:
+            return
+        self.rows.replace(kept, replace(kept.row, phase=Phase.CLOSING))
+        self.queue.send(Discover(rotation=kept.row.id, closing=True))
+
+    def _break_off(self, kept: Kept[Rotation]) -> None:
+        """Close the open work of a rotation that may not go on; what has a verdict keeps it."""
+        verdict, reason = why_not_active(self.rows, kept.row)
+        entries = [
+            entry.row
+            for entry in itertools.islice(
+                self.ledger.outstanding(kept.row.id, Stage.OPEN), MOST_AT_ONCE
+            )
+        ]
+        for entry in entries:
+            work = self.ledger.load(entry.rotation, entry.resource)
+            if work and work.row.stage is Stage.OPEN:
+                closed = close(work.row, verdict, self.clock.now(), reason=reason)
+                self.ledger.change(work, closed)
+        if kept.row.overtaken:  # should nobody have told it
+            self.queue.send(Supervise(rotation=kept.row.overtaken))
+        if len(entries) == MOST_AT_ONCE:
+            self.queue.send(Supervise(rotation=kept.row.id))
+            return
+        is_cancelled = verdict is Verdict.CANCELLED
+        self._conclude(kept, Outcome.CANCELLED if is_cancelled else Outcome.SUPERSEDED)
 
     def _conclude(self, kept: Kept[Rotation], outcome: Outcome | None) -> None:
         counts = Counter[Verdict](
             c.verdict
-            for work in self.rows.scan(Work, kept.row.id)
+            for work in self.ledger.all(kept.row.id)
             for c in work.row.consumers
             if c.verdict
         )
         scope = kept.row.scope or Scope()
+        problem = kept.row.problem
+        if outcome is None:
+            problem = self._target_problem(kept.row)
+            outcome = conclude(counts, readable=scope.readable, unreadable=scope.unreadable)
+            outcome = Outcome.FAILED if problem else outcome
         ended = replace(
             kept.row,
+            problem=problem,
             counts=dict(counts),
-            outcome=outcome
-            or conclude(counts, readable=scope.readable, unreadable=scope.unreadable),
+            outcome=outcome,
             ended_at=self.clock.now(),
         )
         self.rows.replace(kept, ended)
         logger.info("rotation %s ended: %s %s", ended.id, ended.outcome, dict(counts))
-        self._release(ended)
+        self._release_key(ended)
 
-    def _release(self, rotation: Rotation) -> None:
+    def _target_problem(self, rotation: Rotation) -> str:
+        """Return why consumers that were moved cannot rely on the target; empty: they can."""
+        try:
+            state = self.vaults.version(KeyVersion.parse(rotation.target))
+        except PermanentError as error:
+            return f"the target cannot be read: {error}"
+        why = state.why_unusable(self.clock.now())
+        return f"the version to move to is {why}" if why else ""
+
+    def _release_key(self, rotation: Rotation) -> None:
         """Say how it ended, and let the key go: both once, or both again after a crash between."""
+        if beat := self.rows.load(Beat, BEATS, rotation.id):
+            self.rows.commit(Drop(beat.row))
         head = head_of(self.rows, rotation.key)
-        if head.row.active == rotation.id:
-            self.announce.ended(rotation)
-            self.rows.replace(head, replace(head.row, active=None))
+        if head.row.active != rotation.id:
+            return
+        self.announce.ended(rotation)
+        recheck_at = None
+        if self.recheck_after and rotation.outcome is not Outcome.CANCELLED:
+            recheck_at = self.clock.now() + self.recheck_after
+        freed = replace(head.row, active=None, paused="", cancelled="", recheck_at=recheck_at)
+        self.rows.replace(head, freed)
+
+
+def _interval(open_work: int) -> timedelta:
+    """Return how long until the next look: reading the index takes its time, too."""
+    return BEAT * min(1 + open_work // LARGE, 20)
+
+
+def _is_searching(rotation: Rotation) -> bool:
+    return rotation.phase in (Phase.DISCOVERING, Phase.CLOSING) and not rotation.problem

@@ -4,21 +4,27 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from shared.catalog import kind_named
 from shared.domain import work as rows_of_work
-from shared.domain.errors import GoneError, PermanentError
-from shared.domain.json_paths import Json
+from shared.domain.errors import BusyError, GoneError, PermanentError
+from shared.domain.json_paths import Json, text_at
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Kind, Window
-from shared.domain.plans import Age, references_to
+from shared.domain.plans import Age, at_rest, references_to
 from shared.domain.proofs import Finding, Level
 from shared.domain.resources import Reference, ResourceId
-from shared.domain.rows import Rotation, Work
+from shared.domain.rows import Rotation
 from shared.domain.steps import Verify
 from shared.domain.verdicts import Verdict
-from shared.ports import Clock, Kept, Queue, Resources, Rows, Vaults
-from shared.usecases.active import why_not_active
+from shared.domain.work import Outstanding, Work
+from shared.ports import Clock, Kept, Resources, Rows, Vaults
+from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.ages import ages_of, target_of
+from shared.usecases.leases import Leases
+from shared.usecases.ledger import Ledger
+from shared.usecases.pace import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +37,12 @@ _STUCK_ADVICE = (
     " with the old version and wrap with the new; then rotate again"
 )
 
+MOST_ROUNDS = 3
+"""How often a resource is moved again after a late write of ours has undone it."""
+
+EARLY = timedelta(minutes=5)
+"""A look that comes earlier than this was due later than a queue can hold a message."""
+
 LOOK_TOLERANCE = timedelta(minutes=5)
 """A look that runs this long after it was due, because the queue was busy, counts as in time."""
 
@@ -41,53 +53,77 @@ class VerifyResource:
 
     The rule holds: ``verified`` (or ``already`` if it did before anything was written, or
     ``late``). It does not: another look, until the window closes and the verdict is ``stuck``.
-    The reference names something else by now: ``reverted``.
+    The reference names something else by now: ``reverted``, unless a late write of ours did it:
+    then the resource is moved again. The closing scan's look lets a verdict stand in the same way.
     """
 
     resources: Resources
     vaults: Vaults
     rows: Rows
-    queue: Queue
     clock: Clock
+    ledger: Ledger
+    leases: Leases
+    pace: Pace
 
     def run(self, step: Verify) -> None:
         """See the class. A resource that cannot be read is ``unknown``, never ``verified``."""
-        kept = self.rows.load(Work, step.rotation, step.resource)
-        if kept is None or not kept.row.open or kept.row.seq != step.seq:
+        kept = self.ledger.load(step.rotation, step.resource)
+        if kept is None or kept.row.seq != step.seq:
             return
         rotation = self.rows.load(Rotation, step.rotation, "rotation")
         if rotation is None:
             return
-        if why := why_not_active(self.rows, rotation.row):
-            self._close(kept, *why)
+        if head_if_active(self.rows, rotation.row) is None:
+            if kept.row.next == "confirm":
+                self.ledger.change(kept, rows_of_work.confirm(kept.row))
+            else:
+                self._close(kept, *why_not_active(self.rows, rotation.row))
             return
+        if kept.row.due_at and kept.row.due_at - self.clock.now() > EARLY:
+            self.ledger.send(Outstanding.of(kept.row))
+            return
+        self.pace.await_turn(kept.row)
         kind = kind_named(kept.row.kind)
         try:
-            body = self.resources.read(kind, ResourceId.parse(kept.row.resource))
+            body = self.resources.read(kind, ResourceId.parse(kept.row.resource)).body
             self.judge(kept, rotation.row, kind, body)
         except GoneError as error:
             self._close(kept, Verdict.GONE, str(error), GONE_ADVICE)
         except PermanentError as error:
-            now = self.clock.now()
-            closed = rows_of_work.close_with_error(kept.row, kind, Verdict.UNKNOWN, now, error)
-            self.rows.replace(kept, closed)
+            self._close_with_error(kept, kind, Verdict.UNKNOWN, error)
 
     def judge(self, kept: Kept[Work], rotation: Rotation, kind: Kind, body: Json) -> None:
         """Apply the proof rule to ``body``, a fresh GET, and close or look again.
 
         Raises:
             UnreadableError: The body refers to a key in a form that is none Azure documents.
+            BusyError: Somebody else's change is under way, and what is seen says nothing yet.
         """
         target = KeyVersion.parse(rotation.target)
         references = references_to(kind, body, Key.parse(rotation.key))
-        seen = rows_of_work.observe(kept.row, references, kind.version_in_use(body))
+        seen = rows_of_work.observe(
+            kept.row, references, kind.version_in_use(body), self.clock.now()
+        )
         kept = Kept(seen, kept.etag)
+        if kept.row.next == "confirm" and _verdicts(kept.row) <= _WITHOUT_REFERENCE:
+            self._confirm_absent(kept, references)
+            return
         if lost := _lost(kept.row, references, target):
-            self._close_lost(kept, rotation, references, lost)
+            if _is_doubtful(kept.row, references, body):
+                doubted = replace(kept.row, doubts=kept.row.doubts + 1)
+                self.look_later(
+                    Kept(doubted, kept.etag), rotation, kind, Finding(holds=False, seen=lost)
+                )
+            else:
+                self._close_lost(kept, rotation, references, lost)
             return
         finding = kind.proof.check(body, target)
         if finding.holds:
             self._prove(kept, rotation, kind, finding)
+        elif error := self._failure(kept.row, body):
+            self._close_with_error(kept, kind, Verdict.FAILED, error)
+        elif _is_changed_by_others(kept.row, body):
+            raise BusyError(f"{kept.row.resource} is being changed by somebody else")
         else:
             self.look_later(kept, rotation, kind, finding)
 
@@ -95,29 +131,69 @@ class VerifyResource:
         self, kept: Kept[Work], rotation: Rotation, kind: Kind, finding: Finding | None = None
     ) -> None:
         """Schedule the next look, or close as ``stuck`` once the window has closed."""
-        now, (start, window) = self.clock.now(), _window(kept.row, rotation, kind)
+        now, work = self.clock.now(), kept.row
+        if work.next == "confirm":  # proven once, and not any more
+            work = replace(rows_of_work.reopen(work), read_at=now)
+        start, window = _window(work, rotation, kind)
         when = window.looks.after(now, start=start, window=window.length)
         if when is None:
             seen = finding.seen if finding else "it was not looked at in time"
             reason = f"not proven within {_spoken(window)}: {seen}"
             self._close(kept, Verdict.STUCK, reason, _STUCK_ADVICE)
             return
-        kept = self.rows.replace(kept, rows_of_work.look_at(kept.row, when))
-        rotation_id, resource = kept.row.address
-        self.queue.send(Verify(rotation=rotation_id, resource=resource, seq=kept.row.seq), at=when)
+        self.ledger.change(kept, rows_of_work.look_at(work, when))
+
+    def _failure(self, work: Work, body: Json) -> PermanentError | None:
+        """Return why our own long-running write failed; the resource itself shows no more."""
+        state = text_at(body, "properties.provisioningState").lower()
+        if not work.operation or state != "failed":
+            return None
+        return self.resources.failure(work.operation)
+
+    def _confirm_absent(self, kept: Kept[Work], references: tuple[Reference, ...]) -> None:
+        """Let "it holds no such reference" stand, or move what is there by now."""
+        if not references:
+            self.ledger.change(kept, rows_of_work.confirm(kept.row))
+        elif kept.row.rounds < MOST_ROUNDS:
+            logger.warning("it refers to the key again: %s", kept.row.resource)
+            again = rows_of_work.reopen(kept.row)
+            self.ledger.change(kept, replace(again, rounds=again.rounds + 1))
+        else:
+            reason = "it comes and goes: at one look it refers to the key, at the next it does not"
+            self._close(kept, Verdict.UNKNOWN, reason, "find out who changes it, then rotate again")
 
     def _close_lost(
         self, kept: Kept[Work], rotation: Rotation, references: tuple[Reference, ...], lost: str
     ) -> None:
-        """Close as ``reverted``, unless every reference was moved on to a newer version."""
+        """Close as ``reverted``, unless that is no reason to: see the class."""
         ages = ages_of(self.vaults, references, target_of(rotation)).values()
         if ages and all(age is Age.NEWER for age in ages):
             self._close(kept, Verdict.SUPERSEDED, f"{lost}, which is newer")
+        elif kept.row.rounds < MOST_ROUNDS and self._undone_by_us(kept.row, references):
+            logger.warning("undone by a late write of ours, moved again: %s", kept.row.resource)
+            again = rows_of_work.reopen(kept.row)
+            self.ledger.change(kept, replace(again, rounds=again.rounds + 1))
         else:
             advice = "find out who changed it, then rotate again"
             self._close(kept, Verdict.REVERTED, lost, advice)
 
+    def _undone_by_us(self, work: Work, references: tuple[Reference, ...]) -> bool:
+        """Whether a late write of ours explains what the references name.
+
+        It carries its own target, and, where it was for another key of the resource, this key's
+        version as it was then.
+        """
+        late = {KeyVersion.parse(url) for url in self.leases.may_be_undone_by(work.resource)}
+        named = {r.pinned for r in references if r.pinned}
+        if any(str(version.key) != work.key for version in late):
+            named_before = {str(version) for version in named} & {c.before for c in work.consumers}
+            return bool(named & late or named_before)
+        return bool(named & late)
+
     def _prove(self, kept: Kept[Work], rotation: Rotation, kind: Kind, finding: Finding) -> None:
+        if kept.row.next == "confirm":
+            self.ledger.change(kept, rows_of_work.confirm(kept.row))
+            return
         start, window = _window(kept.row, rotation, kind)
         in_time = self.clock.now() <= start + window.length + LOOK_TOLERANCE
         verdict = Verdict.VERIFIED if in_time else Verdict.LATE
@@ -138,14 +214,41 @@ class VerifyResource:
         closed = rows_of_work.close(
             kept.row, verdict, now, reason=reason, advice=advice, level=level
         )
-        self.rows.replace(kept, closed)
+        self.ledger.change(kept, closed)
+
+    def _close_with_error(
+        self, kept: Kept[Work], kind: Kind, verdict: Verdict, error: PermanentError
+    ) -> None:
+        now = self.clock.now()
+        closed = rows_of_work.close_with_error(kept.row, kind, verdict, now, error)
+        self.ledger.change(kept, closed)
+
+
+_WITHOUT_REFERENCE = {Verdict.SKIPPED, Verdict.GONE}
+
+
+def _is_changed_by_others(work: Work, body: Json) -> bool:
+    is_ours = work.intent is not None and work.next != "confirm"
+    return not is_ours and not at_rest(body)
+
+
+def _is_doubtful(work: Work, references: tuple[Reference, ...], body: Json) -> bool:
+    """Whether an accepted write may not show yet: the first time, or while it is being done."""
+    before = {consumer.place: consumer.before for consumer in work.consumers}
+    is_as_before = all(before.get(r.place) == str(r) for r in references) and bool(references)
+    may_lag = work.next == "verify" and work.accepted_at is not None and is_as_before
+    return may_lag and (work.doubts == 0 or not at_rest(body))
+
+
+def _verdicts(work: Work) -> set[Verdict]:
+    return {c.verdict for c in work.consumers if c.verdict}
 
 
 def _window(work: Work, rotation: Rotation, kind: Kind) -> tuple[datetime, Window]:
     """Return from when the resource has how long."""
     written = work.accepted_at or (work.intent.at if work.intent else None)
     if written or kind.versionless is None or any(c.pinned for c in work.consumers):
-        return written or work.found_at, kind.pinned
+        return max(filter(None, (written, work.read_at)), default=work.found_at), kind.pinned
     return rotation.target_created, kind.versionless
 
 

@@ -24,7 +24,7 @@ from shared.domain.json_paths import Json
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
-"""Together shorter than ``overdue.INTENT_SETTLES_AFTER``."""
+"""Together shorter than ``overdue.WRITE_TAKES``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,27 @@
 """The resources behind ``shared.ports.Resources``."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from shared.adapters.arm.client import ArmClient
-from shared.domain.errors import AccessDeniedError, GoneError, NotFoundError, UnreadableError
+from shared.adapters.http_errors import envelope
+from shared.domain.errors import (
+    AccessDeniedError,
+    GoneError,
+    NotFoundError,
+    PermanentError,
+    RejectedError,
+    UnreadableError,
+)
 from shared.domain.json_paths import Json, text_at
 from shared.domain.kinds import Kind
 from shared.domain.resources import ResourceId
-from shared.ports import Accepted
+from shared.ports import Accepted, Reading
 
 _SUBSCRIPTIONS_VERSION = "2022-12-01"
+_GROUPS_VERSION = "2021-04-01"
 _PERMISSIONS_VERSION = "2022-04-01"
 
 
@@ -20,6 +30,7 @@ class ArmResources:
     """Reads and writes resources at the api-version that their catalog entry names."""
 
     client: ArmClient
+    _owners: dict[str, str] = field(default_factory=dict)
 
     def subscriptions(self) -> Sequence[str]:
         """See ``Resources.subscriptions``."""
@@ -52,15 +63,17 @@ class ArmResources:
             path, query = text_at(answer.body, "nextLink"), {}
         return found
 
-    def read(self, kind: Kind, resource: ResourceId) -> Json:
+    def read(self, kind: Kind, resource: ResourceId) -> Reading:
         """See ``Resources.read``."""
         doing = f"read {resource}"
         answer = self.client.send("GET", resource.text, doing=doing, query=_version(kind))
         if text_at(answer.body, "id").lower() != resource.folded:
             raise UnreadableError(f"could not {doing}: the answer is of another resource")
-        return answer.body
+        return Reading(answer.body, answer.headers.get("etag", ""))
 
-    def write(self, kind: Kind, resource: ResourceId, body: Json, *, request_id: str) -> Accepted:
+    def write(
+        self, kind: Kind, resource: ResourceId, body: Json, *, request_id: str, etag: str
+    ) -> Accepted:
         """See ``Resources.write``."""
         answer = self.client.send(
             kind.write.verb,
@@ -68,9 +81,41 @@ class ArmResources:
             doing=f"re-point {resource}",
             query=_version(kind),
             body=body,
-            headers={"x-ms-client-request-id": request_id},
+            headers={"x-ms-client-request-id": request_id} | ({"If-Match": etag} if etag else {}),
         )
-        return Accepted(answer.headers.get("x-ms-correlation-request-id", ""))
+        return Accepted(
+            correlation_id=answer.headers.get("x-ms-correlation-request-id", ""),
+            operation=answer.headers.get("azure-asyncoperation")
+            or answer.headers.get("location", ""),
+        )
+
+    def failure(self, operation: str) -> PermanentError | None:
+        """See ``Resources.failure``.
+
+        Source: ARM's "Track asynchronous operations". The URL of ``Azure-AsyncOperation`` answers
+        200 whatever became of it, with ``status`` and, where that is ``Failed``, ``error``; that
+        of ``Location`` answers with the error itself.
+        """
+        try:
+            answer = self.client.send("GET", operation, doing="see how a write went")
+        except RejectedError as error:
+            return error
+        except PermanentError as error:  # such records do not last
+            return RejectedError(f"the write failed, and ARM tells no more: {error}")
+        status = text_at(answer.body, "status").lower()
+        if status not in ("failed", "canceled"):
+            return None
+        code, message = envelope(json.dumps(answer.body))
+        return RejectedError(f"the write {status}: {code}: {message}"[:500], code=code)
+
+    def managed_by(self, resource: ResourceId) -> str:
+        """See ``Resources.managed_by``. What owns a group never changes: it is asked once."""
+        group = f"/subscriptions/{resource.subscription}/resourceGroups/{resource.group}"
+        if group.lower() not in self._owners:
+            query = {"api-version": _GROUPS_VERSION}
+            answer = self.client.send("GET", group, doing=f"read {group}", query=query)
+            self._owners[group.lower()] = text_at(answer.body, "managedBy")
+        return self._owners[group.lower()]
 
 
 def _allows(permission: Json, action: str) -> bool:

@@ -1,6 +1,7 @@
 """The vaults behind ``shared.ports.Vaults``."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,10 +9,21 @@ from urllib.parse import urlsplit
 from azure.core.credentials import TokenCredential
 from azure.core.pipeline import PipelineRequest
 from azure.core.pipeline.policies import RetryPolicy, SansIOHTTPPolicy
-from azure.keyvault.keys import KeyClient, KeyProperties, KeyVaultKey
+from azure.keyvault.keys import (
+    KeyClient,
+    KeyProperties,
+    KeyRotationPolicyAction,
+    KeyVaultKey,
+)
 
 from shared.adapters.http_errors import translated
-from shared.domain.errors import NotAllowedError, UnreadableError
+from shared.domain.errors import (
+    AccessDeniedError,
+    NotAllowedError,
+    ThrottledError,
+    UnavailableError,
+    UnreadableError,
+)
 from shared.domain.keys import Key, KeyVersion, VersionState
 
 
@@ -27,13 +39,13 @@ class AzureVaults:
     def current(self, key: Key) -> VersionState:
         """See ``Vaults.current``."""
         client = self._client(key.vault)
-        with translated(f"read {key}"):
+        with _translated(f"read {key}"):
             return _of_key(key, client.get_key(key.name))
 
     def versions(self, key: Key) -> Sequence[VersionState]:
         """See ``Vaults.versions``."""
         client = self._client(key.vault)
-        with translated(f"list the versions of {key}"):
+        with _translated(f"list the versions of {key}"):
             return [
                 _of_properties(key, properties)
                 for properties in client.list_properties_of_key_versions(key.name)
@@ -42,7 +54,7 @@ class AzureVaults:
     def version(self, version: KeyVersion) -> VersionState:
         """See ``Vaults.version``."""
         client = self._client(version.key.vault)
-        with translated(f"read {version}"):
+        with _translated(f"read {version}"):
             return _of_key(version.key, client.get_key(version.key.name, version.version))
 
     def created(self, version: KeyVersion) -> datetime:
@@ -54,14 +66,25 @@ class AzureVaults:
     def keys(self, vault: str) -> Iterator[Key]:
         """See ``Vaults.keys``."""
         client = self._client(vault)
-        with translated(f"list the keys of {vault}"):
+        with _translated(f"list the keys of {vault}"):
             for properties in client.list_properties_of_keys():
                 yield Key(vault, (properties.name or "").lower())
+
+    def rotates_itself(self, key: Key) -> bool:
+        """See ``Vaults.rotates_itself``."""
+        client = self._client(key.vault)
+        try:
+            with _translated(f"read the rotation policy of {key}"):
+                policy = client.get_key_rotation_policy(key.name)
+        except AccessDeniedError:
+            return False
+        actions = policy.lifetime_actions or []
+        return any(action.action == KeyRotationPolicyAction.rotate for action in actions)
 
     def rotate(self, key: Key) -> VersionState:
         """See ``Vaults.rotate``."""
         client = self._client(key.vault)
-        with translated(f"rotate {key}"):
+        with _translated(f"rotate {key}"):
             return _of_key(key, client.rotate_key(key.name))
 
     def _client(self, vault: str) -> KeyClient:
@@ -78,6 +101,16 @@ class AzureVaults:
                 read_timeout=30,
             )
         return self._clients[vault]
+
+
+@contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    """Raise the domain's errors; a vault's 429 is no reason to let a lane of ARM's rest."""
+    try:
+        with translated(doing):
+            yield
+    except ThrottledError as error:
+        raise UnavailableError(str(error), retry_after=error.retry_after) from error
 
 
 class _OneHost(SansIOHTTPPolicy[Any, Any]):

@@ -1,0 +1,111 @@
+"""Keep a rotation's work: its rows, the index of what is not done, and what is known for good."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from shared.domain.errors import RowConflictError
+from shared.domain.rows import Known, Row
+from shared.domain.steps import Repoint, Verify
+from shared.domain.verdicts import Verdict
+from shared.domain.work import (
+    SHARDS,
+    Outstanding,
+    Stage,
+    Wave,
+    Work,
+    outstanding_prefix,
+    work_address,
+)
+from shared.ports import Drop, Insert, Kept, Put, Queue, Replace, Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The only writer of ``Work`` and of its index ``Outstanding``, which change together."""
+
+    rows: Rows
+    queue: Queue
+
+    def load(self, rotation: str, resource: str) -> Kept[Work] | None:
+        """Return the work of a rotation on a resource, given by its digest."""
+        return self.rows.load(Work, *work_address(rotation, resource))
+
+    def add(self, work: Work) -> bool:
+        """Keep new work; return whether it was new."""
+        try:
+            self.rows.commit(Insert(work), *self._indexed(work))
+        except RowConflictError:
+            return False
+        return True
+
+    def change(self, kept: Kept[Work], work: Work) -> None:
+        """Keep ``work`` in the place of what was read, and queue its next look if that has a time.
+
+        Raises:
+            RowConflictError: Somebody changed it since.
+        """
+        if work.stage is not Stage.OPEN:
+            self._remember(work)
+        entry, earlier = Outstanding.of(work), Outstanding.of(kept.row)
+        leaves = [] if entry.address == earlier.address else [Drop(earlier)]
+        self.rows.commit(Replace(kept, work), *leaves, *self._indexed(work))
+        if work.due_at:
+            self.send(entry)
+
+    def send(self, entry: Outstanding) -> None:
+        """Queue the step of an entry for when it is due."""
+        step = Repoint if entry.next == "repoint" else Verify
+        self.queue.send(
+            step(rotation=entry.rotation, resource=entry.resource, seq=entry.seq), at=entry.due_at
+        )
+
+    def put_off(self, work: Work, until: datetime) -> None:
+        """Note that the step which is due now will run then: it is not overdue before."""
+        entry = Outstanding.of(work)
+        kept = self.rows.load(Outstanding, *entry.address)
+        if kept and kept.row.seq == work.seq:
+            self.rows.replace(kept, replace(kept.row, due_at=until))
+
+    def outstanding(
+        self, rotation: str, stage: Stage, wave: Wave | None = None
+    ) -> Iterator[Kept[Outstanding]]:
+        """Yield what is not done and in this stage, and in this wave if one is given."""
+        prefix = outstanding_prefix(stage, wave)
+        where = f"RowKey ge '{prefix}' and RowKey lt '{prefix}~'"
+        return self._shards(Outstanding, rotation, where)
+
+    def all(self, rotation: str) -> Iterator[Kept[Work]]:
+        """Yield all work of a rotation."""
+        return self._shards(Work, rotation, "")
+
+    def _shards[T: Row](self, row_type: type[T], rotation: str, where: str) -> Iterator[Kept[T]]:
+        for shard in range(SHARDS):
+            yield from self.rows.scan(row_type, f"{rotation}-{shard}", where=where)
+
+    def _indexed(self, work: Work) -> list[Put]:
+        return [] if work.stage is Stage.DONE else [Put(Outstanding.of(work))]
+
+    def _remember(self, work: Work) -> None:
+        """Note on which versions the consumers of a resource have been seen.
+
+        Before the work itself is changed: a crash between the two repeats both.
+        """
+        fresh = Known(key=work.key, resource=work.resource, kind=work.kind, location=work.location)
+        kept = self.rows.load(Known, *fresh.address)
+        known = kept.row if kept else fresh
+        versions = dict(known.versions)
+        for consumer in work.consumers:
+            seen = versions.get(consumer.place, ())
+            for version in (consumer.in_use_before, consumer.in_use):
+                if version and version not in seen:
+                    seen = (*seen, version)
+            versions[consumer.place] = seen
+        absent = {c.verdict for c in work.consumers} <= {Verdict.GONE, Verdict.SKIPPED}
+        known = replace(known, versions=versions, holds=not absent, rotation=work.rotation)
+        if kept is None:
+            self.rows.insert(known)
+        elif known != kept.row:
+            self.rows.replace(kept, known)
