@@ -60,3 +60,6 @@ def test_the_sample_is_accepted_as_it_is() -> None:
     readme = (ROOT / "README.md").read_text()
     assert f"`{settings.sweep_schedule}`" in readme
     assert f"`{settings.cloud.name}`" in readme
+    assert settings == Settings.from_env(
+        {name: sample[name] for name in ("KEYTURN_VAULTS", "AzureWebJobsStorage")}
+    )

@@ -1,5 +1,7 @@
 """The settings: read once, checked whole, every problem at once."""
 
+from datetime import timedelta
+
 import pytest
 
 from shared.settings import Settings, SettingsError
@@ -22,6 +24,8 @@ def test_what_is_not_set_has_its_default() -> None:
     assert settings.vaults == {"kv1.vault.azure.net"}
     assert settings.subscriptions == frozenset()
     assert settings.sweep_schedule == "0 */15 * * * *"
+    assert settings.near_expiry is False
+    assert (settings.failure_limit, settings.recheck_after) == (5, timedelta(days=1))
     assert settings.client_id == settings.topic == settings.sandbox_clock == ""
     assert settings.storage.connection_string == "UseDevelopmentStorage=true"
 
@@ -31,6 +35,9 @@ def test_what_is_set_to_nothing_has_its_default_too() -> None:
         "KEYTURN_CLOUD",
         "KEYTURN_SUBSCRIPTIONS",
         "KEYTURN_SWEEP_SCHEDULE",
+        "KEYTURN_NEAR_EXPIRY",
+        "KEYTURN_FAILURE_LIMIT",
+        "KEYTURN_RECHECK_HOURS",
         "KEYTURN_TOPIC_ENDPOINT",
         "KEYTURN_SANDBOX_CLOCK",
         "AZURE_CLIENT_ID",
@@ -46,12 +53,15 @@ def test_every_problem_is_listed_at_once() -> None:
                 "KEYTURN_VAULTS": "kv_1",
                 "KEYTURN_SUBSCRIPTIONS": "one, two",
                 "KEYTURN_SWEEP_SCHEDULE": "often",
+                "KEYTURN_NEAR_EXPIRY": "perhaps",
+                "KEYTURN_FAILURE_LIMIT": "none",
+                "KEYTURN_RECHECK_HOURS": "daily",
                 "KEYTURN_TOPIC_ENDPOINT": "http://topic",
                 "KEYTURN_SANDBOX_CLOCK": "2026-11-23T18:00:00+00:00 x60",
             }
         )
     text = str(found.value)
-    assert text.startswith("Keyturn's settings have 9 problem(s):\n  - ")
+    assert text.startswith("Keyturn's settings have 12 problem(s):\n  - ")
     for name in (
         "KEYTURN_CLOUD is 'AzureMars'",
         "'kv_1' is no vault",
@@ -59,6 +69,9 @@ def test_every_problem_is_listed_at_once() -> None:
         "'one' is no subscription id",
         "'two' is no subscription id",
         "KEYTURN_SWEEP_SCHEDULE is 'often'",
+        "KEYTURN_NEAR_EXPIRY is 'perhaps'",
+        "KEYTURN_FAILURE_LIMIT is 'none'",
+        "KEYTURN_RECHECK_HOURS is 'daily'",
         "KEYTURN_TOPIC_ENDPOINT is 'http://topic'",
         f"{STORAGE} is not set",
         "KEYTURN_SANDBOX_CLOCK is for the sandbox alone",
@@ -132,6 +145,57 @@ def test_a_schedule_of_other_than_six_fields_is_a_problem(schedule: str) -> None
     assert "not six fields" in problem
 
 
+@pytest.mark.parametrize(("wish", "rotates"), [("rotate", True), (" ignore ", False)])
+def test_what_a_key_that_nears_its_expiry_gets(
+    wish: str,
+    rotates: bool,  # noqa: FBT001 - a table
+) -> None:
+    assert Settings.from_env({**GOOD, "KEYTURN_NEAR_EXPIRY": wish}).near_expiry is rotates
+
+
+@pytest.mark.parametrize("wish", ["Rotate", "no", "rotate,ignore", "false"])
+def test_another_wish_for_it_is_a_problem(wish: str) -> None:
+    assert problems(KEYTURN_NEAR_EXPIRY=wish) == [
+        f"KEYTURN_NEAR_EXPIRY is {wish!r}, neither 'rotate' nor 'ignore'"
+    ]
+
+
+@pytest.mark.parametrize(("text", "limit"), [("1", 1), (" 20 ", 20), ("100000", 100_000)])
+def test_how_many_may_fail_is_a_number(text: str, limit: int) -> None:
+    assert Settings.from_env({**GOOD, "KEYTURN_FAILURE_LIMIT": text}).failure_limit == limit
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        pytest.param("1", timedelta(hours=1), id="an hour"),
+        pytest.param("720", timedelta(days=30), id="thirty days"),
+        pytest.param("0", None, id="never"),
+    ],
+)
+def test_when_a_key_is_looked_at_again_is_a_number_of_hours(
+    text: str, after: timedelta | None
+) -> None:
+    assert Settings.from_env({**GOOD, "KEYTURN_RECHECK_HOURS": text}).recheck_after == after
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "beyond"),
+    [
+        ("KEYTURN_FAILURE_LIMIT", "1 to 100000", ["0", "100001"]),
+        ("KEYTURN_RECHECK_HOURS", "0 to 720", ["721"]),
+    ],
+)
+def test_what_is_no_number_or_a_senseless_one_is_a_problem(
+    name: str, allowed: str, beyond: list[str]
+) -> None:
+    for text in [*beyond, "-1", "1.5", "1e3", "\N{SUPERSCRIPT TWO}", "٣", "all", "1 2"]:
+        (problem,) = problems(**{name: text})
+        assert problem == f"{name} is {text!r}, no number from {allowed}"
+    (problem,) = problems(**{name: "9" * 4000})
+    assert len(problem) < 150
+
+
 @pytest.mark.parametrize(
     "topic",
     [
@@ -154,44 +218,70 @@ def test_a_topic_is_taken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("env", "queue", "table"),
+    ("env", "urls"),
     [
         pytest.param(
             {"__accountName": "st1"},
-            "https://st1.queue.core.windows.net",
-            "https://st1.table.core.windows.net",
+            (
+                "https://st1.blob.core.windows.net",
+                "https://st1.queue.core.windows.net",
+                "https://st1.table.core.windows.net",
+            ),
             id="the account's name",
         ),
         pytest.param(
             {"__accountName": "st1", "KEYTURN_CLOUD": "AzureChinaCloud"},
-            "https://st1.queue.core.chinacloudapi.cn",
-            "https://st1.table.core.chinacloudapi.cn",
+            (
+                "https://st1.blob.core.chinacloudapi.cn",
+                "https://st1.queue.core.chinacloudapi.cn",
+                "https://st1.table.core.chinacloudapi.cn",
+            ),
             id="the account's name in another cloud",
         ),
         pytest.param(
             {
+                "__blobServiceUri": "https://st1.blob.core.windows.net",
                 "__queueServiceUri": "https://st1.queue.core.windows.net/",
                 "__tableServiceUri": "https://st1.table.core.windows.net",
             },
-            "https://st1.queue.core.windows.net/",
-            "https://st1.table.core.windows.net",
-            id="both endpoints",
+            (
+                "https://st1.blob.core.windows.net",
+                "https://st1.queue.core.windows.net/",
+                "https://st1.table.core.windows.net",
+            ),
+            id="every endpoint",
+        ),
+        pytest.param(
+            {"__accountName": "st1", "__blobServiceUri": "https://st2.blob.core.windows.net"},
+            (
+                "https://st2.blob.core.windows.net",
+                "https://st1.queue.core.windows.net",
+                "https://st1.table.core.windows.net",
+            ),
+            id="one endpoint elsewhere",
         ),
     ],
 )
-def test_storage_is_reached_by_identity(env: dict[str, str], queue: str, table: str) -> None:
+def test_storage_is_reached_by_identity(env: dict[str, str], urls: tuple[str, ...]) -> None:
     named = {
         f"{STORAGE}{name}" if name.startswith("__") else name: value for name, value in env.items()
     }
     storage = Settings.from_env({"KEYTURN_VAULTS": "kv1", **named}).storage
-    assert (storage.queue_url, storage.table_url) == (queue, table)
+    assert (storage.blob_url, storage.queue_url, storage.table_url) == urls
     assert storage.connection_string == ""
 
 
 @pytest.mark.parametrize("name", ["__queueServiceUri", "__tableServiceUri", "__blobServiceUri"])
-def test_one_endpoint_is_not_enough(name: str) -> None:
+def test_one_endpoint_is_not_enough_nor_are_two(name: str) -> None:
     with pytest.raises(SettingsError, match=f"{STORAGE} is not set"):
         Settings.from_env({"KEYTURN_VAULTS": "kv1", f"{STORAGE}{name}": "https://x"})
+    services = {
+        f"{STORAGE}__{service}ServiceUri": f"https://st1.{service}.core.windows.net"
+        for service in ("blob", "queue", "table")
+    }
+    del services[f"{STORAGE}{name}"]
+    with pytest.raises(SettingsError, match=f"{STORAGE} is not set"):
+        Settings.from_env({"KEYTURN_VAULTS": "kv1", **services})
 
 
 def test_the_sandboxs_clock_is_taken_with_the_sandboxs_storage() -> None:
@@ -243,6 +333,7 @@ def test_a_clock_of_another_form_is_a_problem(clock: str) -> None:
             f"{STORAGE}__queueServiceUri is 'https://evil",
         ),
         (f"{STORAGE}__queueServiceUri", "https://evil.example", "not 'https://ACCOUNT.queue.core"),
+        (f"{STORAGE}__blobServiceUri", "https://evil.example", "not 'https://ACCOUNT.blob.core"),
     ],
 )
 def test_what_would_fail_later_or_send_a_token_elsewhere_is_a_problem_now(

@@ -18,6 +18,7 @@ from shared.domain import errors
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.resources import ResourceId
+from shared.ports import Accepted
 from tests.adapters.conftest import Served
 from tests.domain.values import ACCOUNT
 
@@ -81,7 +82,7 @@ def test_a_redirect_is_not_followed_and_is_no_answer(served: Served) -> None:
     answering(served, Answer(307, b"", away))
     resource = ResourceId.parse(ACCOUNT)
     with pytest.raises(errors.RejectedError, match="answered 307"):
-        ArmResources(served.arm).write(STORAGE_ACCOUNT, resource, {}, request_id="r")
+        ArmResources(served.arm).write(STORAGE_ACCOUNT, resource, {}, request_id="r", etag="")
     assert {call.host for call in served.azure.front_door.traffic()} == {ARM}
 
 
@@ -93,22 +94,23 @@ def test_a_resource_must_be_the_one_that_was_asked_for(served: Served) -> None:
         with pytest.raises(errors.UnreadableError, match="of another resource"):
             read(STORAGE_ACCOUNT, wanted)
     served.azure.faults.add(Fault(host=ARM, answer=Answer(200, {"id": ACCOUNT.upper()})))
-    assert read(STORAGE_ACCOUNT, wanted) == {"id": ACCOUNT.upper()}
+    assert read(STORAGE_ACCOUNT, wanted).body == {"id": ACCOUNT.upper()}
 
 
 def test_a_read_and_a_write_name_the_catalogs_version_and_carry_their_id(served: Served) -> None:
     headers = {"x-ms-correlation-request-id": "c-1"}
     answering(served, Answer(200, {"id": ACCOUNT}, headers))
     resources, wanted = ArmResources(served.arm), ResourceId.parse(ACCOUNT)
-    resources.read(STORAGE_ACCOUNT, wanted)
-    accepted = resources.write(STORAGE_ACCOUNT, wanted, {"a": 1}, request_id="r-1")
-    assert accepted.correlation_id == "c-1"
+    assert resources.read(STORAGE_ACCOUNT, wanted).etag == ""
+    accepted = resources.write(STORAGE_ACCOUNT, wanted, {"a": 1}, request_id="r-1", etag="")
+    assert accepted == Accepted(correlation_id="c-1", operation="")
     read, write = served.azure.front_door.traffic()
     assert (read.method, write.method) == ("GET", STORAGE_ACCOUNT.write.verb)
     assert read.query == write.query == f"api-version={STORAGE_ACCOUNT.api_version}"
     assert read.path == write.path == ACCOUNT
     assert json.loads(write.request_body) == {"a": 1}
     assert write.request_headers["x-ms-client-request-id"] == "r-1"
+    assert "if-match" not in write.request_headers
     assert read.bearer
     assert write.bearer
 
@@ -205,6 +207,7 @@ def test_a_vault_off_the_list_gets_no_request(served: Served) -> None:
         lambda: vaults(served).version(KeyVersion(stranger, "0" * 32)),
         lambda: vaults(served).created(KeyVersion(stranger, "0" * 32)),
         lambda: list(vaults(served).keys(stranger.vault)),
+        lambda: vaults(served).rotates_itself(stranger),
         lambda: vaults(served).rotate(stranger),
     ]
     for call in calls:

@@ -33,7 +33,7 @@ def answers(name: str) -> list[dict[str, Any]]:
         ("401_expired_token_while_polling.json", errors.UnavailableError, None),
         ("403_authorization_failed.json", errors.AccessDeniedError, None),
         ("409_sql_in_progress.json", errors.BusyError, None),
-        ("412_precondition_failed.json", errors.RejectedError, None),
+        ("412_precondition_failed.json", errors.ChangedError, None),
         ("429_resource_requests_throttled.json", errors.ThrottledError, 324),
         ("429_subscription_requests_throttled.json", errors.ThrottledError, 6),
         ("eventhub_429_namespace_in_transition.json", errors.ThrottledError, None),
@@ -138,6 +138,13 @@ def test_what_may_succeed_later_is_transient_and_keeps_the_asked_wait(
     assert "<html> <b>no</b></html>" in str(found)
 
 
+def test_a_resource_that_somebody_changed_meanwhile_is_read_again_at_once() -> None:
+    found = error_for(412, {"retry-after": "7"}, body("PreconditionFailed", "the ETag"), "try it")
+    assert type(found) is errors.ChangedError
+    assert found.retry_after is None
+    assert "PreconditionFailed: the ETag" in str(found)
+
+
 def test_a_long_message_is_cut() -> None:
     assert len(str(error_for(500, {}, "x" * 100_000, "try it"))) < 400
 
@@ -183,6 +190,7 @@ def test_the_header_goes_before_the_text() -> None:
         ('{"error": {"code": "A", "message": "b"}}', ("A", "b")),
         ('{"code": "A", "message": "b"}', ("A", "b")),
         ('{"Code": "A", "Message": "b"}', ("A", "b")),
+        ('{"odata.error": {"code": "A", "message": {"lang": "en", "value": "b"}}}', ("A", "b")),
         ('{"error": null}', ("", "")),
         ('{"error": {"code": null}}', ("", "")),
         ("[1]", ("", "[1]")),

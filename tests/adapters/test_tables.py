@@ -1,137 +1,43 @@
 """Rows in Azure Tables: read back as they were kept, and guarded."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 from azure.data.tables import TableServiceClient
+from azure.storage.blob import ContainerClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from shared.adapters.storage.bodies import Bodies
 from shared.adapters.storage.tables import TABLES, TableRows, decode, encode
 from shared.domain.errors import RowConflictError, UnreadableError
-from shared.domain.proofs import Level
-from shared.domain.rows import (
-    Beat,
-    Cause,
-    Consumer,
-    Intent,
-    KeyHead,
-    Refusal,
-    Request,
-    Rotation,
-    Row,
-    Scope,
-    Work,
-)
-from shared.domain.verdicts import Outcome, Verdict
-from tests.domain.values import ACCOUNT, NOW, moments
-
-texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20)
-ids = st.from_regex(r"[0-9a-f]{8}-[0-9]", fullmatch=True)
-maybe_text = st.none() | texts
-maybe_time = st.none() | moments
-counts = st.integers(0, 2**31 - 1)
-causes = st.builds(
-    Cause, trigger=st.sampled_from(["event", "sweep", "operator"]), id=texts, reason=texts
-)
-consumers = st.builds(
-    Consumer,
-    place=texts,
-    before=texts,
-    pinned=st.booleans(),
-    in_use_before=maybe_text,
-    in_use=maybe_text,
-    verdict=st.none() | st.sampled_from(Verdict),
-    level=st.none() | st.sampled_from(Level),
-    reason=texts,
-    advice=texts,
-)
-ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
-    KeyHead: st.builds(KeyHead, key=texts, active=maybe_text, handled=maybe_text, problem=texts),
-    Rotation: st.builds(
-        Rotation,
-        id=ids,
-        key=texts,
-        target=texts,
-        target_created=moments,
-        key_type=texts,
-        bits=st.none() | counts,
-        run=counts,
-        cause=causes,
-        opened_at=moments,
-        starts_at=moments,
-        current_problem=texts,
-        scope=st.none()
-        | st.builds(
-            Scope,
-            readable=counts,
-            unreadable=counts,
-            named=st.lists(texts, max_size=2).map(tuple),
-        ),
-        problem=texts,
-        outcome=st.none() | st.sampled_from(Outcome),
-        counts=st.dictionaries(st.sampled_from(Verdict), counts, max_size=3),
-        ended_at=maybe_time,
-    ),
-    Beat: st.builds(Beat, rotation=ids, at=moments),
-    Work: st.builds(
-        Work,
-        rotation=ids,
-        resource=texts,
-        kind=texts,
-        location=texts,
-        found_at=moments,
-        seq=counts,
-        wave=counts,
-        open=st.booleans(),
-        next=st.sampled_from(["repoint", "verify"]),
-        due_at=maybe_time,
-        nudged_at=maybe_time,
-        intent=st.none() | st.builds(Intent, request_id=texts, at=moments),
-        accepted_at=maybe_time,
-        correlation_id=texts,
-        consumers=st.lists(consumers, max_size=2).map(tuple),
-        closed_at=maybe_time,
-        trouble=texts,
-    ),
-    Request: st.builds(
-        Request,
-        id=ids,
-        key=texts,
-        reason=texts,
-        new_version=st.booleans(),
-        asked_at=moments,
-        version_before=texts,
-        vault_asked_at=maybe_time,
-        rotation=texts,
-        problem=texts,
-    ),
-    Refusal: st.builds(Refusal, event_id=texts, problem=texts, at=moments),
-}
+from shared.domain.rows import KeyHead, Request, Row
+from shared.domain.work import Consumer, Outstanding, Stage, Work
+from tests.adapters.row_values import ROWS, work
+from tests.domain.values import ACCOUNT, NOW
 
 
-def work(resource: str = ACCOUNT, **fields: Any) -> Work:  # noqa: ANN401 - fields of a row
-    return Work(
-        rotation="r1",
-        resource=resource,
-        kind="storage_account",
-        location="westeurope",
-        found_at=NOW,
-        **fields,
-    )
+def _no_bodies() -> ContainerClient:
+    raise AssertionError("no row here is too large for a table")
+
+
+NO_BODIES = Bodies(_no_bodies)
+SHARD = work().address[0]
 
 
 @pytest.fixture(name="service")
-def _service(storage: str) -> TableServiceClient:
-    return TableServiceClient.from_connection_string(storage)
+def _service(storage: str) -> Iterator[TableServiceClient]:
+    with TableServiceClient.from_connection_string(storage) as service:
+        yield service
 
 
 @pytest.fixture(name="rows")
 def _rows(service: TableServiceClient) -> TableRows:
-    return TableRows(service)
+    return TableRows(service, NO_BODIES)
 
 
 def test_every_kind_of_row_is_tried_here() -> None:
@@ -169,9 +75,9 @@ def test_every_value_of_a_row_survives_its_columns(
 
 def test_plain_fields_are_columns_that_a_person_can_read() -> None:
     columns = encode(
-        work(open=True, due_at=NOW, consumers=(Consumer(place="account", before="x", pinned=True),))
+        work(due_at=NOW, consumers=(Consumer(place="account", before="x", pinned=True),))
     )
-    assert columns["open"] is True
+    assert (columns["stage"], columns["wave"]) == ("open", 2)
     assert columns["due_at"] == NOW
     assert columns["kind"] == "storage_account"
     assert '"place":"account"' in columns["consumers_json"]
@@ -187,11 +93,13 @@ def test_microseconds_are_kept(rows: TableRows) -> None:
 
 
 def test_a_row_is_new_once_and_the_first_stays(rows: TableRows) -> None:
-    assert rows.insert(work(trouble="first")) is True
-    assert rows.insert(work(trouble="second")) is False
+    first = rows.insert(work(trouble="first"))
+    assert first
+    assert rows.insert(work(trouble="second")) is None
     kept = rows.load(Work, *work().address)
     assert kept
-    assert kept.row.trouble == "first"
+    assert kept == first
+    rows.replace(first, work(trouble="third"))  # what insert returned guards as well
 
 
 def test_a_row_that_changed_meanwhile_is_not_replaced(rows: TableRows) -> None:
@@ -232,12 +140,12 @@ def test_a_field_that_became_unset_is_unset_in_the_table(rows: TableRows) -> Non
 def test_what_is_not_there_is_nothing_even_before_there_are_tables(
     rows: TableRows, service: TableServiceClient
 ) -> None:
-    assert rows.load(Work, "r1", "none") is None
-    assert list(rows.scan(Work, "r1")) == []
+    assert rows.load(Work, SHARD, "none") is None
+    assert list(rows.scan(Work, SHARD)) == []
     assert list(service.list_tables()) == []
     rows.insert(work())
     assert [table.name for table in service.list_tables()] == ["keyturnwork"]
-    assert rows.load(Work, "r1", "none") is None
+    assert rows.load(Work, SHARD, "none") is None
 
 
 def test_a_scan_goes_through_every_page_of_its_partition_alone(
@@ -246,18 +154,33 @@ def test_a_scan_goes_through_every_page_of_its_partition_alone(
     rows.insert(work())
     rows.insert(replace(work(), rotation="r2"))
     table = service.get_table_client("keyturnwork")
-    more = [work(f"{ACCOUNT}{number}", open=number % 2 == 0) for number in range(1200)]
+    row = encode(work())
+    more = [row | {"RowKey": f"{number:032x}", "seq": number % 2} for number in range(1200)]
     for start in range(0, len(more), 100):
-        table.submit_transaction([("create", encode(row)) for row in more[start : start + 100]])
-    assert sum(1 for _ in rows.scan(Work, "r1")) == 1201
-    found = [kept.row for kept in rows.scan(Work, "r1", where="open eq false")]
-    assert len(found) == 600
-    assert not any(row.open for row in found)
+        table.submit_transaction([("create", row) for row in more[start : start + 100]])
+    assert sum(1 for _ in rows.scan(Work, SHARD)) == 1201
+    found = [kept.row for kept in rows.scan(Work, SHARD, where="seq eq 1")]
+    assert [row.seq for row in found] == [1] * 600
+
+
+def test_a_scan_of_one_class_sees_nothing_of_the_one_it_shares_its_table_with(
+    rows: TableRows,
+) -> None:
+    other = work(f"{ACCOUNT}3", stage=Stage.CONFIRM)
+    assert other.address[0] == SHARD
+    for row in (work(), Outstanding.of(work()), other, Outstanding.of(other)):
+        rows.insert(row)
+    assert {kept.row.resource for kept in rows.scan(Work, SHARD)} == {ACCOUNT, f"{ACCOUNT}3"}
+    stages = {kept.row.stage for kept in rows.scan(Outstanding, SHARD)}
+    assert stages == {Stage.OPEN, Stage.CONFIRM}
+    one_stage = "RowKey ge 'todo-confirm-' and RowKey lt 'todo-confirm-~'"
+    (found,) = rows.scan(Outstanding, SHARD, where=one_stage)
+    assert found.row == Outstanding.of(other)
 
 
 def test_a_scan_reads_no_page_before_it_is_wanted(rows: TableRows) -> None:
     rows.insert(work())
-    scan = rows.scan(Work, "r1")
+    scan = rows.scan(Work, SHARD)
     kept = rows.load(Work, *work().address)
     assert kept
     rows.replace(kept, replace(kept.row, trouble="later"))
@@ -286,7 +209,7 @@ def test_a_row_of_another_schema_is_refused(
     with pytest.raises(UnreadableError, match="of another schema"):
         rows.load(Work, *work().address)
     with pytest.raises(UnreadableError, match="of another schema"):
-        list(rows.scan(Work, "r1"))
+        list(rows.scan(Work, SHARD))
 
 
 def test_a_column_that_a_later_keyturn_added_is_ignored(
@@ -310,6 +233,8 @@ def test_an_odd_id_is_simply_not_found(rows: TableRows, odd: str) -> None:
     assert rows.load(Request, odd, "request") is None
 
 
-def test_the_tables_have_one_name_each() -> None:
-    assert len(set(TABLES.values())) == len(TABLES)
+def test_each_class_has_a_table_but_work_and_its_index_which_change_together() -> None:
+    names = [name for row_type, name in TABLES.items() if row_type is not Outstanding]
+    assert len(set(names)) == len(names)
+    assert TABLES[Outstanding] == TABLES[Work]
     assert all(name.isalpha() for name in TABLES.values())

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from shared.catalog import KINDS, kind_named, kind_of
+from shared.catalog import KINDS, find_kind, kind_named, kind_of
 from shared.catalog.storage import STORAGE_ACCOUNT
+from shared.domain.errors import UnreadableError
 from shared.domain.json_paths import look_up, text_at
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Kind, SplitReference, Window
@@ -49,7 +50,8 @@ def test_a_kind_is_found_by_its_type_in_any_casing_and_by_its_id(kind: Kind) -> 
 def test_what_the_catalog_does_not_know_is_no_kind() -> None:
     assert kind_of("Microsoft.Web/sites") is None
     assert kind_of("") is None
-    with pytest.raises(KeyError):
+    assert find_kind("moon_base") is None
+    with pytest.raises(UnreadableError, match="moon_base"):
         kind_named("moon_base")
 
 

@@ -1,5 +1,7 @@
 """What is made of the data of an event."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from shared.domain.clouds import AZURE_PUBLIC, CLOUDS, Cloud
@@ -46,6 +48,26 @@ def test_an_event_names_its_key_and_the_version_it_is_about(payload: object) -> 
 
 def test_an_event_may_name_no_version() -> None:
     assert read({"Id": str(KEY)}) == KeyEvent(id="e1", key=KEY, announced=None)
+
+
+@pytest.mark.parametrize(
+    ("said", "expires"),
+    [
+        pytest.param(1795456800, datetime(2026, 11, 23, 18, 0, tzinfo=UTC), id="a Unix time"),
+        pytest.param(1795456800.0, datetime(2026, 11, 23, 18, 0, tzinfo=UTC), id="a fraction"),
+        pytest.param(None, None, id="null"),
+        pytest.param("soon", None, id="a word"),
+        pytest.param([1], None, id="a list"),
+        pytest.param(1e30, None, id="a time that no calendar holds"),
+        pytest.param(-1e30, None, id="nor one before"),
+        pytest.param(float("nan"), None, id="no number"),
+    ],
+)
+def test_when_a_version_ends_is_read_or_left_to_the_vault(
+    said: object, expires: datetime | None
+) -> None:
+    assert read({**SAMPLE, "EXP": said}).expires == expires
+    assert read({"id": str(TARGET), "exp": said}).expires == expires
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from shared.domain.steps import (
     Open,
     Refuse,
     Repoint,
+    Revive,
     RotateKey,
     Step,
     Supervise,
@@ -30,19 +31,21 @@ causes = st.builds(
 )
 steps: st.SearchStrategy[Step] = st.one_of(
     st.builds(Open, key=texts, cause=causes, request=texts, attempt=counts),
-    st.builds(RotateKey, key=texts, cause=causes, request=texts, attempt=counts),
     st.builds(
-        Discover,
-        rotation=texts,
-        after=texts,
-        batch=st.lists(texts, max_size=3).map(tuple),
-        token=texts,
+        RotateKey,
+        key=texts,
+        cause=causes,
+        request=texts,
+        expiring=texts,
+        expires=st.none() | moments,
         attempt=counts,
     ),
+    st.builds(Discover, rotation=texts, closing=st.booleans(), page=counts, attempt=counts),
     st.builds(Repoint, rotation=texts, resource=texts, seq=counts, attempt=counts),
     st.builds(Verify, rotation=texts, resource=texts, seq=counts, attempt=counts),
     st.builds(Supervise, rotation=texts, attempt=counts),
-    st.builds(SweepVault, vault=texts, attempt=counts),
+    st.builds(Revive, attempt=counts),
+    st.builds(SweepVault, vault=texts, sweep=texts, attempt=counts),
     st.builds(Refuse, event_id=texts, problem=texts, at=moments, attempt=counts),
 )
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.domain.verdicts import PROVEN, SETTLED, Outcome, Verdict, conclude
+from shared.domain.verdicts import CONFIRMED, FAILURES, PROVEN, SETTLED, Outcome, Verdict, conclude
 
 
 def test_only_a_proof_makes_a_proven_verdict() -> None:
@@ -17,7 +17,6 @@ def test_only_a_proof_makes_a_proven_verdict() -> None:
         Verdict.UNKNOWN,
         Verdict.MANUAL,
         Verdict.REVERTED,
-        Verdict.CANCELLED,
     ],
 )
 def test_a_single_unsettled_consumer_fails_the_rotation(verdict: Verdict) -> None:
@@ -27,8 +26,19 @@ def test_a_single_unsettled_consumer_fails_the_rotation(verdict: Verdict) -> Non
 
 
 def test_every_verdict_is_settled_or_not_on_purpose() -> None:
-    unsettled = {"stuck", "failed", "unknown", "manual", "reverted", "cancelled", "gone"}
+    unsettled = {"stuck", "failed", "unknown", "manual", "reverted"}
     assert {verdict.value for verdict in Verdict} - {v.value for v in SETTLED} == unsettled
+
+
+def test_the_closing_scan_looks_again_at_every_verdict_that_rests_on_a_reading() -> None:
+    assert {Verdict.SKIPPED, Verdict.GONE} | PROVEN == CONFIRMED
+    assert CONFIRMED < SETTLED
+
+
+def test_what_counts_against_the_failure_limit_is_unsettled_and_asks_for_no_decision() -> None:
+    assert {v.value for v in FAILURES} == {"failed", "stuck", "unknown", "reverted"}
+    assert not FAILURES & SETTLED
+    assert Verdict.MANUAL not in FAILURES
 
 
 @pytest.mark.parametrize("verdict", sorted(SETTLED))

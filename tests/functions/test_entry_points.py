@@ -10,12 +10,12 @@ import pytest
 from azure.storage.queue import QueueClient, TextBase64DecodePolicy
 
 from functions import key_events, poison, rotation_steps, rotations_api, sweeps
-from functions.problems import problem
+from functions.http_answers import problem
 from sandbox.azurite import Azurite
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.errors import UnreadableError
 from shared.domain.rows import Cause
-from shared.domain.steps import Open, Refuse, RotateKey, Step, SweepVault, decode, encode
+from shared.domain.steps import Open, Refuse, Revive, RotateKey, Step, SweepVault, decode, encode
 from shared.settings import Settings
 from shared.wiring import Wiring
 from tests.domain.values import KEY, TARGET
@@ -73,7 +73,7 @@ both = pytest.mark.parametrize("event", [grid, cloud])
 
 def queued(event: func.EventGridEvent | func.CloudEvent) -> Step | None:
     """Return the step that an event queues."""
-    bp = key_events.blueprint(queue="q", cloud=AZURE_PUBLIC, vaults=VAULTS)
+    bp = key_events.blueprint(queue="q", cloud=AZURE_PUBLIC, vaults=VAULTS, near_expiry=True)
     output = Output()
     function(bp, "key_events")(event, output)
     return None if output.value is None else decode(output.value.encode())
@@ -94,7 +94,13 @@ def test_the_type_of_an_event_counts_in_any_casing(
 
 @both
 @pytest.mark.parametrize(
-    "kind", ["Microsoft.KeyVault.KeyNearExpiry", "Microsoft.KeyVault.SecretNewVersionCreated", ""]
+    "kind",
+    [
+        "Microsoft.KeyVault.KeyExpired",
+        "Microsoft.KeyVault.CertificateNearExpiry",
+        "Microsoft.KeyVault.SecretNewVersionCreated",
+        "",
+    ],
 )
 def test_an_event_of_another_type_is_let_go(
     event: Callable[..., func.CloudEvent], kind: str
@@ -134,12 +140,13 @@ def test_a_message_fits_into_the_queue_whatever_the_event_holds(
 
 
 @pytest.mark.parametrize("past_due", [False, True])
-def test_a_sweep_queues_each_vault_once(past_due: bool) -> None:  # noqa: FBT001 - a table
+def test_a_sweep_queues_each_vault_once_and_looks_at_what_lives_first(past_due: bool) -> None:  # noqa: FBT001 - a table
     bp = sweeps.blueprint(queue="q", vaults=frozenset({"b.x", "a.x"}), schedule="0 0 * * * *")
     output = Output()
     function(bp, "sweeps")(func.TimerRequest(past_due=past_due), output)
     steps = [decode(message.encode()) for message in output.value]
-    assert all(isinstance(step, SweepVault) for step in steps)
+    assert steps[0] == Revive()
+    assert all(isinstance(step, SweepVault) for step in steps[1:])
     assert [step.vault for step in steps if isinstance(step, SweepVault)] == ["a.x", "b.x"]
     assert len({step.sweep for step in steps if isinstance(step, SweepVault)}) == 1
 

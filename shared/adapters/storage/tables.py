@@ -62,8 +62,8 @@ _RANGES: Mapping[type[Row], str] = {Work: "RowKey lt 'todo-'", Outstanding: "Row
 
 _JSON = "_json"
 _BODY = "_body"
-_LONGEST = 30_000
-"""Characters in a column: a service limit of 64 KiB, two bytes each."""
+_LONGEST = 60_000
+"""Bytes of UTF-16 in a column; the service takes 64 KiB."""
 
 _CONFLICTS = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}
 
@@ -163,7 +163,7 @@ class TableRows:
     def _entity(self, row: Row) -> dict[str, Any]:
         entity = encode(row)
         for name, value in list(entity.items()):
-            if isinstance(value, str) and len(value) > _LONGEST:
+            if isinstance(value, str) and len(value.encode("utf-16-le")) > _LONGEST:
                 del entity[name]
                 entity[name + _BODY] = self._bodies.keep(value)
         return entity

@@ -1,0 +1,194 @@
+"""A strategy for every class of row."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from shared.domain.proofs import Level
+from shared.domain.rows import (
+    Beat,
+    Cause,
+    KeyHead,
+    Known,
+    Lane,
+    Lease,
+    Phase,
+    Refusal,
+    Request,
+    Rotation,
+    Row,
+    Scope,
+    Search,
+)
+from shared.domain.verdicts import Outcome, Verdict
+from shared.domain.work import Consumer, Intent, Outstanding, Stage, Wave, Work
+from tests.domain.values import ACCOUNT, KEY, NOW, moments
+
+texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20)
+lists = st.lists(texts, max_size=2).map(tuple)
+ids = st.from_regex(r"[0-9a-f]{8}-[0-9]", fullmatch=True)
+digests = st.from_regex(r"[0-9a-f]{32}", fullmatch=True)
+maybe_text = st.none() | texts
+maybe_time = st.none() | moments
+counts = st.integers(0, 2**31 - 1)
+stages = st.sampled_from(Stage)
+waves = st.sampled_from(Wave)
+following = st.sampled_from(["repoint", "verify", "confirm"])
+verdicts = st.sampled_from(Verdict)
+causes = st.builds(
+    Cause, trigger=st.sampled_from(["event", "sweep", "operator"]), id=texts, reason=texts
+)
+scopes = st.builds(Scope, readable=counts, unreadable=counts, named=lists)
+consumers = st.builds(
+    Consumer,
+    place=texts,
+    before=texts,
+    pinned=st.none() | st.booleans(),
+    in_use_before=maybe_text,
+    in_use=maybe_text,
+    verdict=st.none() | verdicts,
+    level=st.none() | st.sampled_from(Level),
+    reason=texts,
+    advice=texts,
+)
+ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
+    KeyHead: st.builds(
+        KeyHead,
+        key=texts,
+        active=maybe_text,
+        handled=maybe_text,
+        run=counts,
+        overtaken=texts,
+        paused=texts,
+        cancelled=texts,
+        tolerated=counts,
+        recheck_at=maybe_time,
+        problem=texts,
+    ),
+    Rotation: st.builds(
+        Rotation,
+        id=ids,
+        key=texts,
+        target=texts,
+        target_created=moments,
+        key_type=texts,
+        bits=st.none() | counts,
+        run=counts,
+        cause=causes,
+        opened_at=moments,
+        overtaken=texts,
+        recheck=st.booleans(),
+        current_problem=texts,
+        phase=st.sampled_from(Phase),
+        discovered_at=maybe_time,
+        scope=st.none() | scopes,
+        problem=texts,
+        outcome=st.none() | st.sampled_from(Outcome),
+        counts=st.dictionaries(verdicts, counts, max_size=3),
+        ended_at=maybe_time,
+    ),
+    Beat: st.builds(Beat, rotation=ids, at=moments, since=moments, open=counts),
+    Search: st.builds(
+        Search,
+        rotation=ids,
+        closing=st.booleans(),
+        at=moments,
+        page=counts,
+        after=texts,
+        batch=lists,
+        token=texts,
+        scope=scopes,
+        canaries=lists,
+        known_after=maybe_text,
+    ),
+    Work: st.builds(
+        Work,
+        rotation=ids,
+        key=texts,
+        resource=texts,
+        kind=texts,
+        location=texts,
+        found_at=moments,
+        read_at=maybe_time,
+        wave=waves,
+        seq=counts,
+        stage=stages,
+        next=following,
+        due_at=maybe_time,
+        intent=st.none() | st.builds(Intent, request_id=texts, at=moments),
+        accepted_at=maybe_time,
+        correlation_id=texts,
+        operation=texts,
+        writes=counts,
+        rounds=counts,
+        consumers=st.lists(consumers, max_size=2).map(tuple),
+        closed_at=maybe_time,
+        trouble=texts,
+    ),
+    Outstanding: st.builds(
+        Outstanding,
+        rotation=ids,
+        resource=digests,
+        stage=stages,
+        wave=waves,
+        lane=texts,
+        kind=texts,
+        next=following,
+        seq=counts,
+        due_at=maybe_time,
+        nudged_at=maybe_time,
+        nudges=counts,
+        failed=st.booleans(),
+        moved=st.booleans(),
+    ),
+    Lease: st.builds(
+        Lease,
+        resource=texts,
+        holder=texts,
+        target=texts,
+        until=moments,
+        unanswered=st.dictionaries(texts, moments, max_size=2),
+    ),
+    Known: st.builds(
+        Known,
+        key=texts,
+        resource=texts,
+        kind=texts,
+        location=texts,
+        versions=st.dictionaries(texts, lists, max_size=2),
+        holds=st.booleans(),
+        rotation=texts,
+    ),
+    Lane: st.builds(
+        Lane,
+        lane=texts,
+        reads=st.lists(moments, max_size=3).map(tuple),
+        writes=st.lists(moments, max_size=3).map(tuple),
+        blocked_until=maybe_time,
+    ),
+    Request: st.builds(
+        Request,
+        id=ids,
+        key=texts,
+        reason=texts,
+        new_version=st.booleans(),
+        asked_at=moments,
+        version_before=texts,
+        vault_asked_at=maybe_time,
+        rotation=texts,
+        problem=texts,
+    ),
+    Refusal: st.builds(Refusal, event_id=texts, problem=texts, at=moments),
+}
+
+
+def work(resource: str = ACCOUNT, **fields: Any) -> Work:  # noqa: ANN401 - fields of a row
+    return Work(
+        rotation="r1",
+        key=str(KEY),
+        resource=resource,
+        kind="storage_account",
+        location="westeurope",
+        found_at=NOW,
+        **fields,
+    )
