@@ -9,7 +9,7 @@ from sandbox.azure import LocalAzure
 from sandbox.azurite import Azurite
 from sandbox.clock import SandboxClock
 
-_ACCOUNTS = [f"stage{number:03}" for number in range(300)]
+_ACCOUNTS = [f"stage{number:04}" for number in range(1000)]
 _unused = itertools.count()
 
 

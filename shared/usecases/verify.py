@@ -254,14 +254,12 @@ def _window(work: Work, rotation: Rotation, kind: Kind) -> tuple[datetime, Windo
 
 def _lost(work: Work, references: tuple[Reference, ...], target: KeyVersion) -> str:
     """Return what is no longer as it must be for the target to come into use; empty: all is."""
-    held = {r.place: r for r in references}
-    for consumer in work.consumers:
-        reference = held.get(consumer.place)
-        if reference is None:
-            return f"{consumer.place} refers to {target.key} no longer"
+    for reference in references:
         if reference.pinned not in (None, target):
-            return f"{consumer.place} names {reference.pinned} instead"
-    return ""
+            return f"{reference.place} names {reference.pinned} instead"
+    held = {reference.place for reference in references}
+    gone = (consumer.place for consumer in work.consumers if consumer.place not in held)
+    return next((f"{place} refers to {target.key} no longer" for place in gone), "")
 
 
 def _spoken(window: Window) -> str:

@@ -19,22 +19,25 @@ from sandbox.identity import APP_PRINCIPAL
 from shared.adapters.arm.client import ArmClient
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.json_paths import Json
-from shared.domain.rows import Cause, KeyHead, Rotation, Row, Work
+from shared.domain.rows import Cause, KeyHead, Phase, Rotation, Row
 from shared.domain.steps import Discover, Open, Repoint, Step, Supervise, Verify
+from shared.domain.work import Work
 from shared.ports import Clock, Rows
 from shared.settings import Settings
 from shared.usecases.bury import BuryStep
 from shared.usecases.run_step import RunStep
+from shared.usecases.steer import SteerRotation
 from shared.wiring import Wiring
 
 VAULT = "kv-bench"
 RIGHTS = (
     "Microsoft.Resources/subscriptions/read",
+    "Microsoft.Resources/subscriptions/resourceGroups/read",
     "Microsoft.Storage/storageAccounts/read",
     "Microsoft.Storage/storageAccounts/write",
 )
 _PORTS = {"rows", "queue", "vaults", "resources", "inventory", "announcer"}
-_EFFECTS = {"insert", "replace", "send", "write", "rotate", "announce"}
+_EFFECTS = {"insert", "replace", "commit", "send", "write", "rotate", "announce"}
 
 
 class Died(BaseException):
@@ -96,6 +99,8 @@ class Bench:
 
     azure: LocalAzure
     settings: Mapping[str, str] = field(default_factory=dict)
+    instead: Mapping[str, object] = field(default_factory=dict)
+    """Ports to use in the place of the real ones, by the name of the field that holds them."""
 
     def __post_init__(self) -> None:
         self.life = Life()
@@ -110,9 +115,10 @@ class Bench:
         wiring = Wiring(Settings.from_env(environment))
         plain = wiring.run_step
         self.clock = Forward(plain.clock)
-        self.rows: Rows = plain.rows
         self.steps: RunStep = self._mortal(plain)
+        self.rows: Rows = self.instead.get("rows", plain.rows)  # type: ignore[assignment]
         self.burial: BuryStep = self._mortal(wiring.bury_step)
+        self.steer: SteerRotation = self._mortal(wiring.steer)
 
     def _mortal[T](self, part: T) -> T:
         """Return a use case with mortal ports and the clock of this bench, all the way down."""
@@ -120,7 +126,7 @@ class Bench:
         for each in fields(part):  # type: ignore[arg-type]
             value = getattr(part, each.name)
             if each.name in _PORTS:
-                changes[each.name] = Mortal(value, self.life)
+                changes[each.name] = Mortal(self.instead.get(each.name, value), self.life)
             elif each.name == "clock":
                 changes[each.name] = self.clock
             elif is_dataclass(value) and type(value).__module__.startswith("shared.usecases"):
@@ -215,14 +221,25 @@ class Bench:
         head = self.rows.load(KeyHead, *KeyHead(key=key).address)
         return (head.row.active or "") if head else ""
 
-    def discover(self, rotation: str) -> list[Repoint]:
-        """Run discovery to its end; return the work that it queued."""
-        self.forget_sent()
-        step: Discover | None = Discover(rotation=rotation)
+    def search(self, rotation: str, *, closing: bool = False) -> None:
+        """Run discovery, or the closing scan, to its end."""
+        step: Discover | None = Discover(rotation=rotation, closing=closing)
         while step is not None:
             seen = len(self.sent(Discover))
             self.run(step)
             step = next(iter(self.sent(Discover)[seen:]), None)
+
+    def supervise(self, rotation: str) -> Rotation:
+        """Let the supervisor look, a beat after its last look; return the rotation."""
+        self.pass_time(seconds=30)
+        self.run(Supervise(rotation=rotation))
+        return self.rotation(rotation)
+
+    def discover(self, rotation: str) -> list[Repoint]:
+        """Run discovery to its end; return the first wave of work that is then released."""
+        self.forget_sent()
+        self.search(rotation)
+        self.supervise(rotation)
         return self.sent(Repoint)
 
     def opened(self, key: str) -> tuple[str, Repoint]:
@@ -231,18 +248,29 @@ class Bench:
         (step,) = self.discover(rotation)
         return rotation, step
 
-    def finish(self, rotation: str) -> Rotation:
-        """Run every look that is queued, each at its time, then conclude; return the rotation."""
-        for _ in range(30):
-            looks = self.sent(Verify)
+    def settle(self, rotation: str) -> None:
+        """Run every step that is queued, each at its time, until the supervisor sends no more."""
+        for _ in range(60):
+            steps = [
+                (at, step) for step, at in self.life.sent if isinstance(step, Repoint | Verify)
+            ]
             self.forget_sent()
-            for step in looks:
+            for at, step in sorted(steps, key=lambda queued: queued[0] or self.clock.now()):
+                self.pass_until(at)
                 self.run(step)
-            if not self.sent(Verify):
-                break
-            self.pass_until(self.due(Verify))
-        self.run(Supervise(rotation=rotation))
-        return self.rotation(rotation)
+            self.supervise(rotation)
+            if not self.sent(Repoint) + self.sent(Verify):
+                return
+        raise AssertionError(f"rotation {rotation} does not come to rest")
+
+    def finish(self, rotation: str) -> Rotation:
+        """Run all that is queued, the closing scan too, until the rotation ends; return it."""
+        self.settle(rotation)
+        self.pass_time(minutes=2)
+        if self.supervise(rotation).phase is Phase.CLOSING:
+            self.search(rotation, closing=True)
+        self.settle(rotation)
+        return self.supervise(rotation)
 
     def pass_until(self, when: datetime | None) -> None:
         """Put the clock forward to a moment."""
@@ -265,7 +293,7 @@ class Bench:
 
     def work(self, rotation: str) -> Work:
         """Return the only work of a rotation."""
-        (kept,) = self.rows.scan(Work, rotation)
+        (kept,) = self.steps.ledger.all(rotation)
         return kept.row
 
     def in_use(self, account: Account) -> str | None:

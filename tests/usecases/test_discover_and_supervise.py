@@ -1,29 +1,16 @@
 """What is looked for, what is found, and when a rotation may end."""
 
-from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from sandbox.faults import Answer, Fault
-from shared.domain.rows import Refusal, Scope, Work
-from shared.domain.steps import (
-    Discover,
-    Open,
-    Refuse,
-    Repoint,
-    Supervise,
-    SweepVault,
-)
+from shared.domain.rows import Phase, Refusal, Scope
+from shared.domain.steps import Discover, Open, Refuse, Supervise, SweepVault
 from shared.domain.verdicts import Outcome, Verdict
 from shared.usecases.discover import BATCH
-from tests.usecases.bench import VAULT, Bench, Died
-
-
-def found(bench: Bench, rotation: str) -> set[str]:
-    """Return the names of the resources that were found."""
-    works = (kept.row for kept in bench.rows.scan(Work, rotation))
-    return {work.resource.rpartition("/")[2] for work in works}
+from tests.usecases.bench import VAULT, Bench
+from tests.usecases.rotations import carry_out, found
 
 
 def test_exactly_the_resources_that_refer_to_the_key_become_work(bench: Bench) -> None:
@@ -38,47 +25,9 @@ def test_exactly_the_resources_that_refer_to_the_key_become_work(bench: Bench) -
     steps = bench.discover(rotation)
     assert found(bench, rotation) == {"stpinned", "stabsent", "stempty"}
     assert {step.resource for step in steps} == {
-        kept.row.address[1] for kept in bench.rows.scan(Work, rotation)
+        kept.row.address[1] for kept in bench.steps.ledger.all(rotation)
     }
     assert bench.rotation(rotation).scope == Scope(readable=1)
-
-
-def test_a_page_that_comes_twice_finds_nothing_twice_and_keeps_what_was_done(
-    bench: Bench,
-) -> None:
-    key = bench.key()
-    account = bench.account("stone", key)
-    bench.new_version(key)
-    rotation, step = bench.opened(key)
-    bench.run(step)
-    before = bench.work(rotation)
-    bench.forget_sent()
-
-    bench.run(Discover(rotation=rotation))
-
-    assert bench.work(rotation) == before
-    (again,) = bench.sent(Repoint)
-    bench.run(again)
-    assert bench.work(rotation) == before
-    assert bench.writes(account) == 1
-
-
-@pytest.mark.parametrize("effects", range(1, 6))
-def test_discovery_that_dies_loses_nothing_when_its_message_comes_back(
-    bench: Bench, effects: int
-) -> None:
-    key = bench.key()
-    for name in ("stone", "sttwo"):
-        bench.account(name, key)
-    bench.new_version(key)
-    rotation = bench.open(key)
-    bench.forget_sent()
-    with bench.dying(effects=effects), suppress(Died):
-        bench.run(Discover(rotation=rotation))
-    queued = {step.resource for step in bench.sent(Repoint)}
-    steps = bench.discover(rotation)
-    assert found(bench, rotation) == {"stone", "sttwo"}
-    assert len(queued | {step.resource for step in steps}) == 2
 
 
 def test_every_subscription_is_searched_in_batches(bench: Bench) -> None:
@@ -96,31 +45,6 @@ def test_every_subscription_is_searched_in_batches(bench: Bench) -> None:
     assert len(bench.calls("POST", "ResourceGraph")) == 3
 
 
-def test_pages_of_the_inventory_are_followed(bench: Bench) -> None:
-    key = bench.key()
-    account = bench.account("stone", key)
-    bench.new_version(key)
-    rotation = bench.open(key)
-    first = Answer(
-        200,
-        {
-            "totalRecords": 2,
-            "count": 0,
-            "resultTruncated": "true",
-            "$skipToken": "more",
-            "data": [],
-        },
-    )
-    bench.azure.faults.add(Fault(method="POST", path="*/resources", answer=first))
-    bench.forget_sent()
-    bench.run(Discover(rotation=rotation))
-    (following,) = bench.sent(Discover)
-    assert (following.token, following.batch) == ("more", (bench.subscription,))
-    # The sandbox did not give that token: the same page is asked for without it.
-    bench.run(Discover(rotation=rotation, batch=following.batch))
-    assert found(bench, rotation) == {account.id.rpartition("/")[2]}
-
-
 def test_a_declared_subscription_that_cannot_be_read_fails_the_rotation(bench: Bench) -> None:
     key = bench.key()
     bench.account("stone", key)
@@ -130,9 +54,8 @@ def test_a_declared_subscription_that_cannot_be_read_fails_the_rotation(bench: B
         bench.steps,
         discover=replace(bench.steps.discover, declared=frozenset({bench.subscription, hidden})),
     )
-    rotation, step = bench.opened(key)
+    rotation, _ = bench.opened(key)
     assert bench.rotation(rotation).scope == Scope(readable=1, unreadable=1, named=(hidden,))
-    bench.run(step)
     ended = bench.finish(rotation)
     assert ended.counts == {Verdict.VERIFIED: 1}
     assert ended.outcome is Outcome.FAILED
@@ -157,8 +80,7 @@ def test_finding_nothing_is_said_as_such(bench: Bench) -> None:
     key = bench.key()
     bench.new_version(key)
     rotation = bench.open(key)
-    bench.discover(rotation)
-    assert bench.finish(rotation).outcome is Outcome.NOTHING_FOUND
+    assert carry_out(bench, rotation).outcome is Outcome.NOTHING_FOUND
 
 
 def test_having_searched_nothing_is_a_failure(bench: Bench) -> None:
@@ -178,7 +100,7 @@ def test_an_inventory_that_refuses_fails_the_rotation_with_the_cause(bench: Benc
     rotation = bench.open(key)
     no = Answer(400, {"error": {"code": "BadRequest", "message": "ParserFailure"}})
     bench.azure.faults.add(Fault(method="POST", path="*/resources", answer=no))
-    bench.run(Discover(rotation=rotation))
+    bench.search(rotation)
     assert "ParserFailure" in bench.rotation(rotation).problem
     bench.run(Supervise(rotation=rotation))
     assert bench.rotation(rotation).outcome is Outcome.FAILED
@@ -227,17 +149,28 @@ def test_a_rotation_does_not_end_while_work_is_open(bench: Bench) -> None:
     assert bench.active(key) == rotation
 
 
-@pytest.mark.parametrize("effects", [1, 2, 3])
-def test_an_end_that_dies_half_way_is_finished_by_the_returned_message(
+@pytest.mark.parametrize("effects", range(1, 6))
+def test_an_end_that_dies_half_way_is_finished_by_the_messages_that_are_left(
     bench: Bench, effects: int
 ) -> None:
     key = bench.key()
     bench.new_version(key)
     rotation = bench.open(key)
     bench.discover(rotation)
+    bench.pass_time(minutes=2)
+    bench.supervise(rotation)
+    bench.search(rotation, closing=True)
+    assert bench.rotation(rotation).phase is Phase.CONFIRMING
+    bench.pass_time(seconds=30)
+    bench.forget_sent()
     with bench.dying(effects=effects):
         bench.run_and_die(Supervise(rotation=rotation))
+    (following,) = bench.sent(Supervise)
+
     bench.run(Supervise(rotation=rotation))
+    bench.pass_time(seconds=30)
+    bench.run(following)
+
     assert bench.rotation(rotation).outcome is Outcome.NOTHING_FOUND
     assert bench.active(key) == ""
     told = bench.azure.topics.published(bench.azure.topic.name)
@@ -288,8 +221,7 @@ def test_a_topic_that_fails_does_not_hold_up_a_rotation(bench: Bench) -> None:
     no = Answer(401, {"error": {"code": "Unauthorized", "message": "no"}})
     bench.azure.faults.add(Fault(host="*.eventgrid.azure.net", times=None, answer=no))
     rotation = bench.open(key)
-    bench.discover(rotation)
-    assert bench.finish(rotation).outcome is Outcome.NOTHING_FOUND
+    assert carry_out(bench, rotation).outcome is Outcome.NOTHING_FOUND
 
 
 def test_a_sweep_looks_at_every_key_of_the_vault(bench: Bench) -> None:

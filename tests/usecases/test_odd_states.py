@@ -3,11 +3,14 @@
 import json
 from typing import Any
 
+import pytest
+
 from sandbox.faults import Answer, Fault
-from shared.domain.rows import Work
-from shared.domain.steps import Discover, Repoint, Supervise, Verify
+from shared.domain.steps import Discover, Verify
 from shared.domain.verdicts import Outcome, Verdict
-from tests.usecases.bench import VAULT, Bench
+from shared.domain.work import Stage
+from tests.usecases.bench import VAULT, Bench, Died
+from tests.usecases.rotations import ends, found, page
 
 UNKNOWN_VERSION = "0123456789abcdef" * 2
 
@@ -48,8 +51,8 @@ def test_a_reference_of_unknown_form_becomes_work_and_is_unknown(bench: Bench) -
     rotation = bench.open(key)
     bench.get(account)
     odd = pinned_to(bench, "latest")
-    page = {"data": [odd.body], "count": 1, "totalRecords": 1, "resultTruncated": "false"}
-    bench.azure.faults.add(Fault(method="POST", path="*/resources", answer=Answer(200, page)))
+    assert isinstance(odd.body, dict)
+    bench.azure.faults.add(Fault(method="POST", path="*/resources", answer=page(odd.body)))
     (step,) = bench.discover(rotation)
     bench.azure.faults.add(Fault(method="GET", path="*/stone", answer=odd))
     bench.run(step)
@@ -109,7 +112,7 @@ def test_a_target_that_shows_up_by_somebody_elses_hand_is_verified_and_not_alrea
     bench.new_version(key)
     rotation, step = bench.opened(key)
     bench.run(step)
-    assert bench.work(rotation).open
+    assert bench.work(rotation).stage is Stage.OPEN
     encryption = {
         "keySource": "Microsoft.Keyvault",
         "keyvaultproperties": {
@@ -128,18 +131,16 @@ def test_after_the_end_no_message_starts_anything_again(bench: Bench) -> None:
     key = bench.key()
     bench.account("stone", key)
     bench.new_version(key)
-    rotation, step = bench.opened(key)
-    bench.run(step)
-    for look in bench.sent(Verify):
-        bench.run(look)
-    with bench.dying(effects=1):  # the end is saved, and the key not yet let go
-        bench.run_and_die(Supervise(rotation=rotation))
+    rotation, _ = bench.opened(key)
+    with bench.dying(after=ends), pytest.raises(Died):  # and the key is not let go yet
+        bench.finish(rotation)
     assert bench.rotation(rotation).outcome is Outcome.COMPLETED
     assert bench.active(key) == rotation
     bench.account("sttwo", key)
     bench.forget_sent()
 
-    bench.run(Discover(rotation=rotation))
+    for closing in (False, True):
+        bench.run(Discover(rotation=rotation, closing=closing))
 
-    assert bench.sent(Repoint) == []
-    assert len(list(bench.rows.scan(Work, rotation))) == 1
+    assert bench.life.sent == []
+    assert found(bench, rotation) == {"stone"}

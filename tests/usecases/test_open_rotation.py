@@ -10,6 +10,7 @@ from shared.domain.rows import Cause, KeyHead, Request, Rotation, rotation_id
 from shared.domain.steps import Discover, Open, Step, Supervise
 from shared.domain.verdicts import Outcome, Verdict
 from tests.usecases.bench import VAULT, Bench, Died, at, open_step
+from tests.usecases.rotations import carry_out, ends
 
 OPERATOR = Cause(trigger="operator", id="req-1", reason="test")
 
@@ -42,13 +43,6 @@ def runs(bench: Bench, version: str) -> list[Rotation]:
     return [kept.row for kept in found if kept]
 
 
-def move_all(bench: Bench, rotation: str) -> Rotation:
-    """Carry a rotation out to its end."""
-    for step in bench.discover(rotation):
-        bench.run(step)
-    return bench.finish(rotation)
-
-
 def test_a_rotation_goes_to_the_vaults_newest_version_whatever_the_event_was_about(
     bench: Bench,
 ) -> None:
@@ -75,7 +69,7 @@ def test_wherever_it_dies_the_message_that_comes_back_ends_in_one_supervised_rot
         bench.run(step)
     done = [type(each) for each, _ in bench.life.sent]
     if Discover in done:  # what was queued goes on before the message comes back
-        bench.discover(bench.active(key))
+        bench.search(bench.active(key))
     bench.pass_time(minutes=10)
 
     run_through(bench, step)
@@ -85,7 +79,7 @@ def test_wherever_it_dies_the_message_that_comes_back_ends_in_one_supervised_rot
     assert Supervise in done or bench.sent(Supervise)
     assert Discover in done or bench.sent(Discover)
     assert bench.row(Request, request, "request").rotation == rotation.id
-    ended = move_all(bench, rotation.id)
+    ended = carry_out(bench, rotation.id)
     assert ended.outcome is Outcome.COMPLETED
     assert bench.writes(account) == 1
 
@@ -102,7 +96,7 @@ def test_twenty_events_of_a_version_open_one_rotation(bench: Bench) -> None:
 def test_an_event_after_the_end_opens_nothing(bench: Bench) -> None:
     key = bench.key()
     target = bench.new_version(key)
-    move_all(bench, bench.open(key))
+    carry_out(bench, bench.open(key))
     bench.forget_sent()
     bench.run(open_step(key, Cause(trigger="event", id="late")))
     bench.run(open_step(key, Cause(trigger="sweep", id="s1")))
@@ -114,14 +108,14 @@ def test_an_operator_can_have_a_second_run(bench: Bench) -> None:
     key = bench.key()
     account, target = bench.account("stone", key), bench.new_version(key)
     first = bench.open(key)
-    move_all(bench, first)
+    carry_out(bench, first)
     request = asked(bench, key)
 
     second = bench.open(key, OPERATOR, request=request)
 
     assert [r.run for r in runs(bench, target)] == [1, 2]
     assert second != first
-    assert move_all(bench, second).counts == {Verdict.ALREADY: 1}
+    assert carry_out(bench, second).counts == {Verdict.ALREADY: 1}
     assert bench.writes(account) == 1
     bench.forget_sent()
     bench.run(open_step(key, OPERATOR, request=request))
@@ -132,11 +126,11 @@ def test_a_version_that_was_left_for_an_older_one_can_be_moved_to_again(bench: B
     key = bench.key()
     first = bench.azure.estate.vaults.newest(VAULT, "cmk")
     second = bench.new_version(key)
-    move_all(bench, bench.open(key))
+    carry_out(bench, bench.open(key))
     bench.enable(second, enabled=False)
     back = bench.open(key, OPERATOR)
     assert bench.rotation(back).target == first
-    move_all(bench, back)
+    carry_out(bench, back)
     bench.enable(second, enabled=True)
 
     again = bench.open(key, Cause(trigger="sweep", id="s2"))
@@ -144,7 +138,7 @@ def test_a_version_that_was_left_for_an_older_one_can_be_moved_to_again(bench: B
     assert bench.rotation(again).target == second
     assert bench.rotation(again).outcome is None
     assert [r.run for r in runs(bench, second)] == [1, 2]
-    assert move_all(bench, again).outcome is not None
+    assert carry_out(bench, again).outcome is not None
     assert bench.active(key) == ""
 
 
@@ -269,9 +263,8 @@ def test_a_late_event_opens_no_second_run_while_an_ended_one_is_not_yet_released
     key = bench.key()
     target = bench.new_version(key)
     rotation = bench.open(key)
-    bench.discover(rotation)
-    with bench.dying(effects=1):
-        bench.run_and_die(Supervise(rotation=rotation))
+    with bench.dying(after=ends), pytest.raises(Died):
+        carry_out(bench, rotation)
     assert bench.rotation(rotation).outcome is Outcome.NOTHING_FOUND
     assert bench.active(key) == rotation
 
@@ -299,9 +292,8 @@ def test_an_operator_who_asks_while_an_ended_rotation_is_not_yet_released_gets_a
     key = bench.key()
     target = bench.new_version(key)
     rotation = bench.open(key)
-    bench.discover(rotation)
-    with bench.dying(effects=1):
-        bench.run_and_die(Supervise(rotation=rotation))
+    with bench.dying(after=ends), pytest.raises(Died):
+        carry_out(bench, rotation)
     request = asked(bench, key)
     second = bench.open(key, OPERATOR, request=request)
     assert second != rotation
@@ -316,7 +308,7 @@ def test_a_newer_version_that_is_disabled_changes_nothing_where_the_usable_one_i
 ) -> None:
     key = bench.key()
     target = bench.later_version(key)
-    move_all(bench, bench.open(key))
+    carry_out(bench, bench.open(key))
     bench.enable(bench.new_version(key), enabled=False)
     bench.forget_sent()
     bench.run(open_step(key, Cause(trigger="event", id="e2")))

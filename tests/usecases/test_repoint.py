@@ -8,6 +8,8 @@ from sandbox.faults import Fault, server_error_html, throttled
 from shared.domain.proofs import Level
 from shared.domain.steps import Repoint, Supervise, Verify
 from shared.domain.verdicts import Outcome, Verdict
+from shared.domain.work import Stage
+from shared.usecases.overdue import LEASE
 from shared.usecases.run_step import MOST_ATTEMPTS
 from tests.usecases.bench import Bench, at
 
@@ -26,7 +28,7 @@ def test_the_plain_way_ends_verified_with_one_write(bench: Bench) -> None:
     accepted = bench.work(rotation)
     assert accepted.intent
     assert accepted.accepted_at
-    assert (accepted.open, accepted.next) == (True, "verify")
+    assert (accepted.stage, accepted.next) == (Stage.OPEN, "verify")
 
     ended = bench.finish(rotation)
 
@@ -125,11 +127,11 @@ def test_a_look_that_was_never_queued_is_nudged_by_the_supervisor(bench: Bench) 
     assert len(bench.calls("PATCH")) == 1
 
     bench.pass_time(minutes=14)
-    bench.run(Supervise(rotation=rotation))
+    bench.supervise(rotation)
     assert bench.sent(Verify) == []
     bench.pass_time(minutes=2)
-    bench.run(Supervise(rotation=rotation))
-    bench.run(Supervise(rotation=rotation))
+    bench.supervise(rotation)
+    bench.supervise(rotation)
 
     assert len(bench.sent(Verify)) == 1
     bench.finish(rotation)
@@ -142,11 +144,11 @@ def test_work_that_was_never_begun_is_nudged_too(bench: Bench) -> None:
     bench.new_version(key)
     rotation, step = bench.opened(key)
     bench.forget_sent()
-    bench.pass_time(minutes=16)
-    bench.run(Supervise(rotation=rotation))
-    assert bench.sent(Repoint) == [step]
-    bench.pass_time(minutes=16)
-    bench.run(Supervise(rotation=rotation))
+    # After 15 minutes of silence, and after twice as much.
+    for minutes, nudges in [(14, 0), (2, 1), (14, 1), (14, 1), (2, 2)]:
+        bench.pass_time(minutes=minutes)
+        bench.supervise(rotation)
+        assert len(bench.sent(Repoint)) == nudges
     assert bench.sent(Repoint) == [step, step]
 
 
@@ -164,9 +166,9 @@ def test_work_that_is_put_back_again_and_again_is_not_nudged(bench: Bench) -> No
         bench.run(step)
         step = bench.sent(Repoint)[-1]
         bench.pass_until(bench.due(Repoint))
-        bench.run(Supervise(rotation=rotation))
+        bench.supervise(rotation)
     bench.pass_time(minutes=6)
-    bench.run(Supervise(rotation=rotation))
+    bench.supervise(rotation)
     assert len(bench.sent(Repoint)) == 8
 
 
@@ -199,8 +201,9 @@ def test_closed_work_is_never_taken_up_again(bench: Bench) -> None:
     bench.run(step)
     bench.finish(rotation)
     closed, seen = bench.work(rotation), len(bench.azure.front_door.traffic())
-    bench.run(Repoint(rotation=rotation, resource=step.resource, seq=closed.seq))
-    bench.run(Verify(rotation=rotation, resource=step.resource, seq=closed.seq))
+    for seq in range(closed.seq):
+        bench.run(Repoint(rotation=rotation, resource=step.resource, seq=seq))
+        bench.run(Verify(rotation=rotation, resource=step.resource, seq=seq))
     assert bench.work(rotation) == closed
     assert len(bench.azure.front_door.traffic()) == seen
 
@@ -222,7 +225,7 @@ def test_a_second_message_waits_while_a_write_may_be_under_way(bench: Bench) -> 
     assert again.attempt == step.attempt + 1
     due = bench.due(Repoint)
     assert due
-    assert abs(due - intent.at - timedelta(minutes=2)) < timedelta(seconds=1)
+    assert abs(due - intent.at - LEASE) < timedelta(seconds=1)
     assert bench.writes(account) == 0
     assert bench.work(rotation).intent == intent
 
@@ -246,6 +249,7 @@ def test_a_throttled_write_was_surely_not_taken_and_comes_back_at_the_stated_tim
     assert abs(due - bench.clock.now() - wait) < timedelta(seconds=2)
     (again,) = bench.sent(Repoint)
 
+    bench.pass_until(due)
     bench.run(again)
     bench.finish(rotation)
     assert verdict(bench, rotation) is Verdict.VERIFIED
@@ -287,15 +291,14 @@ def test_a_step_that_always_breaks_is_buried_with_what_it_raised(
         for _ in range(5):
             with pytest.raises(ZeroDivisionError):
                 bench.run(queued)
-    assert bench.work(rotation).open
+    assert bench.work(rotation).stage is Stage.OPEN
 
     bench.burial.run(queued)
 
     (consumer,) = bench.work(rotation).consumers
     assert consumer.verdict is expected
     assert "ZeroDivisionError: a bug" in consumer.reason
-    bench.run(Supervise(rotation=rotation))
-    assert bench.rotation(rotation).outcome is Outcome.FAILED
+    assert bench.finish(rotation).outcome is Outcome.FAILED
 
 
 def _break_at_read(method: str, _: tuple[object, ...]) -> bool:

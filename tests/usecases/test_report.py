@@ -6,10 +6,12 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
-from shared.domain.rows import Consumer, Row, Work
+from shared.domain.json_paths import Json
+from shared.domain.rows import KeyHead, Request, Row
 from shared.domain.verdicts import Verdict
-from shared.domain.work import close
+from shared.domain.work import Consumer, Work, close
 from shared.ports import Kept, Rows
+from shared.usecases.ledger import Ledger
 from shared.usecases.report import MOST_CONSUMERS, ReportRotation
 from tests.usecases.bench import Bench
 
@@ -26,13 +28,21 @@ class Multiplied:
         return self._rows.load(row_type, partition, key)
 
     def scan(self, row_type: type[Row], partition: str, *, where: str = "") -> Iterator[Kept[Any]]:
-        (one,) = cast("Iterator[Kept[Work]]", self._rows.scan(row_type, partition, where=where))
-        consumer = Consumer(place="account", before=one.row.resource, pinned=True)
-        for number in range(self._many):
-            work = replace(one.row, resource=f"{one.row.resource}{number}", consumers=(consumer,))
-            last = number >= self._many - self._stuck
-            verdict = Verdict.STUCK if last else Verdict.VERIFIED
-            yield with_row(one, row=close(work, verdict, one.row.found_at, reason="-"))
+        for one in cast("Iterator[Kept[Work]]", self._rows.scan(row_type, partition, where=where)):
+            consumer = Consumer(place="account", before=one.row.resource, pinned=True)
+            for number in range(self._many):
+                resource = f"{one.row.resource}{number}"
+                work = replace(one.row, resource=resource, consumers=(consumer,))
+                last = number >= self._many - self._stuck
+                verdict = Verdict.STUCK if last else Verdict.VERIFIED
+                yield with_row(one, row=close(work, verdict, one.row.found_at, reason="-"))
+
+
+def report_of(bench: Bench, asked: str, rows: Rows | None = None) -> Json:
+    rows = rows or bench.rows
+    report = ReportRotation(rows=rows, ledger=Ledger(rows, bench.steps.queue)).run(asked)
+    assert report is not None
+    return report
 
 
 def test_of_very_many_consumers_those_that_need_somebody_are_shown(bench: Bench) -> None:
@@ -42,9 +52,8 @@ def test_of_very_many_consumers_those_that_need_somebody_are_shown(bench: Bench)
     rotation, _ = bench.opened(key)
     rows = cast("Rows", Multiplied(bench.rows, MOST_CONSUMERS + 500, stuck=50))
 
-    report = ReportRotation(rows=rows).run(rotation)
+    report = report_of(bench, rotation, rows)
 
-    assert report is not None
     assert report["counts"] == {"verified": MOST_CONSUMERS + 450, "stuck": 50}
     assert [c["verdict"] for c in report["consumers"]].count("stuck") == 50
     assert (len(report["consumers"]), report["consumersOmitted"]) == (MOST_CONSUMERS, 500)
@@ -61,9 +70,8 @@ def test_a_search_that_was_broken_off_does_not_hide_what_was_moved(bench: Bench)
     bench.rows.replace(kept, replace(kept.row, scope=None, problem="the query was refused"))
 
     bench.finish(rotation)
-    report = ReportRotation(rows=bench.rows).run(rotation)
 
-    assert report is not None
+    report = report_of(bench, rotation)
     assert report["state"] == "failed"
     assert report["summary"] == (
         "1 of 1 consumers proven on the new version,"
@@ -77,7 +85,65 @@ def test_a_consumer_that_was_never_read_is_of_no_form(bench: Bench) -> None:
     bench.new_version(key)
     rotation, _ = bench.opened(key)
 
-    report = ReportRotation(rows=bench.rows).run(rotation)
+    report = report_of(bench, rotation)
 
-    assert report is not None
     assert [c["form"] for c in report["consumers"]] == [None]
+
+
+def test_a_report_says_how_far_its_rotation_has_come_until_it_has_ended(bench: Bench) -> None:
+    key = bench.key()
+    bench.account("stone", key)
+    bench.new_version(key)
+    rotation = bench.open(key)
+    states = [report_of(bench, rotation)["state"]]
+    (step,) = bench.discover(rotation)
+    states.append(report_of(bench, rotation)["state"])
+    bench.run(step)
+    bench.settle(rotation)
+    (consumer,) = report_of(bench, rotation)["consumers"]
+    assert (consumer["verdict"], consumer["confirmed"]) == ("verified", False)
+
+    bench.pass_time(minutes=2)
+    bench.supervise(rotation)
+    states.append(report_of(bench, rotation)["state"])
+    bench.search(rotation, closing=True)
+    states.append(report_of(bench, rotation)["state"])
+    bench.settle(rotation)
+    states.append(report_of(bench, rotation)["state"])
+
+    assert states == ["discovering", "moving", "closing", "confirming", "completed"]
+    (consumer,) = report_of(bench, rotation)["consumers"]
+    assert (consumer["verdict"], consumer["confirmed"]) == ("verified", True)
+
+
+def test_a_rotation_that_is_paused_says_so_and_why_until_it_has_ended(bench: Bench) -> None:
+    key = bench.key()
+    bench.account("stone", key)
+    bench.new_version(key)
+    rotation, _ = bench.opened(key)
+    assert report_of(bench, rotation)["pausedBecause"] is None
+    kept = bench.rows.load(KeyHead, *KeyHead(key=key).address)
+    assert kept
+    kept = bench.rows.replace(kept, replace(kept.row, paused="a canary failed"))
+    report = report_of(bench, rotation)
+    assert (report["state"], report["pausedBecause"]) == ("paused", "a canary failed")
+
+    bench.rows.replace(kept, replace(kept.row, active="another-1"))
+
+    report = report_of(bench, rotation)
+    assert (report["state"], report["pausedBecause"]) == ("moving", None)
+
+
+def test_a_request_shows_its_rotation_as_soon_as_there_is_one(bench: Bench) -> None:
+    key = bench.key()
+    bench.new_version(key)
+    now = bench.clock.now()
+    bench.rows.insert(Request(id="req-1", key=key, reason="audit", new_version=False, asked_at=now))
+    waiting = report_of(bench, "req-1")
+    assert (waiting["id"], waiting["state"]) == ("req-1", "requested")
+
+    rotation = bench.open(key, request="req-1")
+
+    report = report_of(bench, "req-1")
+    assert (report["id"], report["request"], report["reason"]) == (rotation, "req-1", "audit")
+    assert report_of(bench, rotation)["request"] is None

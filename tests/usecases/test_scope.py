@@ -7,23 +7,11 @@ import pytest
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.azure import LocalAzure
 from sandbox.identity import APP_PRINCIPAL
-from shared.domain.rows import Rotation
+from shared.domain.rows import Scope
 from shared.domain.steps import Discover
 from shared.domain.verdicts import Outcome, Verdict
-from shared.usecases.report import ReportRotation
 from tests.usecases.bench import RIGHTS, VAULT, Bench
-
-
-def _carried_out(bench: Bench, rotation: str) -> Rotation:
-    for step in bench.discover(rotation):
-        bench.run(step)
-    return bench.finish(rotation)
-
-
-def _verdicts(bench: Bench, rotation: str) -> dict[str, str | None]:
-    report = ReportRotation(rows=bench.rows).run(rotation)
-    assert report is not None
-    return {consumer["name"]: consumer["verdict"] for consumer in report["consumers"]}
+from tests.usecases.rotations import carry_out, finish, follow, verdicts
 
 
 @pytest.fixture
@@ -53,12 +41,12 @@ def test_a_subscription_that_is_readable_in_part_fails_the_rotation(bench: Bench
     bench.azure.estate.storage_account("sthidden", subscription=half, key=key, group="rg-theirs")
     bench.new_version(key)
 
-    ended = _carried_out(bench, bench.open(key))
+    ended = carry_out(bench, bench.open(key))
 
     assert ended.outcome is Outcome.FAILED
     assert ended.scope is not None
     assert (ended.scope.readable, ended.scope.unreadable, ended.scope.named) == (1, 1, (half,))
-    assert _verdicts(bench, ended.id) == {"stseen": "verified"}
+    assert verdicts(bench, ended.id) == {"stseen": "verified"}
 
 
 def test_a_declared_subscription_in_which_nothing_may_be_read_fails_the_rotation(
@@ -72,14 +60,14 @@ def test_a_declared_subscription_in_which_nothing_may_be_read_fails_the_rotation
     azure.estate.storage_account("sthidden", subscription=seen, key=key)
     bench.new_version(key)
 
-    ended = _carried_out(bench, bench.open(key))
+    ended = carry_out(bench, bench.open(key))
 
     assert ended.outcome is Outcome.FAILED
     assert ended.scope is not None
     assert ended.scope.named == (seen,)
 
 
-def test_a_subscription_that_becomes_readable_after_its_turn_is_not_called_searched(
+def test_a_subscription_that_becomes_readable_after_its_turn_is_searched_by_the_closing_scan(
     azure: LocalAzure,
 ) -> None:
     own = azure.estate.subscription("Bench")
@@ -87,20 +75,40 @@ def test_a_subscription_that_becomes_readable_after_its_turn_is_not_called_searc
     late = next(s for name in names if (s := azure.estate.subscription(name)) < own)
     bench = _declaring(azure, late)
     key = bench.key()
-    azure.estate.storage_account("stlate", subscription=late, key=key)
-    bench.new_version(key)
+    account = azure.estate.storage_account("stlate", subscription=late, key=key)
+    target = bench.new_version(key)
     rotation = bench.open(key)
     bench.forget_sent()
     bench.run(Discover(rotation=rotation))
-    (last,) = bench.sent(Discover)
+    (following,) = bench.sent(Discover)
 
     azure.estate.arm.rbac.allow(APP_PRINCIPAL, RIGHTS, f"/subscriptions/{late}")
-    bench.run(last)
+    follow(bench, following)
+    assert bench.rotation(rotation).scope == Scope(readable=1, unreadable=1, named=(late,))
+    ended = finish(bench, rotation)
+
+    assert ended.outcome is Outcome.COMPLETED
+    assert ended.scope == Scope(readable=2)
+    assert bench.in_use(account) == target
+
+
+def test_a_subscription_that_is_unreadable_at_the_closing_scan_fails_the_rotation(
+    azure: LocalAzure,
+) -> None:
+    other = azure.estate.subscription("Other")
+    bench = _declaring(azure, other)
+    bench.readable_subscription("Other")
+    key = bench.key()
+    bench.new_version(key)
+    rotation = bench.open(key)
+    bench.discover(rotation)
+    assert bench.rotation(rotation).scope == Scope(readable=2)
+
+    azure.estate.arm.rbac.revoke(APP_PRINCIPAL, f"/subscriptions/{other}")
     ended = bench.finish(rotation)
 
     assert ended.outcome is Outcome.FAILED
-    assert ended.scope is not None
-    assert ended.scope.named == (late,)
+    assert ended.scope == Scope(readable=1, unreadable=1, named=(other,))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +128,7 @@ def test_a_reference_in_a_form_unknown_to_us_ends_unknown(bench: Bench, uri: str
     bench.azure.estate.arm.resources.notify(resource)
     bench.new_version(key)
 
-    ended = _carried_out(bench, bench.open(key))
+    ended = carry_out(bench, bench.open(key))
 
     assert ended.outcome is Outcome.FAILED
     assert ended.counts == {Verdict.UNKNOWN: 1}
@@ -138,31 +146,7 @@ def test_groups_with_odd_names_are_groups(bench: Bench, group: str) -> None:
     )
     target = bench.new_version(key)
 
-    ended = _carried_out(bench, bench.open(key))
+    ended = carry_out(bench, bench.open(key))
 
     assert ended.outcome is Outcome.COMPLETED
     assert [bench.in_use(account) for account in (odd, plain)] == [target, target]
-
-
-def test_a_resource_that_was_moved_is_not_settled(bench: Bench) -> None:
-    key = bench.key()
-    account = bench.account("stmoved", key)
-    before = bench.in_use(account)
-    bench.new_version(key)
-    rotation = bench.open(key)
-    steps = bench.discover(rotation)
-    store = bench.azure.estate.arm.resources
-    resource = store.find(ResourceId.parse(account.id))
-    assert resource is not None
-    store.remove(resource)
-    moved = bench.azure.estate.storage_account(
-        "stmoved", subscription=bench.subscription, key=before, group="rg-elsewhere"
-    )
-
-    for step in steps:
-        bench.run(step)
-    ended = bench.finish(rotation)
-
-    assert bench.in_use(moved) == before
-    assert ended.outcome is Outcome.FAILED
-    assert ended.counts == {Verdict.GONE: 1}

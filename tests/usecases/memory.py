@@ -1,0 +1,119 @@
+"""Rows and messages without a server, for tests that live a rotation a hundred times over.
+
+``test_memory.py`` shows that the rows answer as the real tables do.
+"""
+
+import itertools
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from shared.adapters.storage.tables import TABLES, decode, encode
+from shared.domain.errors import RowConflictError
+from shared.domain.rows import Row
+from shared.domain.steps import Step
+from shared.domain.work import Outstanding, Work
+from shared.ports import Drop, Insert, Kept, Put, Replace
+from tests.usecases.bench import Bench
+
+_CONDITION = re.compile(r"RowKey (?P<how>ge|gt|lt) '(?P<key>[^']*)'")
+_HOW: dict[str, Callable[[str, str], bool]] = {
+    "ge": operator.ge,
+    "gt": operator.gt,
+    "lt": operator.lt,
+}
+_RANGES: dict[type[Row], Callable[[str], bool]] = {
+    Work: lambda key: not key.startswith("todo-"),
+    Outstanding: lambda key: key.startswith("todo-"),
+}
+
+type _Address = tuple[str, str, str]
+"""Table, partition and row key."""
+
+
+class MemoryQueue:
+    """Keeps nothing: ``Life.sent`` does."""
+
+    def send(self, step: Step, *, at: datetime | None = None) -> None:
+        """See ``Queue.send``."""
+
+
+class MemoryRows:
+    """Rows in the form in which the tables hold them, under ETags."""
+
+    def __init__(self) -> None:
+        self._entities: dict[_Address, tuple[dict[str, Any], str]] = {}
+        self._etags = map(str, itertools.count(1))
+
+    def load[T: Row](self, row_type: type[T], partition: str, key: str) -> Kept[T] | None:
+        """See ``Rows.load``."""
+        found = self._entities.get((TABLES[row_type], partition, key))
+        return Kept(decode(row_type, found[0]), found[1]) if found else None
+
+    def insert[T: Row](self, row: T) -> Kept[T] | None:
+        """See ``Rows.insert``."""
+        return None if _address(row) in self._entities else self._keep(row)
+
+    def replace[T: Row](self, kept: Kept[T], row: T) -> Kept[T]:
+        """See ``Rows.replace``."""
+        self._check(Replace(kept, row))
+        return self._keep(row)
+
+    def commit(self, *changes: Insert | Replace[Any] | Put | Drop) -> None:
+        """See ``Rows.commit``."""
+        for change in changes:
+            self._check(change)
+        for change in changes:
+            if isinstance(change, Drop):
+                del self._entities[_address(change.row)]
+            else:
+                self._keep(change.row)
+
+    def scan[T: Row](
+        self, row_type: type[T], partition: str, *, where: str = ""
+    ) -> Iterator[Kept[T]]:
+        """See ``Rows.scan``."""
+        conditions = [(_HOW[c["how"]], c["key"]) for c in _CONDITION.finditer(where)]
+        is_its = _RANGES.get(row_type)
+        table = TABLES[row_type]
+        for address in sorted(self._entities):
+            key = address[2]
+            found = self._entities.get(address)
+            if address[:2] != (table, partition) or found is None:
+                continue
+            if (is_its is None or is_its(key)) and all(how(key, at) for how, at in conditions):
+                yield Kept(decode(row_type, found[0]), found[1])
+
+    def _keep[T: Row](self, row: T) -> Kept[T]:
+        etag = next(self._etags)
+        self._entities[_address(row)] = encode(row), etag
+        return Kept(row, etag)
+
+    def _check(self, change: Insert | Replace[Any] | Put | Drop) -> None:
+        """Refuse a change that the tables would refuse.
+
+        Raises:
+            RowConflictError: See ``Rows.commit``.
+        """
+        found = self._entities.get(_address(change.row))
+        is_refused = {
+            Insert: found is not None,
+            Drop: found is None,
+            Put: False,
+            Replace: isinstance(change, Replace)
+            and (found is None or found[1] != change.kept.etag),
+        }
+        if is_refused[type(change)]:
+            raise RowConflictError(f"{'/'.join(change.row.address)} was changed by another step")
+
+
+def _address(row: Row) -> _Address:
+    return TABLES[type(row)], *row.address
+
+
+def in_memory(bench: Bench, settings: Mapping[str, str] | None = None) -> Bench:
+    """Return a bench at the same Azure whose rows and messages need no server."""
+    instead = {"rows": MemoryRows(), "queue": MemoryQueue()}
+    return Bench(bench.azure, settings or {}, instead)

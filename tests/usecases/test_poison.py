@@ -1,0 +1,169 @@
+"""Steps that never succeed: five deliveries, one poison message, and a verdict with its cause."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from shared.domain.keys import KeyVersion
+from shared.domain.rows import Beat, Request, Rotation, rotation_id
+from shared.domain.steps import Discover, Repoint, Step, Verify
+from shared.domain.verdicts import Outcome, Verdict
+from shared.domain.work import Consumer
+from tests.usecases.bench import Bench
+from tests.usecases.memory import in_memory
+from tests.usecases.runner import MOST_DELIVERIES, Runner
+
+
+@pytest.fixture
+def swift(bench: Bench) -> Bench:
+    """A bench whose rows are in memory."""
+    return in_memory(bench)
+
+
+class BrokenError(Exception):
+    """What nobody has thought of."""
+
+
+type Called = Callable[[str, tuple[Any, ...]], bool]
+
+
+def asking(method: str, name: str) -> Called:
+    """Return what tells a request (``read`` or ``write``) to the resource of this name."""
+    return lambda called, arguments: called == method and arguments[1].name == name
+
+
+@contextmanager
+def breaking(bench: Bench, called: Called, *, after: int = 0) -> Iterator[None]:
+    """Let each call of a port that ``called`` tells raise what is no error of ours.
+
+    Args:
+        bench: Where.
+        called: Given the method and its arguments.
+        after: So many of these calls are let through first.
+    """
+    left = after
+
+    def breaks(method: str, arguments: tuple[Any, ...]) -> bool:
+        nonlocal left
+        if not called(method, arguments):
+            return False
+        left -= 1
+        if left < 0:
+            raise BrokenError("an answer that nobody has thought of")
+        return False
+
+    with bench.dying(before=breaks):
+        yield
+
+
+def _rotation(bench: Bench, target: str, run: int = 1) -> Rotation:
+    return bench.rotation(rotation_id(KeyVersion.parse(target), run))
+
+
+def _consumer(bench: Bench, rotation: Rotation, name: str) -> Consumer:
+    works = [kept.row for kept in bench.steps.ledger.all(rotation.id)]
+    (work,) = [work for work in works if work.resource.endswith(f"/{name}")]
+    (consumer,) = work.consumers
+    return consumer
+
+
+@pytest.mark.parametrize(
+    ("breaks", "kind", "verdict", "in_the_end"),
+    [
+        pytest.param(("read", 0), Repoint, Verdict.FAILED, Verdict.VERIFIED, id="reading"),
+        pytest.param(("write", 0), Repoint, Verdict.FAILED, Verdict.VERIFIED, id="writing"),
+        pytest.param(("read", 1), Verify, Verdict.UNKNOWN, Verdict.ALREADY, id="looking"),
+    ],
+)
+def test_a_step_that_always_breaks_is_poisoned_once_and_a_retry_takes_its_work_up_again(
+    swift: Bench,
+    breaks: tuple[str, int],
+    kind: type[Step],
+    verdict: Verdict,
+    in_the_end: Verdict,
+) -> None:
+    method, let_through = breaks
+    key = swift.key()
+    swift.account("staa", key)
+    bad = swift.account("stbad", key)
+    target = swift.new_version(key)
+    runner = Runner(swift)
+    runner.event(key)
+
+    with breaking(swift, asking(method, "stbad"), after=let_through):
+        runner.run()
+
+    (poisoned,) = runner.poisoned
+    assert isinstance(poisoned, kind)
+    assert runner.deliveries[poisoned] == MOST_DELIVERIES
+    ended = _rotation(swift, target)
+    assert ended.outcome is Outcome.FAILED
+    assert ended.counts == {Verdict.VERIFIED: 1, verdict: 1}
+    reason = _consumer(swift, ended, "stbad").reason
+    assert "failed five times: BrokenError: an answer that nobody has thought of" in reason
+
+    asked = swift.steer.retry(ended.id, "mended")
+    runner.run()
+
+    again = _rotation(swift, target, run=2)
+    assert swift.row(Request, asked, "request").rotation == again.id
+    assert again.outcome is Outcome.COMPLETED
+    assert _consumer(swift, again, "stbad").verdict is in_the_end
+    assert swift.in_use(bad) == target
+
+
+def test_what_was_poisoned_is_taken_up_again_while_its_rotation_goes_on(swift: Bench) -> None:
+    key = swift.key()
+    slow, bad = swift.account("staa", key, "absent"), swift.account("stbad", key)
+    before, target = swift.in_use(bad), swift.new_version(key)
+    runner = Runner(swift)
+    runner.event(key)
+    with breaking(swift, asking("read", "stbad")):
+        runner.run(until=lambda: runner.poisoned)
+        runner.run(until=lambda: not runner.queued(lambda step: step in runner.poisoned))
+    assert _consumer(swift, _rotation(swift, target), "stbad").verdict is Verdict.FAILED
+
+    assert swift.steer.retry(_rotation(swift, target).id, "mended") == _rotation(swift, target).id
+    slow.pace.next_poll_at = swift.azure.clock.now()
+    runner.run()
+
+    ended = _rotation(swift, target)
+    assert ended.outcome is Outcome.COMPLETED
+    assert ended.counts == {Verdict.VERIFIED: 2}
+    assert _consumer(swift, ended, "stbad").in_use_before == before
+    assert len(runner.poisoned) == 1
+
+
+def test_a_search_that_always_breaks_fails_the_rotation_with_the_cause(swift: Bench) -> None:
+    key = swift.key()
+    account = swift.account("stone", key)
+    target = swift.new_version(key)
+    runner = Runner(swift)
+    runner.event(key)
+
+    with breaking(swift, lambda method, _arguments: method == "page"):
+        runner.run()
+
+    rotation = _rotation(swift, target)
+    assert rotation.outcome is Outcome.FAILED
+    assert rotation.problem == "discovery failed five times; see the log"
+    assert [type(step) for step in runner.poisoned] == [Discover]
+    assert swift.writes(account) == 0
+
+
+def test_a_supervisor_that_breaks_for_a_while_comes_back_and_concludes(swift: Bench) -> None:
+    key = swift.key()
+    account = swift.account("stone", key)
+    target = swift.new_version(key)
+    runner = Runner(swift)
+    runner.event(key)
+
+    with breaking(swift, lambda _method, arguments: Beat in arguments):
+        runner.run(until=lambda: runner.poisoned)
+    runner.run()
+
+    rotation = _rotation(swift, target)
+    assert rotation.outcome is Outcome.COMPLETED
+    assert swift.in_use(account) == target

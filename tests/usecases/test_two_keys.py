@@ -1,0 +1,131 @@
+"""One resource that refers to two keys, both of which rotate at once."""
+
+from itertools import pairwise
+
+import pytest
+
+from shared import catalog
+from shared.adapters.resource_graph import inventory
+from shared.domain.keys import KeyVersion
+from shared.domain.rows import rotation_id
+from shared.domain.steps import Repoint, Step
+from shared.domain.verdicts import Outcome, Verdict
+from shared.usecases import discover
+from tests.usecases.bench import VAULT, Bench, at
+from tests.usecases.memory import in_memory
+from tests.usecases.namespaces import NAMESPACE, Namespaces, namespace, versions_of
+from tests.usecases.runner import Runner
+
+
+@pytest.fixture
+def swift(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A bench whose rows are in memory, and whose catalog knows namespaces."""
+    kinds = (*catalog.KINDS, NAMESPACE)
+    monkeypatch.setitem(catalog._BY_ID, NAMESPACE.id, NAMESPACE)  # noqa: SLF001 - registers data
+    by_type = catalog._BY_TYPE  # noqa: SLF001 - as above
+    monkeypatch.setitem(by_type, NAMESPACE.resource_type.lower(), NAMESPACE)
+    monkeypatch.setattr(inventory, "KINDS", kinds)
+    monkeypatch.setattr(discover, "KINDS", kinds)
+    return in_memory(bench)
+
+
+class Pair:
+    """A namespace on the first versions of two keys, and both have a second one."""
+
+    def __init__(self, bench: Bench, *, seed: int = 0, duplicates: int = 0) -> None:
+        self.bench = bench
+        vault = bench.azure.estate.vault(VAULT)
+        self.old = {name: vault.create_key(name) for name in ("one", "two")}
+        self.provider = Namespaces(bench.azure.clock)
+        self.id = namespace(bench, self.provider, [*self.old.values()])
+        keys = [version.rpartition("/")[0] for version in self.old.values()]
+        self.new = {key.rpartition("/")[2]: bench.new_version(key) for key in keys}
+        self.runner = Runner(bench, seed=seed, duplicates=duplicates)
+        for key in keys:
+            self.runner.event(key, key)
+
+    def named(self) -> set[str]:
+        """Return the versions that the namespace names now."""
+        return versions_of(self.bench.azure.estate.arm.resources.get(self.id).body)
+
+    def check(self) -> None:
+        """Assert that both rotations have ended well, and that neither undid the other."""
+        assert self.named() == {*self.new.values()}
+        for name, version in self.new.items():
+            rotation = self.bench.rotation(rotation_id(KeyVersion.parse(version), 1))
+            assert rotation.outcome is Outcome.COMPLETED
+            assert rotation.counts == {Verdict.VERIFIED: 1}
+            (consumer,) = self.bench.work(rotation.id).consumers
+            assert (consumer.place, consumer.before) == (f"key {name}", self.old[name])
+
+    def is_never_lowered(self) -> bool:
+        """Return whether no write took back what an earlier one had brought."""
+        states = self.provider.history
+        done = [state & {*self.new.values()} for state in states]
+        return all(before <= after for before, after in pairwise(done))
+
+
+def _is_repoint(step: Step) -> bool:
+    return isinstance(step, Repoint)
+
+
+def test_two_keys_of_one_resource_that_rotate_at_once_both_end_right(swift: Bench) -> None:
+    """The second rotation's step runs just before the first one's write reaches the service."""
+    pair = Pair(swift)
+    runner = pair.runner
+    runner.run(
+        until=lambda: len(runner.queued(_is_repoint)) == 2, which=lambda s: not _is_repoint(s)
+    )
+    meanwhile: list[bool] = []
+
+    def run_the_other(_path: str) -> None:
+        meanwhile.append(runner.deliver(_is_repoint))
+
+    swift.azure.faults.on("PATCH", "*/namespaces/ns", run_the_other)
+    runner.run()
+
+    assert meanwhile == [True]
+    pair.check()
+    assert pair.is_never_lowered()
+    assert len(pair.provider.history) == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_in_any_order_and_with_every_message_twice_both_end_right(swift: Bench, seed: int) -> None:
+    pair = Pair(swift, seed=seed, duplicates=1)
+
+    pair.runner.run()
+
+    pair.check()
+    assert pair.is_never_lowered()
+    assert len(pair.provider.history) == 2
+
+
+@pytest.mark.parametrize("is_sent", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("seed", range(3))
+def test_when_the_process_dies_around_the_first_write_both_end_right(
+    swift: Bench, seed: int, *, is_sent: bool
+) -> None:
+    pair = Pair(swift, seed=seed)
+    dies = at("write")
+
+    with swift.dying(after=dies) if is_sent else swift.dying(before=dies):
+        pair.runner.run()
+
+    assert pair.runner.deaths == 1
+    pair.check()
+    assert pair.is_never_lowered()
+
+
+def test_a_late_write_for_one_key_that_undoes_the_other_is_mended(swift: Bench) -> None:
+    """A write replaces the whole array: it carries the other key's old version too."""
+    pair = Pair(swift)
+    held = swift.azure.faults.hold(method="PATCH", path="*/namespaces/ns")
+    pair.runner.run(until=held.arrived.is_set)
+    pair.runner.run(until=lambda: pair.named() == {*pair.new.values()})
+
+    held.release()
+    assert pair.named() != {*pair.new.values()}
+    pair.runner.run()
+
+    pair.check()
