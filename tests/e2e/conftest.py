@@ -36,8 +36,8 @@ def stage(local_azure: Callable[[float], LocalAzure]) -> Iterator[Stage]:
 
 @pytest.fixture
 def fast_stage(local_azure: Callable[[float], LocalAzure]) -> Iterator[Stage]:
-    """A stage whose hours last six seconds: for windows that must run out."""
-    with local_azure(600) as azure:
+    """A stage whose hours last fifteen seconds: for windows that must run out."""
+    with local_azure(240) as azure:
         yield Stage(azure)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ VAULT = "kv-stage"
 ARM = "management.azure.com"
 READ_AND_WRITE = (
     "Microsoft.Resources/subscriptions/read",
+    "Microsoft.Resources/subscriptions/resourceGroups/read",
     "Microsoft.Storage/storageAccounts/read",
     "Microsoft.Storage/storageAccounts/write",
 )
@@ -85,11 +87,21 @@ class Stage:
         return any(s.topic == topic for s in self.azure.event_grid.subscriptions())
 
     def account(
-        self, name: str, key: str | None, version: Form = "pinned", *, subscription: str = ""
+        self,
+        name: str,
+        key: str | None,
+        version: Form = "pinned",
+        *,
+        subscription: str = "",
+        location: str = "westeurope",
     ) -> Account:
         """Make a storage account."""
         return self.azure.estate.storage_account(
-            name, subscription=subscription or self.subscription, key=key, version=version
+            name,
+            subscription=subscription or self.subscription,
+            key=key,
+            version=version,
+            location=location,
         )
 
     # -- what is done --------------------------------------------------------------------------
@@ -100,9 +112,10 @@ class Stage:
         *,
         app: Path = CHECKOUT,
         schema: Schema = Schema.EVENT_GRID,
+        **host: Any,  # noqa: ANN401 - as ``LocalAzure.start_app`` takes it
     ) -> None:
         """Start the app and have the vault's events delivered to it."""
-        self.azure.start_app(app, {"KEYTURN_VAULTS": VAULT, **(settings or {})})
+        self.azure.start_app(app, {"KEYTURN_VAULTS": VAULT, **(settings or {})}, **host)
         self.azure.subscribe(VAULT, schema)
 
     def rotate(self, key: str) -> str:
@@ -182,12 +195,28 @@ class Stage:
 
     def ended(self, target: str, within: float = 40) -> Report:
         """Wait until the last rotation to ``target`` has ended; return its report."""
-        rotation = self.until(lambda: self.rotation_to(target), within, f"a rotation to {target}")
+        return self.shown(self.opened(target, within), lambda report: report["endedAt"], within)
+
+    def opened(self, target: str, within: float = 40) -> str:
+        """Wait until a rotation to ``target`` is opened; return its id."""
+        return self.until(lambda: self.rotation_to(target), within, f"a rotation to {target}")
+
+    def shown(
+        self, rotation: str, wanted: Callable[[Report], object], within: float = 40
+    ) -> Report:
+        """Wait until the report of a rotation is as ``wanted``; return it."""
         return self.until(
-            lambda: report if (report := self.report(rotation))["endedAt"] else None,
+            lambda: report if wanted(report := self.report(rotation)) else None,
             within,
-            f"the end of rotation {rotation}",
+            f"what is wanted of rotation {rotation}",
+            every=0.2,  # a report costs the app some eight reads
         )
+
+    def steer(
+        self, rotation: str, action: str, reason: str = "we are testing"
+    ) -> tuple[int, Mapping[str, str], Any]:
+        """Tell a rotation to do something else; return status, headers and JSON."""
+        return self.http("POST", f"/api/rotations/{rotation}/{action}", {"reason": reason})
 
     def rotation_to(self, target: str) -> str:
         """Return the id of the last rotation opened to a version; empty if there is none."""
@@ -229,13 +258,15 @@ class Stage:
     def _storage(self) -> str:
         return self.azure.environment()["AzureWebJobsStorage"]
 
-    def until[T](self, ready: Callable[[], T | None], within: float, what: str) -> T:
-        """Return what ``ready`` returns once that is true."""
+    def until[T](
+        self, ready: Callable[[], T | None], within: float, what: str, every: float = 0.05
+    ) -> T:
+        """Return what ``ready``, called ``every`` so many seconds, returns once that is true."""
         end = time.monotonic() + within
         while time.monotonic() < end:
             if found := ready():
                 return found
-            time.sleep(0.05)
+            time.sleep(every)
         raise AssertionError(
             f"{what} did not come within {within:g} s; the host said: {self.log()[-4000:]}"
         )
@@ -257,6 +288,17 @@ class Stage:
     def writes(self, account: Account) -> int:
         """Return how many writes to an account its service accepted (ground truth)."""
         return self.azure.estate.truth.writes(account.id)
+
+
+def app_with_queues(folder: Path, **settings: object) -> Path:
+    """Lay the app out in ``folder`` with other settings of its queues; return that folder."""
+    for name in ("functions", "shared"):
+        shutil.copytree(CHECKOUT / name, folder / name)
+    shutil.copy2(CHECKOUT / "function_app.py", folder)
+    host = json.loads((CHECKOUT / "host.json").read_text())
+    host["extensions"]["queues"] |= settings
+    (folder / "host.json").write_text(json.dumps(host))
+    return folder
 
 
 def verdicts(report: Report) -> dict[str, str]:

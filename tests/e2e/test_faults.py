@@ -99,6 +99,7 @@ def test_an_account_that_we_may_not_write_fails_with_advice_and_the_others_are_v
     subscription = running.azure.estate.subscription("Read only")
     readable = {
         "Microsoft.Resources/subscriptions/read",
+        "Microsoft.Resources/subscriptions/resourceGroups/read",
         "Microsoft.Storage/storageAccounts/read",
     }
     running.azure.estate.arm.rbac.allow(APP_PRINCIPAL, readable, f"/subscriptions/{subscription}")

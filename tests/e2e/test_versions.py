@@ -108,7 +108,9 @@ def _first_version(stage: Stage, key: str) -> str:
     return stage.vault.versions(key.rpartition("/")[2])[0].kid
 
 
-def test_a_resource_that_goes_away_between_discovery_and_write_ends_gone(running: Stage) -> None:
+def test_a_resource_that_goes_away_between_discovery_and_write_ends_gone_with_advice(
+    running: Stage,
+) -> None:
     key = running.key()
     going, staying = running.account("stgoing", key), running.account("ststaying", key)
     delay = Fault(method="GET", path="*/stgoing", delay=timedelta(minutes=1))
@@ -121,8 +123,9 @@ def test_a_resource_that_goes_away_between_discovery_and_write_ends_gone(running
     running.arm("DELETE", going.id)
     report = running.ended(target)
 
-    assert report["state"] == "failed"  # it may have been moved, and still need its key
+    assert report["state"] == "completed"
     assert verdicts(report) == {"stgoing": "gone", "ststaying": "verified"}
+    assert "not moved to another group" in consumer(report, "stgoing")["advice"]
     assert running.in_use(staying) == target
 
 
