@@ -3,7 +3,7 @@
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ from shared.domain.keys import KeyVersion
 from shared.domain.rows import BEATS, Beat, KeyHead, Phase, Rotation, Scope, Search
 from shared.domain.steps import Discover, Supervise
 from shared.domain.verdicts import Outcome, Verdict, conclude
-from shared.domain.work import Outstanding, Stage, Wave, close, promote
+from shared.domain.work import Outstanding, Stage, Wave, close, confirm, promote
 from shared.ports import Clock, Drop, Kept, Queue, Rows, Vaults
 from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.announce import Announce
@@ -184,17 +184,15 @@ class SuperviseRotation:
     def _break_off(self, kept: Kept[Rotation]) -> None:
         """Close the open work of a rotation that may not go on; what has a verdict keeps it."""
         verdict, reason = why_not_active(self.rows, kept.row)
-        entries = [
-            entry.row
-            for entry in itertools.islice(
-                self.ledger.outstanding(kept.row.id, Stage.OPEN), MOST_AT_ONCE
-            )
-        ]
+        entries = list(itertools.islice(self._unfinished(kept.row.id), MOST_AT_ONCE))
         for entry in entries:
-            work = self.ledger.load(entry.rotation, entry.resource)
+            work = self.ledger.load(entry.row.rotation, entry.row.resource)
             if work and work.row.stage is Stage.OPEN:
                 closed = close(work.row, verdict, self.clock.now(), reason=reason)
                 self.ledger.change(work, closed)
+            elif work and work.row.stage is Stage.CONFIRM:
+                # Nobody looks at it again: a look that is under way now changes nothing any more.
+                self.ledger.change(work, confirm(work.row))
         if kept.row.overtaken:  # should nobody have told it
             self.queue.send(Supervise(rotation=kept.row.overtaken))
         if len(entries) == MOST_AT_ONCE:
@@ -202,6 +200,10 @@ class SuperviseRotation:
             return
         is_cancelled = verdict is Verdict.CANCELLED
         self._conclude(kept, Outcome.CANCELLED if is_cancelled else Outcome.SUPERSEDED)
+
+    def _unfinished(self, rotation: str) -> Iterator[Kept[Outstanding]]:
+        for stage in (Stage.OPEN, Stage.CONFIRM):
+            yield from self.ledger.outstanding(rotation, stage)
 
     def _conclude(self, kept: Kept[Rotation], outcome: Outcome | None) -> None:
         counts = Counter[Verdict](

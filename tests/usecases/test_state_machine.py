@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from unittest.mock import patch
@@ -28,15 +27,14 @@ from hypothesis.stateful import (
 
 from sandbox.azure import LocalAzure
 from sandbox.azurite import Azurite
-from sandbox.clock import SandboxClock
 from sandbox.estate import Account
 from sandbox.faults import Fault, server_error_html, throttled
 from sandbox.held_requests import HeldRequest
 from shared.domain.errors import KeyturnError
 from shared.domain.rows import Cause, KeyHead
 from shared.domain.verdicts import Outcome
-from shared.ports import Clock
 from tests.usecases.bench import Bench, open_step
+from tests.usecases.led_clock import Leader, LedClock
 from tests.usecases.memory import MemoryQueue, MemoryRows
 from tests.usecases.rotations import steering
 from tests.usecases.runner import Runner, Standing
@@ -71,21 +69,6 @@ def happening(**what: st.SearchStrategy[Any]) -> Callable[[Rule], Rule]:
         return decorated
 
     return decorate
-
-
-@dataclass(frozen=True)
-class LedClock(SandboxClock):
-    """The sandbox's time, which goes on when the bench's does."""
-
-    leader: "Leader"
-
-    def now(self) -> datetime:
-        return self.leader.clock.now()
-
-
-@dataclass
-class Leader:
-    clock: Clock
 
 
 class Happenings(RuleBasedStateMachine):
@@ -132,9 +115,9 @@ class Happenings(RuleBasedStateMachine):
 
     @rule(count=st.integers(5, 30), twice=st.booleans())
     def run_on(self, count: int, *, twice: bool) -> None:
-        for message in self.runner.queued():
-            message.again = int(twice)
+        self.runner.duplicates = int(twice)
         self.run(count)
+        self.runner.duplicates = 0
 
     @rule()
     def run_for_minutes(self) -> None:
@@ -230,8 +213,22 @@ class Happenings(RuleBasedStateMachine):
     def hold_the_next_write(self, name: str) -> None:
         self._hold(name)
 
-    def _hold(self, name: str) -> None:
-        self.held.append((name, self.faults.hold(method="PATCH", path=f"*/{name}")))
+    def _hold(self, name: str) -> HeldRequest:
+        held = self.faults.hold(method="PATCH", path=f"*/{name}")
+        self.held.append((name, held))
+        return held
+
+    @happening(name=names, before=st.integers(5, 40), after=st.integers(0, 60))
+    def let_a_write_come_late(self, name: str, before: int, after: int) -> None:
+        """Hold a write, let the next version move, and release the write some time then."""
+        if name not in self.accounts:
+            return
+        held = self._hold(name)
+        self.run(before)
+        self._new_version("other" if name == "stother" else "cmk", told=True)
+        self.run(after)
+        if held.arrived.is_set():
+            self._release(name, held)
 
     @precondition(lambda self: any(held.arrived.is_set() for _, held in self.held))
     @happening()

@@ -72,6 +72,7 @@ class Witness:
         is_sent: Whether the write that reaches the service next left before what happened last.
         disturbed: How often somebody, or a late write, gave a resource a reason to be written to
             again; by name.
+        others: The resources that somebody else has written to.
         writes: How many writes the service accepted, by resource and rotation; no late ones.
     """
 
@@ -80,6 +81,7 @@ class Witness:
     late: bool = False
     is_sent: bool = False
     disturbed: Counter[str] = field(default_factory=Counter)
+    others: set[str] = field(default_factory=set)
     writes: Counter[tuple[str, str]] = field(default_factory=Counter)
     _wrong: list[str] = field(default_factory=list)
     _seen: dict[tuple[str, str], Work] = field(default_factory=dict)
@@ -125,6 +127,7 @@ class Witness:
         encryption = {"keySource": CUSTOMER_KEYS, "keyvaultproperties": reference}
         estate, identifier = self.bench.azure.estate, ResourceId.parse(account.id)
         self.disturbed[identifier.name] += 1
+        self.others.add(identifier.name)
         with estate.arm.resources.lock, suppress(ArmError):
             resource = estate.arm.resources.get(identifier)
             estate.storage.patch(resource, {"properties": {"encryption": encryption}})
@@ -234,6 +237,8 @@ class Witness:
             assert rotation.phase in (Phase.CLOSING, Phase.CONFIRMING), f"not read again: {work}"
         for consumer in work.consumers:
             assert consumer.verdict is None or consumer.reason, work
+            is_reverted = consumer.verdict is Verdict.REVERTED
+            assert not is_reverted or _name_of(work) in self.others, f"by nobody else: {work}"
             if consumer.verdict not in PROVEN:
                 continue
             is_new = before is None or before.consumers != work.consumers
@@ -286,6 +291,10 @@ def _check_end(rotation: Rotation, works: list[Work]) -> None:
         assert all(c.verdict and c.reason for c in work.consumers), (rotation, work)
         if rotation.outcome is Outcome.COMPLETED:
             assert work.stage is Stage.DONE, (rotation, work)
+
+
+def _name_of(work: Work) -> str:
+    return work.resource.rpartition("/")[2]
 
 
 def _key_of(written: Body) -> str:
