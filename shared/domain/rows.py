@@ -170,7 +170,6 @@ class Beat(Row, frozen=True, kw_only=True):
     There is one as long as the rotation lives, all in one partition, for the sweep to look at.
 
     Attributes:
-        open: How much work was open then: the more, the rarer the looks.
         since: Since when it has looked without a long gap: what fell due in the gap is waiting in
             the queue, and is not overdue before it has had its time.
     """
@@ -178,7 +177,6 @@ class Beat(Row, frozen=True, kw_only=True):
     rotation: str
     at: datetime
     since: datetime
-    open: int = 0
 
     @property
     def address(self) -> tuple[str, str]:

@@ -76,9 +76,15 @@ class Verify(_Step, frozen=True, kw_only=True, tag="verify"):
 
 
 class Supervise(_Step, frozen=True, kw_only=True, tag="supervise"):
-    """See how a rotation stands, and conclude it when nothing is open."""
+    """See how a rotation stands, and conclude it when nothing is open.
+
+    Attributes:
+        after: The look that queued it: if there was a later one, that has queued the next.
+            ``None``: somebody wants a look out of turn.
+    """
 
     rotation: str
+    after: datetime | None = None
 
 
 class SweepVault(_Step, frozen=True, kw_only=True, tag="sweep_vault"):

@@ -25,14 +25,25 @@ class Standing:
     Attributes:
         open: How much is to be moved or proven yet.
         waiting: How much of the last wave is not moved yet.
+        wanting: How much may be sent by and by: its lane is full, or a canary is ahead of it.
+        next_due: When the first of what has been sent is due.
         ready: What may be sent now: the first of it that fits into its lane.
         promoted: What must go ahead first: no canary of its kind has been moved.
     """
 
     open: int = 0
     waiting: int = 0
+    wanting: int = 0
+    next_due: datetime | None = None
     ready: list[Kept[Outstanding]] = field(default_factory=list)
     promoted: list[Kept[Outstanding]] = field(default_factory=list)
+
+    def note(self, entry: Outstanding, *, is_held: bool) -> None:
+        """Note when something happens to an entry by itself."""
+        if entry.due_at is None:
+            self.wanting += not is_held
+        else:
+            self.next_due = min(self.next_due or entry.due_at, entry.due_at)
 
 
 @dataclass(slots=True)
@@ -84,6 +95,7 @@ class Stock:
             entry = kept.row
             is_held = entry.due_at is None and entry.next == "repoint" and head.paused
             is_due = entry.due_at is None or _is_overdue(entry, since, now)
+            standing.note(entry, is_held=bool(is_held))
             is_room = len(standing.ready) < MOST_AT_ONCE
             if is_due and not is_held and is_room and fits(entry):
                 standing.ready.append(kept)
@@ -104,7 +116,9 @@ class Stock:
             standing.waiting += kept.row.next == "repoint"
             if kept.row.due_at is not None or (vanguard and vanguard.may_follow(kept.row)):
                 consider(kept)
-            elif vanguard and vanguard.may_lead(kept.row):
+                continue
+            standing.note(kept.row, is_held=bool(head.paused))
+            if vanguard and vanguard.may_lead(kept.row):
                 standing.promoted.append(kept)
         return standing
 

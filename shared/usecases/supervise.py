@@ -22,12 +22,15 @@ from shared.usecases.ledger import Ledger
 from shared.usecases.open_rotation import head_of
 from shared.usecases.overdue import INVENTORY_LAG, OVERDUE_AFTER
 from shared.usecases.pace import Pace
-from shared.usecases.stock import MOST_AT_ONCE, Stock
+from shared.usecases.stock import MOST_AT_ONCE, Standing, Stock
 
 logger = logging.getLogger(__name__)
 
 BEAT = timedelta(seconds=30)
 """How often a rotation is looked at: each look costs a dozen reads, a write and a message."""
+
+CALM = timedelta(minutes=5)
+"""The longest time between two looks at a rotation that only waits."""
 
 LARGE = 5000
 """So much open work takes some seconds to read: looks are rarer by as many beats."""
@@ -69,25 +72,30 @@ class SuperviseRotation:
         head = head_if_active(self.rows, kept.row)
         if head is None:
             self._break_off(kept)
-        elif beat := self._beat(step.rotation):
-            self._look(kept, head, beat)
+        else:
+            self._supervise(kept, head, step.after)
 
-    def _beat(self, rotation: str) -> Kept[Beat] | None:
-        """Come again, and leave a sign of life. Of two supervisors the later one ends: ``None``."""
-        now = self.clock.now()
+    def _supervise(self, kept: Kept[Rotation], head: Kept[KeyHead], after: datetime | None) -> None:
+        """Look, having made sure to come again: once, however many messages there are."""
+        now, rotation = self.clock.now(), kept.row.id
         last = self.rows.load(Beat, BEATS, rotation)
-        if last and now - last.row.at < BEAT / 2:
-            return None
+        if last and after and last.row.at > after:
+            return
         since = last.row.since if last and now - last.row.at < OVERDUE_AFTER else now
-        beat = Beat(rotation=rotation, at=now, since=since, open=last.row.open if last else 0)
-        self.queue.send(Supervise(rotation=rotation), at=now + _interval(beat.open))
-        return self.rows.replace(last, beat) if last else self.rows.insert(beat)
+        standing = self.stock.take(kept.row, head.row, since)
+        again = now + _interval(kept.row, standing, now)
+        self.queue.send(Supervise(rotation=rotation, after=now), at=again)
+        beat = Beat(rotation=rotation, at=now, since=since)
+        if last:
+            self.rows.replace(last, beat)
+        else:
+            self.rows.insert(beat)
+        self._look(kept, head, standing, since)
 
-    def _look(self, kept: Kept[Rotation], head: Kept[KeyHead], beat: Kept[Beat]) -> None:
-        rotation, since = kept.row, beat.row.since
-        standing = self.stock.take(rotation, head.row, since)
-        if _interval(standing.open) != _interval(beat.row.open):
-            self.rows.replace(beat, replace(beat.row, open=standing.open))
+    def _look(
+        self, kept: Kept[Rotation], head: Kept[KeyHead], standing: Standing, since: datetime
+    ) -> None:
+        rotation = kept.row
         if standing.waiting and (why := self._why_pause(rotation, head.row)):
             self._pause(rotation, head, why)
             return
@@ -253,9 +261,17 @@ class SuperviseRotation:
         self.rows.replace(head, freed)
 
 
-def _interval(open_work: int) -> timedelta:
-    """Return how long until the next look: reading the index takes its time, too."""
-    return BEAT * min(1 + open_work // LARGE, 20)
+def _interval(rotation: Rotation, standing: Standing, now: datetime) -> timedelta:
+    """Return how long until the next look.
+
+    Where nothing can happen before a look that is due, the supervisor need not come before it; and
+    reading the index takes its time, too.
+    """
+    busy = BEAT * min(1 + standing.open // LARGE, 20)
+    if _is_searching(rotation) or standing.wanting or not standing.open:
+        return busy
+    next_due = (standing.next_due or now + CALM) + BEAT - now
+    return min(max(next_due, busy), max(CALM, busy))
 
 
 def _is_searching(rotation: Rotation) -> bool:

@@ -1,4 +1,4 @@
-"""The sandbox's time, led by the clock of a bench: vaults and resources grow older with its rows."""
+"""The sandbox's time, led by the clock of a bench: vaults and resources age with its rows."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -183,29 +183,51 @@ def test_of_two_supervisors_one_goes_on(bench: Bench) -> None:
     key = bench.key()
     bench.new_version(key)
     rotation = bench.open(key)
+    step = look(bench, rotation)
     for _ in range(3):
         bench.pass_time(seconds=30)
         bench.forget_sent()
-        bench.run(Supervise(rotation=rotation))
-        bench.run(Supervise(rotation=rotation))
-        assert len(bench.sent(Supervise)) == 1
+        bench.run(step)
+        bench.run(step)
+        (step,) = bench.sent(Supervise)
+
+
+def test_a_look_out_of_turn_takes_the_place_of_the_one_to_come(bench: Bench) -> None:
+    key = bench.key()
+    bench.new_version(key)
+    rotation = bench.open(key)
+    to_come = look(bench, rotation)
+    bench.pass_time(seconds=1)
+    instead = look(bench, rotation)
+    bench.pass_time(minutes=5)
+    bench.forget_sent()
+    bench.run(to_come)
+    assert bench.sent(Supervise) == []
+    bench.run(instead)
+    assert len(bench.sent(Supervise)) == 1
+
+
+def look(bench: Bench, rotation: str) -> Supervise:
+    """Look out of turn; return the message of the next look."""
+    bench.run(Supervise(rotation=rotation))
+    step: Supervise = bench.sent(Supervise)[-1]
+    return step
 
 
 @pytest.mark.parametrize("effects", [1, 2])
 def test_a_supervisor_that_dies_half_way_leaves_one(bench: Bench, effects: int) -> None:
     key = bench.key()
     bench.new_version(key)
-    rotation = bench.open(key)
-    bench.run(Supervise(rotation=rotation))
+    step = look(bench, bench.open(key))
     bench.pass_time(seconds=30)
     bench.forget_sent()
     with bench.dying(effects=effects):
-        bench.run_and_die(Supervise(rotation=rotation))
+        bench.run_and_die(step)
     left = bench.sent(Supervise)
     bench.pass_time(minutes=10)
     bench.forget_sent()
-    for step in [*left, Supervise(rotation=rotation)]:
-        bench.run(step)
+    for each in [*left, step]:
+        bench.run(each)
     assert len(bench.sent(Supervise)) == 1
 
 

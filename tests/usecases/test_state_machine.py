@@ -36,7 +36,6 @@ from shared.domain.verdicts import Outcome
 from tests.usecases.bench import Bench, open_step
 from tests.usecases.led_clock import Leader, LedClock
 from tests.usecases.memory import MemoryQueue, MemoryRows
-from tests.usecases.rotations import steering
 from tests.usecases.runner import Runner, Standing
 from tests.usecases.witness import Witness
 
@@ -92,8 +91,9 @@ class Happenings(RuleBasedStateMachine):
         self.held: list[tuple[str, HeldRequest]] = []
         self.events = 0
 
-    @initialize(etags=st.booleans(), held=st.sampled_from(["", *NAMES]))
-    def begin(self, *, etags: bool, held: str) -> None:
+    @initialize(etags=st.booleans(), twice=st.booleans(), held=st.sampled_from(["", *NAMES]))
+    def begin(self, *, etags: bool, twice: bool, held: str) -> None:
+        self.runner.duplicates = int(twice)
         self.estate.storage.etags = etags
         for name in NAMES:
             key = self.keys["other" if name == "stother" else "cmk"]
@@ -113,11 +113,9 @@ class Happenings(RuleBasedStateMachine):
 
     # -- the app's own steps ---------------------------------------------------------------------
 
-    @rule(count=st.integers(5, 30), twice=st.booleans())
-    def run_on(self, count: int, *, twice: bool) -> None:
-        self.runner.duplicates = int(twice)
+    @rule(count=st.integers(5, 30))
+    def run_on(self, count: int) -> None:
         self.run(count)
-        self.runner.duplicates = 0
 
     @rule()
     def run_for_minutes(self) -> None:
@@ -292,7 +290,7 @@ class Happenings(RuleBasedStateMachine):
     def _act(self, name: str, how: Steer) -> None:
         if rotations := self.witness.rotations(self.keys[name]):
             with suppress(KeyturnError):
-                getattr(steering(self.bench), how)(rotations[-1].id, "because")
+                getattr(self.bench.steer, how)(rotations[-1].id, "because")
             if how == "retry":
                 self.witness.disturbed.update(NAMES)
 
@@ -306,6 +304,7 @@ class Happenings(RuleBasedStateMachine):
 
     def _come_to_rest(self) -> None:
         self.faults.clear()
+        self.runner.duplicates = 0
         for account in self.accounts.values():
             account.pace.prompt()
         for name, held in [one for one in self.held if one[1].arrived.is_set()]:
