@@ -131,13 +131,15 @@ class SuperviseRotation:
             if slot is None:
                 continue
             entry = replace(kept.row, due_at=slot)
-            if kept.row.due_at is not None:
-                logger.warning("overdue since %s: %s", kept.row.due_at, entry.resource)
+            is_nudge = kept.row.due_at is not None
+            if is_nudge:
                 entry = replace(entry, nudged_at=now, nudges=entry.nudges + 1)
             try:
                 self.rows.replace(kept, entry)
             except RowConflictError:
                 continue  # a step has moved it on meanwhile
+            if is_nudge:
+                logger.warning("overdue since %s: %s", kept.row.due_at, entry.resource)
             self.ledger.send(entry)
 
     def _nudge_search(self, rotation: Rotation, since: datetime) -> None:

@@ -87,7 +87,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         counts=st.dictionaries(verdicts, counts, max_size=3),
         ended_at=maybe_time,
     ),
-    Beat: st.builds(Beat, rotation=ids, at=moments, since=moments, open=counts),
+    Beat: st.builds(Beat, rotation=ids, at=moments, since=moments),
     Search: st.builds(
         Search,
         rotation=ids,
