@@ -148,7 +148,8 @@ def test_two_thousand_resources_overdue_for_days_get_one_message_more_each(
             if (operation.method, operation.path) == ("POST", f"/{QUEUE}/messages")
         ]
         assert {row["nudges"] for row in entries} == {1}
-        assert {row["nudges"] for row in _entries(stage)} <= {1}
+        # By now some have run, and wait for another look, not sent again at all.
+        assert max(row["nudges"] for row in _entries(stage)) == 1
         assert OVERDUE < len(sent) <= OVERDUE + 1 + _steps_run(stage), "each look asks for the next"
 
 
@@ -196,9 +197,8 @@ def _keep_overdue(stage: Stage) -> str:
             rows.insert(Lane(lane=lane, blocked_until=now + timedelta(minutes=9)))
         works.sort(key=lambda work: work.address)
         for _, shard in groupby(works, key=lambda work: work.address[0]):
-            for some in batched(
-                shard, 50, strict=False
-            ):  # a transaction changes a hundred rows at most
+            # A transaction changes a hundred rows at most.
+            for some in batched(shard, 50, strict=False):
                 entries = [Put(Outstanding.of(work)) for work in some]
                 rows.commit(*map(Insert, some), *entries)
     return rotation.id

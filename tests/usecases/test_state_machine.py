@@ -40,7 +40,6 @@ from tests.usecases.runner import Runner, Standing
 from tests.usecases.witness import Witness
 
 EXAMPLES = int(os.environ.get("KEYTURN_TEST_EXAMPLES", "15"))
-
 START = datetime(2026, 11, 2, 9, tzinfo=UTC)
 KEYS = ("cmk", "other")
 NAMES = ("stpinned", "stsecond", "stother", FOLLOWING := "stfollowing")
@@ -196,16 +195,12 @@ class Happenings(RuleBasedStateMachine):
 
     @happening(name=names, how=st.sampled_from(["prompt", "slow", "long running"]))
     def take_time(self, name: str, how: str) -> None:
-        account = self.accounts.get(name)
-        match how:
-            case _ if account is None:
-                return
-            case "prompt":
-                account.pace.prompt()
-            case "slow":
-                account.pace.slow(timedelta(minutes=10))
-            case _:
-                account.pace.long_running(timedelta(minutes=3))
+        if (account := self.accounts.get(name)) and how == "prompt":
+            account.pace.prompt()
+        elif account and how == "slow":
+            account.pace.slow(timedelta(minutes=10))
+        elif account:
+            account.pace.long_running(timedelta(minutes=3))
 
     # -- the network -----------------------------------------------------------------------------
 
@@ -236,8 +231,7 @@ class Happenings(RuleBasedStateMachine):
     @precondition(lambda self: any(held.arrived.is_set() for _, held in self.held))
     @happening()
     def release_a_write(self) -> None:
-        arrived = [one for one in self.held if one[1].arrived.is_set()]
-        self._release(*arrived[0])
+        self._release(*next(one for one in self.held if one[1].arrived.is_set()))
 
     @happening(
         method=st.sampled_from(["GET", "PATCH", "POST"]),

@@ -149,7 +149,7 @@ class Witness:
             return
         if after.key != before.key or before.pinned is None or after.pinned is None:
             self._wrong.append(f"{name}: not ours to write to: {before}, sent {after}")
-        elif after.pinned <= max(before.pinned, before.in_use):
+        elif after.pinned <= before.pinned or after.pinned < before.in_use:
             self._wrong.append(f"{name}: not raised: {before}, sent {after}")
         elif not sent:
             self.judge_right(resource.id.name, str(resource.id), after.key, after.pinned)
