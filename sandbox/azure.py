@@ -14,6 +14,7 @@ from azure.storage.queue import QueueClient
 
 from sandbox.arm.resources import Body
 from sandbox.azurite import Azurite
+from sandbox.blobs import BlobEndpoints
 from sandbox.clock import SandboxClock
 from sandbox.estate import Estate
 from sandbox.event_grid import CustomTopics, EventGrid, Schema, Subscription
@@ -54,6 +55,7 @@ class LocalAzure:
         self.estate = Estate(
             clock, self.tokens, KeyVaults(clock, self.tokens, self.event_grid.publish)
         )
+        self.blobs = BlobEndpoints(azurite, self.estate, self.tokens)
         self.topic = self.topics.create(_APP_TOPIC)
         self.serving = Serving(self.front_door)
         self.host: FunctionsHost | None = None
@@ -77,6 +79,8 @@ class LocalAzure:
             stack.enter_context(self.event_grid)
             self.front_door.mount("management.azure.com", self.estate.arm.app)
             self.front_door.mount("*.vault.azure.net", self.estate.vaults.app)
+            self.front_door.mount("*.managedhsm.azure.net", self.estate.vaults.app)
+            self.front_door.mount("*.blob.core.windows.net", self.blobs.app)
             self.front_door.mount("*.eventgrid.azure.net", self.topics.app())
             self._identity_url = f"{self.serving.serve_plain(self.tokens.msi_app())}/msi/token"
             self._stack = stack.pop_all()

@@ -9,18 +9,26 @@ from typing import Any, Literal
 from uuid import NAMESPACE_DNS, uuid5
 
 from sandbox.arm.app import Arm
+from sandbox.arm.container_groups import ContainerGroups
+from sandbox.arm.cosmos_accounts import COSMOS_PRINCIPAL, CosmosAccounts
+from sandbox.arm.encryption_scopes import EncryptionScopes
 from sandbox.arm.identities import Identities
 from sandbox.arm.key_references import key_name, vault_name, versions_of
+from sandbox.arm.key_users import KeyUsers
 from sandbox.arm.pace import Pace
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.arm.resources import Body, Resource
 from sandbox.arm.storage_accounts import StorageAccounts
 from sandbox.arm.storage_bodies import CUSTOMER_KEYS, as_written
+from sandbox.arm.vaults import Vaults
 from sandbox.clock import SandboxClock
+from sandbox.container_estate import ContainerEstate
 from sandbox.identity import TokenService
-from sandbox.key_vault import KeyVaults, Vault
+from sandbox.key_vault import SUBSCRIPTION, VAULT_DOMAIN, KeyVaults, Vault
 from sandbox.resource_graph import ResourceGraph
 from sandbox.truth import Truth
+
+_STORAGE_VERSION = "2024-01-01"
 
 type Form = Literal["pinned", "absent", "empty"]
 """How a reference names the version: by its id, by leaving ``keyversion`` out, or by ``""``."""
@@ -28,7 +36,7 @@ type Form = Literal["pinned", "absent", "empty"]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A storage account of the estate."""
+    """A resource of the estate that uses a key: a storage account, a scope, a Cosmos account."""
 
     id: str
     principal: str
@@ -48,9 +56,27 @@ class Estate:
         self.truth = Truth(vaults)
         self.arm = Arm(clock, tokens)
         self.identities = Identities(tokens.tenant_id)
-        self.storage = StorageAccounts(clock, vaults, self.truth, self.identities)
+        users = KeyUsers(clock, self.truth)
+        self._users = users
+        self.storage = StorageAccounts(clock, vaults, self.truth, self.identities, users)
+        self.scopes = EncryptionScopes(
+            clock, vaults, self.truth, self.identities, users, self.storage, self.arm.resources
+        )
+        self.cosmos = CosmosAccounts(clock, vaults, self.truth, self.identities, users)
         self.resource_graph = ResourceGraph(self.arm, clock)
+        self.vault_resources = Vaults(clock, vaults)
+        self.containers = ContainerGroups(clock, vaults, self.truth, self.identities)
+        groups = ContainerEstate(self.arm.resources, self.containers, self.identities, self._key)
+        self.container_group = groups.make
+        """Makes a container group; see ``ContainerEstate.make``."""
+        self.stop = groups.stop
+        """Stops a container group; see ``ContainerEstate.stop``."""
         self.arm.register(self.storage)
+        self.arm.register(self.scopes)
+        self.arm.register(self.cosmos)
+        self.arm.register(self.vault_resources)
+        self.arm.register(self.containers)
+        vaults.watch(self._show)
         self.truth.settle_by(self.arm.resources.settle)
 
     def subscription(self, name: str) -> str:
@@ -74,12 +100,33 @@ class Estate:
         self.arm.resources.add_group(subscription, name, location, managed_by)
         return f"/subscriptions/{subscription}/resourceGroups/{name}"
 
-    def vault(self, name: str) -> Vault:
-        """Return the vault of that name, making it if there is none."""
+    def vault(
+        self, name: str, *, subscription: str = SUBSCRIPTION, group: str = "rg-keys"
+    ) -> Vault:
+        """Return the vault of that name, making it if there is none.
+
+        Args:
+            name: Of the vault, or its host.
+            subscription: Id of the subscription to make it in; by default one that holds nothing
+                but vaults, and in which nobody has a role.
+            group: Its resource group, made if there is none.
+        """
         try:
             return self.vaults.vault(name)
         except KeyError:
-            return self.vaults.create(name)
+            return self.vaults.create(name, subscription_id=subscription, resource_group=group)
+
+    def _show(self, vault: Vault) -> None:
+        """Let ARM and Resource Graph have a vault."""
+        if vault.domain == VAULT_DOMAIN:
+            resource = self.vault_resources.resource(vault)
+            self.arm.resources.add_subscription(resource.id.subscription, "key-vaults")
+            self.arm.resources.add_group(resource.id.subscription, resource.id.group)
+            self.arm.resources.add(resource)
+
+    def managed_hsm(self, name: str) -> Vault:
+        """Make a managed HSM; its keys are at ``https://NAME.managedhsm.azure.net``."""
+        return self.vaults.create_managed_hsm(name)
 
     def user_assigned_identity(self, subscription: str, group: str, name: str) -> str:
         """Make a user-assigned identity; return its id."""
@@ -127,22 +174,94 @@ class Estate:
             "identity": identity,
             "tags": tags or {},
         }
-        _, resource = self.storage.create(resource_id, request)
+        _, resource = self.storage.create(resource_id, request, _STORAGE_VERSION)
         encryption = self._encryption(key, version) if key else {}
         return self._add(resource, encryption, user_assigned)
+
+    def encryption_scope(
+        self, account: Account, name: str, *, key: str | None, version: Form = "pinned"
+    ) -> Account:
+        """Make an encryption scope of a storage account, whose identity gets the right to the key.
+
+        Args:
+            account: The storage account.
+            name: Of the scope.
+            key: URL of the key that it uses, or of one version of it, which then stays pinned
+                to; ``None`` for platform-managed keys.
+            version: ``absent`` and ``empty`` both name no version: a scope has one URL.
+        """
+        parent = ResourceId.parse(account.id)
+        scope = replace(parent, type=self.scopes.type, name=f"{parent.name}/{name}")
+        request: Body = {"properties": {"source": "Microsoft.Storage"}}
+        if key:
+            url = self._key_url(key, version)
+            self._grant(url, account.principal)
+            request = {
+                "properties": {
+                    "source": "Microsoft.KeyVault",
+                    "keyVaultProperties": {"keyUri": url},
+                }
+            }
+        with self.arm.resources.lock:
+            _, resource = self.scopes.create(scope, request, _STORAGE_VERSION)
+            self.arm.resources.add(resource)
+        self.truth.start_counting(scope)
+        return Account(str(scope), account.principal, self.scopes.pace(scope))
+
+    def cosmos_account(  # noqa: PLR0913 - each is one setting of an account, all by name
+        self,
+        name: str,
+        *,
+        subscription: str,
+        key: str | None,
+        group: str = "rg-cosmos",
+        location: str = "westeurope",
+        user_assigned: str = "",
+        tags: dict[str, str] | None = None,
+    ) -> Account:
+        """Make a Cosmos DB account, and wait until it is there.
+
+        Args:
+            name: Of the account.
+            subscription: Its id, as ``subscription`` returned it.
+            key: URL of the key that it uses; ``None`` for platform-managed keys.
+            group: Its resource group, made if there is none.
+            location: Its region.
+            user_assigned: Id of the user-assigned identity that uses the key; empty for Cosmos
+                DB's own, which is one and the same for all accounts.
+            tags: Of the account.
+        """
+        self.arm.resources.add_group(subscription, group)
+        account = ResourceId(subscription, group, self.cosmos.type, name)
+        properties: Body = {"databaseAccountOfferType": "Standard"}
+        request: Body = {"location": location, "tags": tags or {}, "properties": properties}
+        principal = COSMOS_PRINCIPAL
+        if user_assigned:
+            identities: Body = {user_assigned: {}}
+            request["identity"] = {"type": "UserAssigned", "userAssignedIdentities": identities}
+            properties["defaultIdentity"] = f"UserAssignedIdentity={user_assigned}"
+            principal = self.identities.principal(request["identity"], user_assigned) or ""
+        if key:
+            properties["keyVaultKeyUri"] = self._key_url(key, "absent")
+            self._grant(key, principal)
+        with self.arm.resources.lock:
+            self.arm.resources.add(self.cosmos.made(account, request))
+        self.truth.start_counting(account)
+        return Account(str(account), principal, self.cosmos.pace(account))
 
     def delete(self, account: Account) -> None:
         """Delete a storage account behind everyone's back, whatever goes on in it."""
         with self.arm.resources.lock:
             resource = self.arm.resources.get(ResourceId.parse(account.id))
-            self.storage.forget(resource.id)
+            self._users.forget(resource.id)
             self.arm.resources.remove(resource)
 
     def move(self, account: Account, *, group: str = "", subscription: str = "") -> Account:
         """Move a storage account to another group, subscription or both, behind everyone's back.
 
-        It keeps its data key, its identity, its reference to the key and what was written to it,
-        and has another id; there is nothing at the old one. Resource Graph hears of both.
+        It keeps its data key, its encryption scopes, its identity, its reference to the key and
+        what was written to it, and has another id; there is nothing at the old one. Resource
+        Graph hears of both.
 
         Args:
             account: As it is now.
@@ -153,13 +272,12 @@ class Estate:
         new = replace(old, subscription=subscription or old.subscription, group=group or old.group)
         self.arm.resources.add_group(new.subscription, new.group)
         with self.arm.resources.lock:
-            resource = self.arm.resources.get(old)
-            moved = replace(
-                resource, id=new, body={**deepcopy(resource.body), "id": str(new)}, notices=[]
-            )
-            self.arm.resources.remove(resource)
-            self.storage.rename(old, new)
-            self.arm.resources.add(moved)
+            self.arm.resources.get(old)
+            family = self.arm.resources.family(old)
+            self.arm.resources.remove(family[0])
+            self._users.rename(old, new)
+            for each in family:
+                self.arm.resources.add(_moved(each, old, new))
         return replace(account, id=str(new))
 
     def load_recording(self, path: Path) -> list[Account]:
@@ -180,7 +298,7 @@ class Estate:
         resource_id = ResourceId.parse(body["id"])
         self.arm.resources.add_subscription(resource_id.subscription, "recorded")
         self.arm.resources.add_group(resource_id.subscription, resource_id.group)
-        _, resource = self.storage.create(resource_id, {})
+        _, resource = self.storage.create(resource_id, {}, _STORAGE_VERSION)
         written = as_written(body)
         body["properties"]["encryption"].pop("keyvaultproperties", None)
         resource.body = body
@@ -197,29 +315,54 @@ class Estate:
 
     def _encryption(self, key: str, form: Form) -> Body:
         """Return the ``encryption`` to ask for, having made the key if there is none."""
-        vault, name = vault_name(key) or "", key_name(key)
-        if not versions_of(self.vaults, vault, name):
-            self.vault(vault).create_key(name)
-        named = key.rstrip("/").partition(f"/keys/{name}")[2].strip("/")
-        newest = self.vaults.newest(vault, name).rpartition("/")[2]
-        reference = {"keyname": name, "keyvaulturi": f"https://{vault}.vault.azure.net/"}
+        vault, name, version = self._key(key)
+        reference = {"keyname": name, "keyvaulturi": f"{vault.uri}/"}
         if form != "absent":
-            reference["keyversion"] = (named or newest) if form == "pinned" else ""
+            reference["keyversion"] = version if form == "pinned" else ""
         return {"keySource": CUSTOMER_KEYS, "keyvaultproperties": reference}
+
+    def _key(self, key: str) -> tuple[Vault, str, str]:
+        """Return vault, name and version of a key, having made the key if there is none.
+
+        The version is the one that ``key`` names, else the newest.
+        """
+        name, vault = key_name(key), self.vault(vault_name(key) or "")
+        if not versions_of(self.vaults, vault.host, name):
+            vault.create_key(name)
+        named = key.rstrip("/").partition(f"/keys/{name}")[2].strip("/")
+        return vault, name, named or vault.find(name).version
+
+    def _key_url(self, key: str, form: Form) -> str:
+        """Return the URL to write for a key, having made the key if there is none."""
+        reference = self._encryption(key, form)["keyvaultproperties"]
+        version = reference.get("keyversion")
+        base = f"{reference['keyvaulturi']}keys/{reference['keyname']}"
+        return f"{base}/{version}" if version else base
+
+    def _grant(self, key: str, principal: str) -> None:
+        """Give an identity the right to use the keys of a key's vault."""
+        vault = self.vault(vault_name(key) or "")
+        vault.grant(principal, {"get", "wrapKey", "unwrapKey"})
 
     def _add(self, resource: Resource, encryption: Body, user_assigned: str) -> Account:
         """Let a new account use its key, its identity having been given the right to."""
         principal = self.identities.principal(resource.body.get("identity"), user_assigned) or ""
         if encryption:
             url = encryption["keyvaultproperties"]["keyvaulturi"]
-            vault = self.vault(vault_name(url) or "")
-            vault.grant(principal, {"get", "wrapKey", "unwrapKey"})
+            self._grant(url, principal)
             identity = {"identity": {"userAssignedIdentity": user_assigned}}
             asked = {**encryption, **(identity if user_assigned else {})}
             self.storage.patch(resource, {"properties": {"encryption": asked}})
         self.arm.resources.add(resource)
         self.truth.start_counting(resource.id)
         return Account(str(resource.id), principal, self.storage.pace(resource.id))
+
+
+def _moved(resource: Resource, old: ResourceId, new: ResourceId) -> Resource:
+    """Return a resource, or its child, as it is after a move."""
+    moved = ResourceId.parse(str(new) + str(resource.id)[len(str(old)) :])
+    body = {**deepcopy(resource.body), "id": str(moved)}
+    return replace(resource, id=moved, body=body, notices=[], gone=False)
 
 
 def _accounts(found: Any) -> Iterator[Body]:  # noqa: ANN401 - a recording is any JSON

@@ -50,7 +50,10 @@ class _Recorded:
         self.messages.append(message)
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
-            self.headers = dict(Headers(raw=message["headers"]))
+            self.headers = {
+                name.decode("latin-1").lower(): value.decode("latin-1")
+                for name, value in message["headers"]
+            }
         else:
             self.body += message.get("body", b"")
 

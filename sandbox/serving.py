@@ -9,6 +9,7 @@ from ssl import SSLContext
 from threading import Thread
 from typing import Any, Self
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -20,12 +21,24 @@ _START_SECONDS = 10
 _STOP_SECONDS = 1
 
 
-class _ResettableProtocol(H11Protocol):
-    """HTTP/1.1 whose connection an app may cut: ``scope["state"]["reset"]()``."""
+class _Protocol(H11Protocol):
+    """HTTP/1.1 with two things that an app finds in ``scope["state"]``.
+
+    ``reset()`` cuts the connection. ``header_names`` tells by its name in lower case how a header
+    of the request was written: names of blob metadata keep their case.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app_state = {**self.app_state, "reset": self._reset}
+        self._next_event, self.conn.next_event = self.conn.next_event, self._remember_names  # type: ignore[method-assign]
+
+    def _remember_names(self) -> Any:  # noqa: ANN401 - one of h11's events
+        event = self._next_event()
+        if isinstance(event, h11.Request):
+            names = (name.decode() for name, _ in event.headers.raw_items())
+            self.app_state = {**self.app_state, "header_names": {n.lower(): n for n in names}}
+        return event
 
     def _reset(self) -> None:
         # The beginning of an answer goes out first: urllib3 takes a tunnel that ends without a
@@ -100,7 +113,7 @@ class Serving:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
             app,
-            http=_ResettableProtocol,
+            http=_Protocol,
             ws="none",
             lifespan="off",
             log_config=None,

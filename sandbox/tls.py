@@ -21,6 +21,7 @@ HOST_NAMES = (
     "login.microsoftonline.com",
     "login.windows.net",
     "*.vault.azure.net",
+    "*.managedhsm.azure.net",
     "*.blob.core.windows.net",
     "*.queue.core.windows.net",
     "*.table.core.windows.net",

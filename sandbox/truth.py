@@ -42,21 +42,27 @@ class Truth:
         self._lock = RLock()
         self._seals: dict[str, _Seal] = {}
         self._writes: Counter[str] = Counter()
+        self._creations: Counter[str] = Counter()
+        self._deletions: Counter[str] = Counter()
         self._before: list[Callable[[], None]] = []
+        self._closed: dict[str, KeyUnusable] = {}
 
     def settle_by(self, settle: Callable[[], None]) -> None:
         """Call ``settle`` before each answer, so that what is due by now has happened."""
         self._before.append(settle)
 
-    def seal(self, resource: ResourceId, kid: str, principal: str, when: datetime) -> None:
+    def seal(
+        self, resource: ResourceId, kid: str, principal: str, when: datetime, *, opener: str = ""
+    ) -> None:
         """Protect a resource by ``kid`` from now on, moving it if it was protected before.
 
         Args:
             resource: Whose data-encryption key.
             kid: The version to wrap with.
-            principal: Object id of the identity to wrap under; the old version is unwrapped
-                under the identity that wrapped it.
+            principal: Object id of the identity to wrap under.
             when: The time of the move.
+            opener: Object id of the identity to unwrap the old version under; empty: the one that
+                wrapped it.
 
         Raises:
             KeyUnusable: A version cannot be used by its identity; nothing has changed.
@@ -66,15 +72,16 @@ class Truth:
             if seal is None or seal.wrapped is None:
                 dek = secrets.token_bytes(_KEY_BYTES)
                 seal = _Seal(sha256(dek).digest(), history=seal.history if seal else [])
+                seal.history.append((when, kid))
             else:
-                dek = self._unwrap(seal, seal.principal)
+                dek = self._unwrap(seal, opener or seal.principal)
             seal.wrapped = self._vaults.wrap(kid, dek, principal)
             seal.kid, seal.principal = kid, principal
-            if not seal.history or seal.history[-1][1] != kid:
+            if seal.history[-1][1] != kid:
                 seal.history.append((when, kid))
             self._seals[resource.key] = seal
 
-    def rehearse(self, resource: ResourceId, kid: str, principal: str) -> None:
+    def rehearse(self, resource: ResourceId, kid: str, principal: str, *, opener: str = "") -> None:
         """Try what ``seal`` would need, and change nothing.
 
         Raises:
@@ -83,8 +90,18 @@ class Truth:
         with self._lock:
             seal = self._seals.get(resource.key)
             if seal is not None and seal.wrapped is not None:
-                self._unwrap(seal, seal.principal)
+                self._unwrap(seal, opener or seal.principal)
             self._vaults.wrap(kid, secrets.token_bytes(_KEY_BYTES), principal)
+
+    def close(self, resource: ResourceId, cause: KeyUnusable) -> None:
+        """Let a resource be unreadable by its service's own decision, until ``reopen``."""
+        with self._lock:
+            self._closed[resource.key] = cause
+
+    def reopen(self, resource: ResourceId) -> None:
+        """Let a resource be readable again, as far as the vault allows."""
+        with self._lock:
+            self._closed.pop(resource.key, None)
 
     def release(self, resource: ResourceId) -> None:
         """Note that no key of ours protects the resource any more."""
@@ -98,17 +115,30 @@ class Truth:
         with self._lock:
             if old.key in self._seals:
                 self._seals[new.key] = self._seals.pop(old.key)
+            if old.key in self._closed:
+                self._closed[new.key] = self._closed.pop(old.key)
             self._writes[new.key] = self._writes.pop(old.key, 0)
 
     def start_counting(self, resource: ResourceId) -> None:
-        """Count the writes of a resource from zero again: it has been set up."""
+        """Count what happens to a resource from zero again: it has been set up."""
         with self._lock:
-            del self._writes[resource.key]
+            for counter in (self._writes, self._creations, self._deletions):
+                del counter[resource.key]
 
     def count_write(self, resource: ResourceId) -> None:
         """Note that a service accepted a PUT or PATCH of the resource."""
         with self._lock:
             self._writes[resource.key] += 1
+
+    def count_creation(self, resource: ResourceId) -> None:
+        """Note that a service accepted a PUT where there was no such resource."""
+        with self._lock:
+            self._creations[resource.key] += 1
+
+    def count_deletion(self, resource: ResourceId) -> None:
+        """Note that a service deleted the resource."""
+        with self._lock:
+            self._deletions[resource.key] += 1
 
     def sealed_by(self, resource: ResourceId) -> str | None:
         """Return the version that a service used last, as that service knows it itself."""
@@ -133,9 +163,24 @@ class Truth:
         True for a resource that no key of ours protects.
         """
         self._settle()
+        return self.refusal(ResourceId.parse(resource_id)) is None
+
+    def refusal(self, resource: ResourceId) -> KeyUnusable | None:
+        """Return why the vault does not unwrap a resource's key, as settled by its service.
+
+        ``None``: it does, or no key of ours protects the resource.
+        """
         with self._lock:
-            seal = self._seals.get(_key(resource_id))
-            return seal is None or seal.kid is None or self._opens(seal, seal.kid)
+            seal = self._seals.get(resource.key)
+            if seal is None or seal.kid is None:
+                return None
+            if resource.key in self._closed:
+                return self._closed[resource.key]
+            try:
+                self._unwrap(seal, seal.principal)
+            except KeyUnusable as unusable:
+                return unusable
+            return None
 
     def users_of(self, kid: str) -> list[str]:
         """Return the ids, in lower case, of the resources that ``kid`` protects."""
@@ -144,7 +189,11 @@ class Truth:
             return [key for key in sorted(self._seals) if self._in_use(key) == kid]
 
     def history(self, resource_id: str) -> list[tuple[datetime, str]]:
-        """Return each version that has protected a resource, with the time of its move."""
+        """Return each version that has protected a resource, with the time of its move.
+
+        A resource that got a new data key, as one that was made again, is listed once more, be it
+        with the same version.
+        """
         self._settle()
         with self._lock:
             seal = self._seals.get(_key(resource_id))
@@ -154,6 +203,16 @@ class Truth:
         """Return how many PUTs and PATCHes of a resource were accepted."""
         with self._lock:
             return self._writes[_key(resource_id)]
+
+    def creations(self, resource_id: str) -> int:
+        """Return how often a resource was made again since it was set up."""
+        with self._lock:
+            return self._creations[_key(resource_id)]
+
+    def deletions(self, resource_id: str) -> int:
+        """Return how often a resource was deleted since it was set up."""
+        with self._lock:
+            return self._deletions[_key(resource_id)]
 
     def _settle(self) -> None:
         # Never with our own lock held: services call us with theirs.

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -13,11 +14,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from sandbox.arm import errors, operations, resource_groups, subscriptions
+from sandbox.arm import errors, listing, operations, resource_groups, subscriptions
 from sandbox.arm.authentication import authenticate
 from sandbox.arm.call import ArmCall
 from sandbox.arm.errors import ArmError
-from sandbox.arm.operations import Operations, Written, polling_headers
+from sandbox.arm.operations import Operations, Written
 from sandbox.arm.quota import Quota
 from sandbox.arm.rbac import Rbac
 from sandbox.arm.resource_ids import ResourceId
@@ -29,7 +30,7 @@ type Answer = tuple[int, Body | None, Mapping[str, str]]
 
 _SCOPED = re.compile(
     r"(?P<scope>/subscriptions/(?P<subscription>[^/]+)(?:/resourceGroups/(?P<group>[^/]+))?)"
-    r"/providers/(?P<namespace>[^/]+)/(?P<kind>[^/]+)(?:/(?P<name>[^/]+))?/?",
+    r"/providers/(?P<namespace>[^/]+)(?P<path>(?:/[^/]+)+)/?",
     re.IGNORECASE,
 )
 _PERMISSIONS = "microsoft.authorization/permissions"
@@ -50,6 +51,8 @@ class Arm:
         self.rbac = Rbac()
         self.quota = Quota(clock)
         self.resources = ResourceStore(clock)
+        self.page_size = 1000
+        """How many resources a page of a list has at most. No figure is documented."""
         self._operations = Operations()
         self._clock = clock
         self._tokens = tokens
@@ -113,14 +116,15 @@ class Arm:
             tenant_id=claims.tenant_id,
             body=body,
             if_match=request.headers.get("if-match"),
+            query=dict(request.query_params),
         )
         tenant_route = self._tenant_routes.get((call.method, call.path.lower()))
         if tenant_route is not None:
             return tenant_route(call)
-        if found := _SCOPED.fullmatch(call.path):
-            return self._scoped(call, found)
         if found := operations.PATH.fullmatch(call.path):
             return self._poll(call, found)
+        if found := _SCOPED.fullmatch(call.path):
+            return self._scoped(call, found)
         if found := resource_groups.PATH.fullmatch(call.path):
             left = self._left(call, found)
             return 200, resource_groups.answer(call, found, self.resources, self.rbac), left
@@ -134,16 +138,20 @@ class Arm:
     def _scoped(self, call: ArmCall, found: re.Match[str]) -> Answer:
         """Answer a request for the resources of a provider."""
         left = self._left(call, found)
-        if f"{found['namespace']}/{found['kind']}".lower() == _PERMISSIONS and not found["name"]:
+        words = found["path"].strip("/").split("/")
+        kind, name = "/".join(words[::2]), "/".join(words[1::2])
+        if f"{found['namespace']}/{kind}".lower() == _PERMISSIONS and not name:
             return 200, self.rbac.permissions(call.principal, found["scope"]), left
-        provider = self._provider(call, found)
-        if not found["name"]:
+        provider = self._provider(call, found["namespace"], kind)
+        if len(words) == 1:
             with self.resources.lock:
                 return 200, self._list(call, found, provider), left
         if not found["group"]:
-            raise errors.type_not_served(found["namespace"], f"{found['kind']}/{found['name']}")
-        identifier = ResourceId(found["subscription"], found["group"], provider.type, found["name"])
+            raise errors.type_not_served(found["namespace"], "/".join(words))
+        identifier = ResourceId(found["subscription"], found["group"], provider.type, name)
         with self.resources.lock:
+            if len(words) % 2:
+                return 200, self._children(call, identifier, provider), left
             status, body, more = self._one(call, identifier, provider)
         return status, body, {**left, **more}
 
@@ -156,20 +164,24 @@ class Arm:
         provider = self.resources.providers[identifier.type.lower()]
         self.rbac.require(call.principal, f"{provider.type}/read", str(identifier))
         with self.resources.lock:
-            resource = self.resources.get(identifier)
+            resource = self.resources.find(identifier)
+            if operations.asks_status(found):
+                return 200, operation.body, left
             if not operation.ended:
-                return 202, None, {**left, **polling_headers(call.path, call.api_version)}
+                again = operations.again(operation, call.path, call.api_version)
+                return 202, None, {**left, **again}
             if operation.error is not None:
                 raise operation.error
-            return _shown(resource, provider, more=left)
+            if resource is None:
+                return 204, None, left
+            return _shown(call, resource, provider, more=left)
 
-    def _provider(self, call: ArmCall, found: re.Match[str]) -> Provider:
-        name = f"{found['namespace']}/{found['kind']}"
-        provider = self.resources.providers.get(name.lower())
+    def _provider(self, call: ArmCall, namespace: str, kind: str) -> Provider:
+        provider = self.resources.providers.get(f"{namespace}/{kind}".lower())
         if provider is None:
-            raise errors.type_not_served(found["namespace"], found["kind"])
+            raise errors.type_not_served(namespace, kind)
         if call.api_version not in provider.api_versions:
-            raise errors.type_not_served_at(call.api_version, found["kind"], provider.api_versions)
+            raise errors.type_not_served_at(call.api_version, kind, provider.api_versions)
         return provider
 
     def _list(self, call: ArmCall, found: re.Match[str], provider: Provider) -> Body:
@@ -179,31 +191,53 @@ class Arm:
         if found["group"]:
             self.resources.group(found["subscription"], found["group"])
         provider.quota.take(found["subscription"], "", "List")
-        shown = self.resources.below(found["scope"], provider.type)
-        return {"value": [_body(resource, provider) for resource in shown]}
+        return self._listed(call, provider, found["scope"])
+
+    def _children(self, call: ArmCall, beyond: ResourceId, provider: Provider) -> Body:
+        """List the children of a resource.
+
+        Args:
+            call: The request.
+            beyond: The type that is listed, with the name of the parent.
+            provider: Of that type.
+        """
+        if call.method != "GET":
+            raise errors.method_not_allowed(call.method)
+        parent = replace(beyond, type=provider.type.rpartition("/")[0])
+        self.rbac.require(call.principal, f"{provider.type}/read", str(parent))
+        self.resources.get(parent)
+        provider.quota.take(parent.subscription, "", "List")
+        return self._listed(call, provider, str(parent))
+
+    def _listed(self, call: ArmCall, provider: Provider, scope: str) -> Body:
+        found = self.resources.below(scope, provider.type)
+        shown = [_body(call, resource, provider, listed=True) for resource in found]
+        return listing.page(call, shown, self.page_size)
 
     def _one(self, call: ArmCall, identifier: ResourceId, provider: Provider) -> Answer:
         action = {"GET": "read", "DELETE": "delete"}.get(call.method, "write")
         self.rbac.require(call.principal, f"{provider.type}/{action}", str(identifier))
+        self.resources.group(identifier.subscription, identifier.group)
+        if identifier.parent and self.resources.find(identifier.parent) is None:
+            raise errors.parent_not_found(identifier.parent)
         if call.method in {"GET", "PATCH"}:
             resource = self.resources.get(identifier)
         else:
-            self.resources.group(identifier.subscription, identifier.group)
             found = self.resources.find(identifier)
             if found is None:
                 return self._absent(call, identifier, provider)
             resource = found
         kind = "Read" if call.method == "GET" else "Write"
-        provider.quota.take(identifier.subscription, resource.body["location"], kind)
+        provider.quota.take(identifier.subscription, self.resources.location(resource), kind)
         return self._present(call, resource, provider)
 
     def _absent(self, call: ArmCall, identifier: ResourceId, provider: Provider) -> Answer:
         """Answer a PUT or DELETE of what does not exist."""
         match call.method:
             case "PUT":
-                status, resource = provider.create(identifier, call.json())
+                written, resource = provider.create(identifier, call.json(), call.api_version)
                 self.resources.add(resource)
-                return _shown(resource, provider, status)
+                return self._written(call, resource, written)
             case "DELETE":
                 return 204, None, {}
             case _:
@@ -216,30 +250,38 @@ class Arm:
             raise errors.etag_mismatch(resource.id.name)
         match call.method:
             case "GET":
-                return _shown(resource, provider)
+                return _shown(call, resource, provider)
             case "PATCH":
-                return self._written(call, resource, provider.patch(resource, call.json()))
+                written = provider.patch(resource, call.json())
             case "PUT":
-                return self._written(call, resource, provider.replace(resource, call.json()))
+                written = provider.replace(resource, call.json(), call.api_version)
             case "DELETE":
-                provider.delete(resource)
-                self.resources.remove(resource)
-                return 200, None, {}
+                written = provider.delete(resource)
             case _:
                 raise errors.method_not_allowed(call.method)
+        if resource.gone:
+            self.resources.remove(resource)
+        else:
+            self.resources.notify(resource)
+        return self._written(call, resource, written)
 
     def _written(self, call: ArmCall, resource: Resource, written: Written) -> Answer:
         """Answer a write that was accepted."""
-        self.resources.notify(resource)
         provider = self.resources.providers[resource.id.type.lower()]
-        if written.operation is None:
-            return _shown(resource, provider, written.status, written.shown)
-        location = resource.body["location"]
-        headers = self._operations.begin(written.operation, resource.id, location, call.api_version)
-        return written.status, None, headers
+        headers: Mapping[str, str] = {}
+        if written.operation is not None:
+            location = self.resources.location(resource)
+            headers = self._operations.begin(
+                written.operation, resource.id, location, call.api_version
+            )
+        silent = resource.gone or written.status in {202, 204}
+        if silent and written.shown is None:
+            return written.status, None, headers
+        return _shown(call, resource, provider, written.status, written.shown, headers)
 
 
-def _shown(
+def _shown(  # noqa: PLR0913, PLR0917 - the parts of an answer
+    call: ArmCall,
     resource: Resource,
     provider: Provider,
     status: int = 200,
@@ -248,12 +290,20 @@ def _shown(
 ) -> Answer:
     """Return the answer that shows a resource, or ``body`` in its place."""
     etag = {"etag": resource.etag} if provider.etags else {}
-    return status, _body(resource, provider, body), {**(more or {}), **etag}
+    return status, _body(call, resource, provider, body), {**(more or {}), **etag}
 
 
-def _body(resource: Resource, provider: Provider, body: Body | None = None) -> Body:
+def _body(
+    call: ArmCall,
+    resource: Resource,
+    provider: Provider,
+    body: Body | None = None,
+    *,
+    listed: bool = False,
+) -> Body:
     etag = {"etag": resource.etag} if provider.etags else {}
-    return {**_copy(body or resource.body), **etag}
+    copied = _copy(body or resource.body)
+    return {**provider.shown(copied, call.api_version, listed=listed), **etag}
 
 
 def _copy(body: Body) -> Body:

@@ -1,7 +1,8 @@
 """One request that ARM has accepted so far."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.arm.errors import content_invalid
@@ -20,6 +21,8 @@ class ArmCall:
     body: bytes
     if_match: str | None = None
     """The header; ``None`` where it was not sent."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    """The parameters besides ``api-version`` too."""
 
     def json(self) -> dict[str, Any]:
         """Return the request's body.

@@ -121,6 +121,17 @@ def resource_not_found(resource: ResourceId) -> ArmError:
     )
 
 
+def parent_not_found(parent: ResourceId) -> ArmError:
+    """Refuse a child of what does not exist (text: terraform-provider-azurerm#18311)."""
+    return ArmError(
+        404,
+        "ParentResourceNotFound",
+        "Can not perform requested operation on nested resource. "
+        f"Parent resource '{parent.name}' not found.",
+        headers=_GATEWAY,
+    )
+
+
 def operation_not_found(operation: str) -> ArmError:
     """Refuse a poll of an operation that is not known (code and text are ours)."""
     return ArmError(404, "OperationNotFound", f"The operation '{operation}' was not found.")

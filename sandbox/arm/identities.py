@@ -23,6 +23,19 @@ class Identities:
             self._user_assigned[resource_id.lower()] = shown
         return principal
 
+    def of(self, resource_id: str) -> str:
+        """Return the object id of a user-assigned identity.
+
+        Raises:
+            ArmError: 400: it does not exist.
+        """
+        return str(self._shown(resource_id)["principalId"])
+
+    def delete(self, resource_id: str) -> None:
+        """Delete a user-assigned identity; resources go on naming it, and cannot act as it."""
+        with self._lock:
+            del self._user_assigned[resource_id.lower()]
+
     def assign(self, current: Body | None, wanted: Body) -> Body | None:
         """Return the ``identity`` that a resource shows after a request for ``wanted``.
 

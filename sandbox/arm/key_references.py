@@ -6,15 +6,21 @@ from urllib.parse import urlsplit
 from sandbox.key_vault import KeyVaultError, KeyVaults, KeyVersion
 
 _SUFFIX = ".vault.azure.net"
+_HSM_SUFFIX = ".managedhsm.azure.net"
 
 
 def vault_name(url: str) -> str | None:
-    """Return the vault's name from a URL in it; ``None`` if the URL is not a vault's."""
+    """Return the vault's name from a URL in it; ``None`` if the URL is not a vault's.
+
+    For a managed HSM it is the whole host: an HSM may bear the name of a vault.
+    """
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
-    if parts.scheme != "https" or not host.endswith(_SUFFIX):
+    if parts.scheme != "https":
         return None
-    return host.removesuffix(_SUFFIX) or None
+    if host.endswith(_HSM_SUFFIX):
+        return host
+    return host.removesuffix(_SUFFIX) if host.endswith(_SUFFIX) else None
 
 
 def key_name(url: str) -> str:

@@ -1,9 +1,11 @@
 """Writes that go on after their answer, and what ARM answers to those who poll them.
 
-The form is the storage service's, recorded at the creation of an account
-(storage-accounts/ps_create_202_retry_after.json): 202 with ``Location`` and ``Retry-After`` and no
-body; polls answer the same until the end, then 200 with the resource. That a write which failed
-answers its poll with the error's own status is inference, from ARM's contract for ``Location``.
+Two forms, of which a service has one or both (docs: ARM, track asynchronous operations):
+
+- ``Location``: 202 and no body until the end, then 200 with the resource, 204 if it is gone, or
+  the error with its own status (the last is inference, from ARM's contract).
+- ``Azure-AsyncOperation``: always 200, with the operation's ``status``; of one that failed too
+  (recorded: netapp-accounts, elastic-san).
 """
 
 import re
@@ -15,17 +17,41 @@ from sandbox.arm.errors import ArmError, operation_not_found
 from sandbox.arm.resource_ids import ResourceId
 
 PATH = re.compile(
-    r"/subscriptions/(?P<subscription>[^/]+)/providers/(?P<namespace>[^/]+)"
-    r"/locations/(?P<location>[^/]+)/asyncoperations/(?P<operation>[^/]+)/?",
+    r"/subscriptions/(?P<subscription>[^/]+)(?:/resourceGroups/[^/]+)?/providers/[^/]+/.+"
+    r"/(?P<form>asyncoperations|operationresults|operationsstatus|operations)"
+    r"/(?P<operation>[^/]+)/?",
     re.IGNORECASE,
 )
-_RETRY_AFTER = "17"  # recorded
+_STATUS_FORMS = {"operationsstatus", "operations"}
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """Where the operations of a service are polled, and the service's words."""
+
+    result: str = ""
+    """The word before the id in ``Location``; empty: there is no such header."""
+    status: str = ""
+    """The word before the id in ``Azure-AsyncOperation``; empty: there is no such header."""
+    below_resource: bool = False
+    """Whether ``Location`` lies below the resource, and not below the region."""
+    working: str = "InProgress"
+    """The ``status`` of an operation that goes on."""
+    query: str = ""
+    """What comes before the api-version."""
+    retry_after: str = ""
+    """In seconds; empty: there is no such header."""
+
+
+AT_LOCATION = Polling(result="asyncoperations", query="monitor=true&", retry_after="17")
+"""Recorded: storage-accounts/ps_create_202_retry_after.json."""
 
 
 @dataclass(slots=True)
 class Operation:
     """A write that was accepted and goes on."""
 
+    polling: Polling = AT_LOCATION
     id: str = field(default_factory=lambda: str(uuid4()))
     ended: bool = False
     error: ArmError | None = None
@@ -35,16 +61,27 @@ class Operation:
         """Note that the write is over."""
         self.ended, self.error = True, error
 
+    @property
+    def body(self) -> dict[str, Any]:
+        """What ``Azure-AsyncOperation`` answers now."""
+        if not self.ended:
+            return {"status": self.polling.working}
+        if self.error is None:
+            return {"status": "Succeeded"}
+        error = {"code": self.error.code, "message": str(self.error)}
+        return {"status": "Failed", "error": error}
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a service makes of an accepted PUT or PATCH."""
+    """What a service makes of an accepted PUT, PATCH or DELETE."""
 
     status: int = 200
+    """With 202 or 204 the answer has no body, unless one is given."""
     shown: dict[str, Any] | None = None
     """The body of the answer, where it is not what a GET shows."""
     operation: Operation | None = None
-    """Where the write goes on; the answer has no body then."""
+    """Where the write goes on."""
 
 
 class Operations:
@@ -58,12 +95,22 @@ class Operations:
     ) -> dict[str, str]:
         """Keep an operation, to be polled; return the headers of the answer that begins it."""
         self._begun[operation.id] = (operation, resource)
-        namespace = resource.type.partition("/")[0]
-        return polling_headers(
-            f"/subscriptions/{resource.subscription}/providers/{namespace}/locations/{location}"
-            f"/asyncoperations/{operation.id}",
-            api_version,
+        polling = operation.polling
+        region = (
+            f"/subscriptions/{resource.subscription}/providers/{resource.type.partition('/')[0]}"
+            f"/locations/{location.replace(' ', '').lower()}"
         )
+        headers = {}
+        if polling.status:
+            url = _url(f"{region}/{polling.status}/{operation.id}", operation, api_version)
+            headers["azure-asyncoperation"] = url
+        if polling.result:
+            base = str(resource) if polling.below_resource else region
+            path = f"{base}/{polling.result}/{operation.id}"
+            headers |= again(operation, path, api_version)
+        elif polling.retry_after:
+            headers["retry-after"] = polling.retry_after
+        return headers
 
     def find(self, operation_id: str) -> tuple[Operation, ResourceId]:
         """Return an operation and its resource.
@@ -77,10 +124,18 @@ class Operations:
         return found
 
 
-def polling_headers(path: str, api_version: str) -> dict[str, str]:
-    """Return the headers that say where to ask, and when, how an operation goes."""
-    query = f"monitor=true&api-version={api_version}"
-    return {
-        "location": f"https://management.azure.com{path}?{query}",
-        "retry-after": _RETRY_AFTER,
-    }
+def asks_status(path: re.Match[str]) -> bool:
+    """Tell whether a poll is one of ``Azure-AsyncOperation``; else it is one of ``Location``."""
+    return path["form"].lower() in _STATUS_FORMS
+
+
+def again(operation: Operation, path: str, api_version: str) -> dict[str, str]:
+    """Return the headers that say where to ask, and when, for the result."""
+    retry_after = operation.polling.retry_after
+    wait = {"retry-after": retry_after} if retry_after else {}
+    return {"location": _url(path, operation, api_version), **wait}
+
+
+def _url(path: str, operation: Operation, api_version: str) -> str:
+    query = f"{operation.polling.query}api-version={api_version}"
+    return f"https://management.azure.com{path}?{query}"

@@ -1,4 +1,4 @@
-"""How an account takes up a key version: as recorded, or in one of the ways that go wrong."""
+"""How a resource takes up a key version: as recorded, or in one of the ways that go wrong."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,18 +12,18 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Manner(Enum):
-    """What an account does with a write that names another version."""
+    """What a resource does with a write that names another version."""
 
     PROMPT = auto()
-    """Takes it up before it answers, as recorded."""
+    """Takes it up as recorded: before it answers, where the service works like that."""
     SLOW = auto()
     """Accepts it, shows what was written, and takes it up later or never."""
     LYING = auto()
-    """Answers as if it had taken it up. Every GET shows the account as it was."""
+    """Answers as if it had taken it up. Every GET shows the resource as it was."""
     LONG_RUNNING = auto()
-    """Answers 202, and takes it up when the operation ends."""
+    """Answers that it goes on, and takes it up when the operation ends."""
     FAILING = auto()
-    """Answers 202, and the operation ends in failure."""
+    """Answers that it goes on, and the operation ends in failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +31,23 @@ class Move:
     """A write that was accepted and has not taken effect yet."""
 
     when: datetime
-    version: KeyVersion
+    version: KeyVersion | None
+    """``None``: the write does not touch the key."""
     principal: str
     """Object id of the identity under which the version is taken up."""
-    encryption: Body | None = None
-    """The settings that show only then; ``None``: they show already."""
+    settings: Body | None = None
+    """The properties that show only then; ``None``: they show already."""
     operation: Operation | None = None
     fails: bool = False
 
 
 @dataclass(slots=True)
 class Pace:
-    """How fast one account takes up a key version. The default is at once, as recorded."""
+    """How fast one resource takes up a key version. The default is as recorded."""
 
     next_poll_at: datetime
-    """When the service next looks, on its own, for a newer version; then once a day. Matters
-    to an account that names no version."""
+    """When the service next looks, on its own, for a newer version; then as often as it does.
+    Matters to a resource that names no version."""
     manner: Manner = Manner.PROMPT
     takes: timedelta | None = timedelta(0)
     """How long it is from a later write to its effect; ``None``: for good."""
@@ -54,7 +55,7 @@ class Pace:
 
     @property
     def stands_still(self) -> bool:
-        """Whether the account takes up no version at all, by polls neither."""
+        """Whether the resource takes up no version at all, by polls neither."""
         return self.manner is Manner.SLOW and self.takes is None
 
     def slow(self, by: timedelta) -> None:
@@ -74,11 +75,12 @@ class Pace:
         self.manner, self.takes = Manner.LYING, until
 
     def long_running(self, lasts: timedelta | None, *, fails: bool = False) -> None:
-        """Answer later writes 202, and be at work on them for ``lasts``; ``None``: for ever.
+        """Be at work on later writes for ``lasts`` after the answer; ``None``: for ever.
 
-        Meanwhile a GET shows the reference as written, the version in use as it was, and a
-        ``provisioningState`` that is not final; and every other write is refused with 409. With
-        ``fails`` the account ends on its old version with the state ``Failed``.
+        Where writes are recorded as synchronous, the answer is 202. Meanwhile a GET shows the
+        reference as written, the version in use as it was, and a ``provisioningState`` that is
+        not final, if there is one; and every other write is refused. With ``fails`` the resource
+        ends on its old version with the state ``Failed``.
 
         Storage accounts change synchronously in every recording and by the REST docs, so this is
         how they would look if they did not. The requested reference shows at once, and stays after
@@ -88,7 +90,7 @@ class Pace:
         self.takes = lasts
 
     def prompt(self) -> None:
-        """Take up later writes at once again."""
+        """Take up later writes as recorded again."""
         self.manner, self.takes = Manner.PROMPT, timedelta(0)
 
     def due(self, now: datetime) -> datetime:
@@ -97,6 +99,7 @@ class Pace:
 
     def promise(self, move: Move) -> None:
         """Note an accepted move; the same move asked for again happens no later for it."""
-        pending = self.pending
-        if pending is None or self.takes is None or pending.version.kid != move.version.kid:
+        old = self.pending and self.pending.version
+        new = move.version
+        if not old or not new or self.takes is None or old.kid != new.kid:
             self.pending = move

@@ -47,6 +47,8 @@ class Resource:
     """What Resource Graph was told, and when; ``None`` for a deletion."""
     operation: Operation | None = None
     """The last write, where that is one that goes on after its answer."""
+    gone: bool = False
+    """Whether its service has deleted it: the store forgets it then."""
 
     @property
     def etag(self) -> str:
@@ -82,14 +84,19 @@ class Provider(Protocol):
     def settle(self, resource: Resource) -> None:
         """Let everything happen that the service does on its own up to now."""
 
-    def create(self, resource_id: ResourceId, request: Body) -> tuple[int, Resource]:
-        """Make a resource from a PUT; return the status of the answer and the resource.
+    def shown(self, body: Body, api_version: str, *, listed: bool) -> Body:
+        """Return what an api-version shows of a body, in a list or alone. May change ``body``."""
+
+    def create(
+        self, resource_id: ResourceId, request: Body, api_version: str
+    ) -> tuple[Written, Resource]:
+        """Make a resource from a PUT; return what to answer, and the resource.
 
         Raises:
             ArmError: The service refuses the request.
         """
 
-    def replace(self, resource: Resource, request: Body) -> Written:
+    def replace(self, resource: Resource, request: Body, api_version: str) -> Written:
         """Apply a PUT on an existing resource; return what to answer.
 
         Raises:
@@ -103,8 +110,8 @@ class Provider(Protocol):
             ArmError: The service refuses the request.
         """
 
-    def delete(self, resource: Resource) -> None:
-        """Forget what the service knew about a resource that is being deleted.
+    def delete(self, resource: Resource) -> Written:
+        """Apply a DELETE; return what to answer. ``resource.gone`` says whether it is done.
 
         Raises:
             ArmError: The service refuses the request.
@@ -174,9 +181,10 @@ class ResourceStore:
         """Return one resource as it is now, if it exists."""
         with self.lock:
             resource = self._resources.get(resource_id.key)
-            if resource is not None:
-                self._settle(resource)
-            return resource
+            if resource is None:
+                return None
+            self._settle(resource)
+            return None if resource.gone else resource
 
     def get(self, resource_id: ResourceId) -> Resource:
         """Return one resource as it is now.
@@ -190,6 +198,28 @@ class ResourceStore:
             raise resource_not_found(resource_id)
         return resource
 
+    def named(self, resource_type: str, name: str) -> ResourceId | None:
+        """Return the id of the first resource of a type that has this name, wherever it is."""
+        with self.lock:
+            wanted = (resource_type.lower(), name.lower())
+            found = (each.id for each in self._resources.values())
+            return next(
+                (one for one in found if (one.type.lower(), one.name.lower()) == wanted), None
+            )
+
+    def location(self, resource: Resource) -> str:
+        """Return the region of a resource, which for a child is its parent's."""
+        parent = resource.id.parent
+        found: str = (self._resources[parent.key] if parent else resource).body["location"]
+        return found
+
+    def family(self, resource_id: ResourceId) -> list[Resource]:
+        """Return a resource and its children, whatever their type."""
+        with self.lock:
+            return [
+                each for each in self._resources.values() if within(str(resource_id), str(each.id))
+            ]
+
     def below(self, scope: str, resource_type: str) -> list[Resource]:
         """Return the resources of one type at or below ``scope``, as they are now."""
         with self.lock:
@@ -201,13 +231,14 @@ class ResourceStore:
             ]
             for resource in found:
                 self._settle(resource)
-            return found
+            return [each for each in found if not each.gone]
 
     def settle(self) -> None:
         """Let everything happen, everywhere, that the services do on their own up to now."""
         with self.lock:
-            for resource in self._resources.values():
-                self._settle(resource)
+            for resource in list(self._resources.values()):
+                if not resource.gone:
+                    self._settle(resource)
 
     def add(self, resource: Resource) -> None:
         """Keep a new resource, and tell Resource Graph."""
@@ -216,11 +247,13 @@ class ResourceStore:
             self.notify(resource)
 
     def remove(self, resource: Resource) -> None:
-        """Delete a resource, and tell Resource Graph."""
+        """Drop a resource with its children, and tell Resource Graph."""
         with self.lock:
-            del self._resources[resource.id.key]
-            resource.notices.append((self._clock.now(), None))
-            self._deleted.append(resource)
+            for each in self.family(resource.id):
+                each.gone = True
+                del self._resources[each.id.key]
+                each.notices.append((self._clock.now(), None))
+                self._deleted.append(each)
 
     def notify(self, resource: Resource) -> None:
         """Tell Resource Graph what the resource shows now."""
@@ -231,12 +264,19 @@ class ResourceStore:
 
         Settling tells nobody: Resource Graph holds what a provider sent after a write, not what
         the service did later on its own (inference; Resource Graph is documented as eventually
-        consistent only).
+        consistent only). It holds no children: their types are not on its list (docs: supported
+        tables and resources, for encryption scopes).
         """
         with self.lock:
             everything = [*self._resources.values(), *self._deleted]
-            known = [(resource.id, resource.known_at(moment)) for resource in everything]
+            known = [
+                (resource.id, resource.known_at(moment))
+                for resource in everything
+                if resource.id.parent is None
+            ]
             return [(identifier, body) for identifier, body in known if body is not None]
 
     def _settle(self, resource: Resource) -> None:
         self.providers[resource.id.type.lower()].settle(resource)
+        if resource.gone:
+            self.remove(resource)

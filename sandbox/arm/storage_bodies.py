@@ -10,6 +10,7 @@ from typing import Any
 from sandbox.arm.errors import ArmError
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.arm.resources import Body
+from sandbox.arm.storage_keys import missing_key_properties
 
 PLATFORM_KEYS = "Microsoft.Storage"
 CUSTOMER_KEYS = "Microsoft.Keyvault"
@@ -151,13 +152,11 @@ def _key_properties(old: Body, sent: Body) -> Body:
     """Return the key reference as sent, with what the service had computed.
 
     Raises:
-        ArmError: 400 where vault or key is missing, even if the account has them already (text:
-            terraform-provider-azurerm#658, seen at creation; for an update an inference, and the
-            stricter one).
+        ArmError: 400 where vault or key is missing, even if the account has them already (seen at
+            creation; for an update an inference, and the stricter one).
     """
     if not sent.get("keyname") or not sent.get("keyvaulturi"):
-        message = "The encryption keyvault properties are missing from the request."
-        raise ArmError(400, "MissingKeyvaultProperties", message)
+        raise missing_key_properties()
     computed = {name: value for name, value in old.items() if name not in _AS_WRITTEN}
     return {**computed, **{name: sent[name] for name in _AS_WRITTEN if name in sent}}
 

@@ -1,6 +1,7 @@
 """Run Azurite for as long as it is needed."""
 
 import base64
+import hmac
 import os
 import secrets
 import subprocess
@@ -17,7 +18,7 @@ from sandbox.azurite.node import find_node
 from sandbox.azurite.output import Operation, Output
 
 _SERVICES = ("blob", "queue", "table")
-_PRELOADED = ("stop_with_parent.cjs", "report_operations.cjs")
+_PRELOADED = ("stop_with_parent.cjs", "report_operations.cjs", "any_account.cjs")
 _STOP_WITHIN = 10  # seconds; a healthy one takes less than one
 _REPORT_WITHIN = 30  # seconds; milliseconds, unless the machine is very busy
 
@@ -32,11 +33,13 @@ class Azurite:
     def __init__(
         self,
         accounts: Mapping[str, str],
+        secret: str,
         ports: Mapping[str, int],
         output: Output,
         stop: ExitStack,
     ) -> None:
         self._accounts = accounts
+        self._secret = secret
         self._ports = ports
         self._output = output
         self._stop = stop
@@ -46,8 +49,8 @@ class Azurite:
         """Start Azurite and wait until its ports answer.
 
         Args:
-            accounts: The names of the storage accounts; the keys are random. They cannot be
-                added to later, so name as many as there will be tests to keep apart.
+            accounts: The names of the storage accounts; the keys are random. Any other account
+                is there too once it is asked for by its key: see ``key``.
             within: Seconds to wait at most.
 
         Raises:
@@ -56,13 +59,17 @@ class Azurite:
             AzuriteFailedError: It ended, or was not ready in time.
         """
         keys = {name: base64.b64encode(secrets.token_bytes(32)).decode() for name in accounts}
+        secret = secrets.token_hex(32)
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="azurite-"))
             process = subprocess.Popen(  # noqa: S603 - no part of it comes from outside
                 _command(),
                 cwd=folder,
                 env=os.environ
-                | {"AZURITE_ACCOUNTS": ";".join(f"{name}:{key}" for name, key in keys.items())},
+                | {
+                    "AZURITE_ACCOUNTS": ";".join(f"{name}:{key}" for name, key in keys.items()),
+                    "SANDBOX_ACCOUNTS_SECRET": secret,
+                },
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -72,23 +79,25 @@ class Azurite:
             if process.stdout is None:
                 raise TypeError("Azurite must be started with its output piped")
             output = Output(process.stdout, _SERVICES)
-            return cls(keys, output.ports(within), output, stack.pop_all())
+            return cls(keys, secret, output.ports(within), output, stack.pop_all())
 
     @property
     def accounts(self) -> tuple[str, ...]:
-        """The names of the storage accounts."""
+        """The names of the storage accounts that it was started with."""
         return tuple(self._accounts)
+
+    def key(self, account: str) -> str:
+        """Return the key of an account, whether it was named at the start or not."""
+        named = self._accounts.get(account)
+        derived = hmac.digest(self._secret.encode(), account.encode(), "sha256")
+        return named or base64.b64encode(derived).decode()
 
     def endpoint(self, account: str, service: str) -> str:
         """Return the address of ``blob``, ``queue`` or ``table`` for an account."""
         return f"http://127.0.0.1:{self._ports[service]}/{account}"
 
     def connection_string(self, account: str) -> str:
-        """Return what an SDK client or an app setting needs to reach an account.
-
-        Raises:
-            KeyError: There is no such account.
-        """
+        """Return what an SDK client or an app setting needs to reach an account."""
         endpoints = (
             f"{service.capitalize()}Endpoint={self.endpoint(account, service)}"
             for service in _SERVICES
@@ -97,7 +106,7 @@ class Azurite:
             (
                 "DefaultEndpointsProtocol=http",
                 f"AccountName={account}",
-                f"AccountKey={self._accounts[account]}",
+                f"AccountKey={self.key(account)}",
                 *endpoints,
             )
         )

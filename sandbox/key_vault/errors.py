@@ -93,3 +93,38 @@ def operation_forbidden(operation: str) -> KeyVaultError:
 def bad_parameter(message: str) -> KeyVaultError:
     """The code is the service's own (azure-sdk-for-python issue 28595)."""
     return KeyVaultError(HTTPStatus.BAD_REQUEST, "BadParameter", message)
+
+
+def forbidden_by_firewall(principal: str, vault: str, address: str) -> KeyVaultError:
+    """A caller that no rule lets in.
+
+    Text: azure-devops-docs#8581, azure-docs#61015; for a trusted service, docs: Cosmos DB,
+    troubleshooting of customer-managed keys.
+
+    Args:
+        principal: Object id of the caller.
+        vault: Name and location, such as ``kv1;location=westeurope``.
+        address: From where it calls; empty for a trusted service.
+    """
+    why = "is not a trusted service" if address else "was ignored because bypass is set to None"
+    at = f"\r\nClient address: {address}" if address else ""
+    message = (
+        f"Client address is not authorized and caller {why}.{at}\r\n{_caller(principal, vault)}"
+    )
+    return KeyVaultError(HTTPStatus.FORBIDDEN, "Forbidden", message, "ForbiddenByFirewall")
+
+
+def forbidden_by_connection(principal: str, vault: str) -> KeyVaultError:
+    """A caller while public access is off (text: secrets-store-csi-driver-provider-azure#873).
+
+    The inner code is unverified.
+    """
+    message = (
+        "Public network access is disabled and request is not from a trusted service nor via an"
+        f" approved private link.\r\n{_caller(principal, vault)}"
+    )
+    return KeyVaultError(HTTPStatus.FORBIDDEN, "Forbidden", message, "ForbiddenByConnection")
+
+
+def _caller(principal: str, vault: str) -> str:
+    return f"Caller: appid={principal};oid={principal}\r\nVault: {vault}\r\n"

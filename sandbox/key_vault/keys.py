@@ -1,11 +1,12 @@
 """One version of a key, and how Key Vault shows it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from sandbox.key_vault.errors import (
+    bad_parameter,
     key_disabled,
     key_expired,
     key_not_yet_valid,
@@ -101,3 +102,48 @@ class KeyVersion:
 
     def _tags(self) -> dict[str, Any]:
         return {} if self.tags is None else {"tags": dict(self.tags)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """What a key, or a version of one, is to be like."""
+
+    kty: str = "RSA"
+    key_size: int | None = None
+    curve: str | None = None
+    key_ops: tuple[str, ...] | None = None
+    """``None``: all that the type allows."""
+    enabled: bool = True
+    nbf: int | None = None
+    """Unix seconds, as is ``exp``."""
+    exp: int | None = None
+    tags: Mapping[str, str] | None = None
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Self:
+        """Read the body of a create.
+
+        Raises:
+            KeyVaultError: It names no ``kty``.
+        """
+        if not isinstance(body.get("kty"), str):
+            raise bad_parameter("Property kty is missing.")
+        attributes = body.get("attributes") or {}
+        return cls(
+            kty=body["kty"],
+            key_size=body.get("key_size"),
+            curve=body.get("crv"),
+            key_ops=None if body.get("key_ops") is None else tuple(body["key_ops"]),
+            enabled=attributes.get("enabled") is not False,
+            nbf=attributes.get("nbf"),
+            exp=attributes.get("exp"),
+            tags=body.get("tags"),
+        )
+
+    def in_hsm(self) -> Self:
+        """Return the same for a managed HSM, where every key is made in the HSM.
+
+        Recorded for ``AES``, which becomes ``oct-HSM`` (azure-sdk-for-js, keyvault-keys); inference
+        for the other types.
+        """
+        return self if self.kty.endswith("-HSM") else replace(self, kty=f"{self.kty}-HSM")

@@ -20,11 +20,10 @@ from starlette.types import ASGIApp
 from sandbox.identity import Refusal, TokenRefused, TokenService
 from sandbox.key_vault.access import Permission
 from sandbox.key_vault.errors import KeyVaultError, bad_parameter, unauthorized
-from sandbox.key_vault.keys import KeyVersion
+from sandbox.key_vault.keys import KeyVersion, NewKey
 from sandbox.key_vault.material import decode, encode
-from sandbox.key_vault.vault import NewKey, Vault
+from sandbox.key_vault.vault import HSM_DOMAIN, Vault
 
-AUDIENCE = "https://vault.azure.net"
 _API_VERSION = re.compile(r"7\.[0-6](-preview\.\d)?|2016-10-01|2025-07-01")
 _KEY_NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
 _PAGE = 25
@@ -62,23 +61,24 @@ type _Operation = Callable[[_Ask], dict[str, Any] | None]
 
 
 def routes(find: Callable[[str], Vault | None], tokens: TokenService) -> ASGIApp:
-    """Return the app that serves every vault.
+    """Return the app that serves every vault and managed HSM.
 
     Args:
-        find: Gives the vault of a name in lower case. The real service has no host name for a
+        find: Gives the vault of a host in lower case. The real service has no host name for a
             vault that does not exist; here such a host answers 404.
         tokens: Checks who calls.
     """
 
     def answer(request: Request, raw: bytes, allowed: "_Allowed") -> Response:
-        host = request.headers.get("host", "").lower().partition(".")[0]
+        host = request.headers.get("host", "").lower().partition(":")[0]
         vault = find(host)
         if vault is None:
-            message = f"The sandbox has no vault named '{host}'."
+            message = f"The sandbox has no vault at '{host}'."
             error = KeyVaultError(HTTPStatus.NOT_FOUND, "VaultNotFound", message)
             return _respond(request, error.status, error.body)
         try:
-            principal = _authenticate(request, tokens)
+            principal = _authenticate(request, tokens, vault.audience)
+            vault.admit(principal, trusted=False)
             _check_api_version(request)
             ask = _Ask(vault, principal, request.path_params, request.query_params, _json(raw))
             _check_name(ask)
@@ -87,11 +87,14 @@ def routes(find: Callable[[str], Vault | None], tokens: TokenService) -> ASGIApp
             status = HTTPStatus.NO_CONTENT if body is None else HTTPStatus.OK
             return _respond(request, status, body)
         except KeyVaultError as error:
-            response = _respond(request, error.status, error.body)
-            if error.status == HTTPStatus.UNAUTHORIZED:
+            # Recorded for a managed HSM: a challenge has no body (azure-sdk-for-js, keyvault-keys).
+            challenged = error.status == HTTPStatus.UNAUTHORIZED
+            body = None if challenged and vault.domain == HSM_DOMAIN else error.body
+            response = _respond(request, error.status, body)
+            if challenged:
                 response.headers["www-authenticate"] = (
                     f'Bearer authorization="https://login.microsoftonline.com/{tokens.tenant_id}",'
-                    f' resource="{AUDIENCE}"'
+                    f' resource="{vault.audience}"'
                 )
             return response
 
@@ -258,9 +261,9 @@ def _marker(token: str | None) -> str:
         raise bad_parameter("The continuation token is not valid.") from None
 
 
-def _authenticate(request: Request, tokens: TokenService) -> str:
+def _authenticate(request: Request, tokens: TokenService, audience: str) -> str:
     try:
-        return tokens.check(request.headers.get("authorization"), AUDIENCE).principal
+        return tokens.check(request.headers.get("authorization"), audience).principal
     except TokenRefused as refused:
         raise unauthorized(_TOKEN_TEXTS[refused.code].format(refused.message)) from refused
 

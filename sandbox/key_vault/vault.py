@@ -6,11 +6,17 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import RLock
-from typing import Any, Self
+from typing import Any, Literal
 
 from sandbox.clock import SandboxClock
 from sandbox.key_vault import material
-from sandbox.key_vault.access import Permission, RoleAssignments, forbidden_by_rbac
+from sandbox.key_vault.access import (
+    Grants,
+    Permission,
+    forbidden_by_hsm,
+    forbidden_by_policy,
+    forbidden_by_rbac,
+)
 from sandbox.key_vault.errors import (
     bad_parameter,
     key_deleted,
@@ -19,8 +25,9 @@ from sandbox.key_vault.errors import (
     purge_protected,
 )
 from sandbox.key_vault.events import EventType, key_event
-from sandbox.key_vault.keys import EC_OPERATIONS, RSA_OPERATIONS, KeyVersion
+from sandbox.key_vault.keys import EC_OPERATIONS, RSA_OPERATIONS, KeyVersion, NewKey
 from sandbox.key_vault.material import Material
+from sandbox.key_vault.network import Network
 from sandbox.key_vault.rotation_policy import RotationPolicy
 
 type OnEvent = Callable[[str, dict[str, Any]], None]
@@ -28,45 +35,12 @@ type OnEvent = Callable[[str, dict[str, Any]], None]
 type Backups = dict[bytes, tuple[KeyVersion, ...]]
 """The backups taken of any vault, by their opaque content."""
 
+type Domain = Literal["vault.azure.net", "managedhsm.azure.net"]
+
+VAULT_DOMAIN: Domain = "vault.azure.net"
+HSM_DOMAIN: Domain = "managedhsm.azure.net"
 _BACKUP_PREFIX = b"&AzureKeyVaultKeyBackupV1.microsoft.com"
 _MAX_RETENTION_DAYS = 90
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewKey:
-    """What a key, or a version of one, is to be like."""
-
-    kty: str = "RSA"
-    key_size: int | None = None
-    curve: str | None = None
-    key_ops: tuple[str, ...] | None = None
-    """``None``: all that the type allows."""
-    enabled: bool = True
-    nbf: int | None = None
-    """Unix seconds, as is ``exp``."""
-    exp: int | None = None
-    tags: Mapping[str, str] | None = None
-
-    @classmethod
-    def read(cls, body: Mapping[str, Any]) -> Self:
-        """Read the body of a create.
-
-        Raises:
-            KeyVaultError: It names no ``kty``.
-        """
-        if not isinstance(body.get("kty"), str):
-            raise bad_parameter("Property kty is missing.")
-        attributes = body.get("attributes") or {}
-        return cls(
-            kty=body["kty"],
-            key_size=body.get("key_size"),
-            curve=body.get("crv"),
-            key_ops=None if body.get("key_ops") is None else tuple(body["key_ops"]),
-            enabled=attributes.get("enabled") is not False,
-            nbf=attributes.get("nbf"),
-            exp=attributes.get("exp"),
-            tags=body.get("tags"),
-        )
 
 
 @dataclass(slots=True)
@@ -96,10 +70,11 @@ class DeletedKey:
 
 @dataclass(slots=True, kw_only=True)
 class Vault:
-    """A vault under Azure RBAC. Names of keys are found without regard to case.
+    """A vault, or a managed HSM. Names of keys are found without regard to case.
 
-    The methods take what the service's HTTP routes take and raise ``KeyVaultError`` as the service
-    answers; they ask for no permission, except ``wrap`` and ``unwrap``.
+    What is assigned to its attributes holds from then on. The methods take what the service's HTTP
+    routes take and raise ``KeyVaultError`` as the service answers; they ask for no permission,
+    except ``wrap`` and ``unwrap``.
     """
 
     name: str
@@ -111,7 +86,16 @@ class Vault:
     clock: SandboxClock
     on_event: OnEvent
     backups: Backups
-    roles: RoleAssignments = field(default_factory=RoleAssignments)
+    domain: Domain = VAULT_DOMAIN
+    """What follows the name in its host: this makes it a vault or a managed HSM."""
+    rbac: bool = True
+    """Whether rights are roles; else they are access policies."""
+    soft_delete: bool = True
+    """Only shown: every vault has it since 2025, but reports it as it was made (docs: overview)."""
+    sku: Literal["standard", "premium"] = "standard"
+    """Only shown; keys in HSMs are made in either."""
+    network: Network = field(default_factory=Network)
+    grants: Grants = field(default_factory=Grants)
     _keys: dict[str, _Key] = field(default_factory=dict)
     _deleted: dict[str, tuple[_Key, DeletedKey]] = field(default_factory=dict)
     _lock: RLock = field(default_factory=RLock)
@@ -119,7 +103,17 @@ class Vault:
     @property
     def uri(self) -> str:
         """The URL of the vault, without a slash at the end."""
-        return f"https://{self.name}.vault.azure.net"
+        return f"https://{self.host}"
+
+    @property
+    def host(self) -> str:
+        """The name at which the vault answers, in the case in which the vault was made."""
+        return f"{self.name}.{self.domain}"
+
+    @property
+    def audience(self) -> str:
+        """For what resource a token must be issued to be accepted here."""
+        return f"https://{self.domain}"
 
     @property
     def recovery_level(self) -> str:
@@ -132,18 +126,28 @@ class Vault:
     def grant(self, principal: str, permissions: AbstractSet[Permission]) -> None:
         """Let ``principal`` (an object id) do what ``permissions`` name, for every key."""
         with self._lock:
-            self.roles.grant(principal, permissions)
+            self.grants.grant(principal, permissions)
 
     def revoke(self, principal: str) -> None:
         """Take every permission from ``principal``."""
         with self._lock:
-            self.roles.revoke(principal)
+            self.grants.revoke(principal)
+
+    def admit(self, principal: str, *, trusted: bool) -> None:
+        """Refuse a caller whom the firewall shuts out; see ``Network.check``."""
+        self.network.check(principal, trusted=trusted, vault=self._place)
 
     def authorize(self, principal: str, permission: Permission, name: str | None) -> None:
         """Refuse a caller that lacks ``permission`` for the key ``name`` (``None``: the vault)."""
         with self._lock:
-            if self.roles.holds(principal, permission):
+            if self.grants.hold(principal, permission, as_roles=self.rbac):
                 return
+        if self.domain == HSM_DOMAIN:
+            raise forbidden_by_hsm(permission, name)
+        if not self.rbac:
+            raise forbidden_by_policy(
+                principal, permission, tenant_id=self.tenant_id, vault=self._place
+            )
         raise forbidden_by_rbac(
             principal,
             permission,
@@ -155,6 +159,8 @@ class Vault:
     def create_key(self, name: str, spec: NewKey | None = None) -> str:
         """Make a key, or a new version of it if there is one; return the version's ``kid``."""
         spec = spec or NewKey()
+        if self.domain == HSM_DOMAIN:
+            spec = spec.in_hsm()
         made = material.generate(spec.kty, spec.key_size, spec.curve)
         with self._lock:
             version = self._add(name, spec, made, self.clock.now())
@@ -340,6 +346,10 @@ class Vault:
         found = self.find(name, version)
         found.check_usable("unwrapKey", self.clock.now())
         return found, material.unwrap(found.material, algorithm, blob)
+
+    @property
+    def _place(self) -> str:
+        return f"{self.name};location={self.location}"
 
     def _key(self, name: str) -> _Key:
         if name.lower() not in self._keys:

@@ -54,6 +54,24 @@ def test_accounts_are_apart(azurite: Azurite) -> None:
         assert [queue.name for queue in service.list_queues()] == []
 
 
+def test_an_account_that_was_not_named_at_the_start_is_there_with_a_key_of_its_own(
+    azurite: Azurite,
+) -> None:
+    connection = azurite.connection_string("unnamed")
+    with QueueServiceClient.from_connection_string(connection) as service:
+        service.create_queue("late")
+        assert [queue.name for queue in service.list_queues()] == ["late"]
+
+    others = connection.replace(azurite.key("unnamed"), azurite.key("unknown"))
+    with (
+        QueueServiceClient.from_connection_string(others, retry_total=0) as service,
+        pytest.raises(HttpResponseError) as refused,
+    ):
+        service.create_queue("theirs")
+    assert refused.value.status_code == 403
+    assert azurite.accounts == ("first", "second", "third", "fourth")
+
+
 def test_a_wrong_key_is_refused(azurite: Azurite) -> None:
     text = azurite.connection_string("first")
     key = text.split("AccountKey=")[1].split(";")[0]

@@ -13,8 +13,7 @@ import pytest
 
 from sandbox.arm.storage_bodies import as_written
 from sandbox.estate import Account, Form
-from sandbox.key_vault import Vault
-from sandbox.key_vault.vault import NewKey
+from sandbox.key_vault import NewKey, Vault
 from sandbox.testing import Answer, Rig, rig
 
 SEVEN_DIGITS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z")
