@@ -69,7 +69,12 @@ def blueprint(
     @bp.function_name("get_rotation")
     @bp.route("rotations/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
     def get_rotation(req: func.HttpRequest) -> func.HttpResponse:
-        """Say how a rotation, or the request for one, stands."""
+        """Say how a rotation, or the request for one, stands.
+
+        ``preflight`` is what was foreseen of the vault and the target: a list of ``severity``
+        (``blocker``, ``warning``, ``note``), ``code``, ``text`` and ``advice``, the worst first;
+        null as long as nobody has looked.
+        """
         asked = req.route_params["id"]
         found = report().run(asked) if _ID.fullmatch(asked) else None
         if found is None:

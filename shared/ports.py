@@ -12,9 +12,9 @@ from shared.domain.errors import PermanentError
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.kinds import Kind
-from shared.domain.resources import ResourceId
 from shared.domain.rows import Row
 from shared.domain.steps import Step
+from shared.domain.vault_settings import RotationPolicy, VaultSettings
 
 
 class Clock(Protocol):
@@ -42,7 +42,7 @@ class Vaults(Protocol):
         ...
 
     def version(self, version: KeyVersion) -> VersionState:
-        """Return one version, with its key's type and size. Raises as ``current``."""
+        """Return one version, with its key's type, size and operations. Raises as ``current``."""
         ...
 
     def created(self, version: KeyVersion) -> datetime:
@@ -57,8 +57,27 @@ class Vaults(Protocol):
         """Return whether the key's rotation policy makes versions; not, if we may not read it."""
         ...
 
+    def policy(self, key: Key) -> RotationPolicy:
+        """Return the key's rotation policy. Raises as ``current``."""
+        ...
+
     def rotate(self, key: Key) -> VersionState:
         """Have the vault make a new version. Not idempotent. Raises as ``current``."""
+        ...
+
+
+class VaultRegistry(Protocol):
+    """The key vaults as Azure Resource Manager keeps them; managed HSMs are not among them."""
+
+    def settings(self, vault: str) -> VaultSettings:
+        """Return how a vault, given by its host, is set up now.
+
+        Raises:
+            NotFoundError: Nothing that we may read is a vault of that host.
+            GoneError: There was one.
+            AccessDeniedError: Our identity may not read it.
+            UnreadableError: The answer is no vault, or another one.
+        """
         ...
 
 
@@ -88,7 +107,10 @@ class Accepted:
 
 
 class Resources(Protocol):
-    """Azure Resource Manager."""
+    """What holds references: resources of Azure Resource Manager, and files by their URLs.
+
+    Every method that takes an id raises ``InvalidResourceIdError`` for what is none.
+    """
 
     def subscriptions(self) -> Sequence[str]:
         """Return the ids of every subscription that our identity can see at all, sorted.
@@ -101,7 +123,7 @@ class Resources(Protocol):
         """Return whether our identity may read every resource of these kinds in a subscription."""
         ...
 
-    def read(self, kind: Kind, resource: ResourceId) -> Reading:
+    def read(self, kind: Kind, resource: str) -> Reading:
         """Return the resource as it is now.
 
         Raises:
@@ -112,7 +134,7 @@ class Resources(Protocol):
         ...
 
     def write(
-        self, kind: Kind, resource: ResourceId, body: Json, *, request_id: str, etag: str
+        self, kind: Kind, resource: str, body: Json, *, request_id: str, etag: str
     ) -> Accepted:
         """Send ``body`` with the kind's verb, guarded by ``etag`` unless that is empty.
 
@@ -123,11 +145,24 @@ class Resources(Protocol):
         """
         ...
 
+    def children(self, kind: Kind, parent: str) -> Iterator[Json]:
+        """Yield the resources of a kind that lie under ``parent``, as ARM lists them.
+
+        Raises:
+            GoneError: The parent does not exist.
+            AccessDeniedError: Our identity may not list them.
+        """
+        ...
+
+    def delete(self, kind: Kind, resource: str, *, request_id: str) -> Accepted:
+        """Delete the resource, which may take its time. Raises as ``write``."""
+        ...
+
     def failure(self, operation: str) -> PermanentError | None:
         """Return why a long-running write failed; ``None`` if it has not, by this operation."""
         ...
 
-    def managed_by(self, resource: ResourceId) -> str:
+    def managed_by(self, resource: str) -> str:
         """Return the id of what owns the resource's group; empty: nothing does.
 
         Raises:
@@ -157,6 +192,13 @@ class Inventory(Protocol):
 
         Raises:
             RejectedError: Resource Graph refused the query.
+        """
+        ...
+
+    def parents(self, *, types: Sequence[str], subscriptions: Sequence[str], token: str) -> Page:
+        """Return resources of these types, a few at a time: ``id``, ``type``, ``location``.
+
+        Raises as ``page``.
         """
         ...
 
@@ -261,5 +303,95 @@ class Announcer(Protocol):
 
         Raises:
             PermanentError: The topic refused it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A deployment config that a source holds.
+
+    Attributes:
+        url: Of its blob.
+        size: In bytes; ``None`` where the listing does not say.
+    """
+
+    url: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FilePage:
+    """One page of a source's listing.
+
+    Attributes:
+        files: What is named like a deployment config, whatever its size.
+        token: Continues after this page; empty: it is the last.
+    """
+
+    files: Sequence[FileEntry]
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A deployment config as it is now.
+
+    Attributes:
+        etag: Guards a write against changes since.
+    """
+
+    content: bytes
+    etag: str
+
+
+class ConfigFiles(Protocol):
+    """The deployment configs of the registered sources, and no other blob.
+
+    Every method raises ``NotAllowedError`` for what no registered source covers.
+    """
+
+    def page(self, source: str, token: str) -> FilePage:
+        """Return a page of a source, given as it is registered; an empty token: the first.
+
+        Raises:
+            GoneError: There is no such container.
+            AccessDeniedError: Our identity may not list it.
+        """
+        ...
+
+    def read(self, url: str) -> File:
+        """Return a file as it is now.
+
+        Raises:
+            GoneError: It does not exist.
+            AccessDeniedError: Our identity may not read it, or its account cannot use its key.
+            UnreadableError: It is larger than a deployment config may be.
+        """
+        ...
+
+    def write(self, url: str, content: bytes, *, etag: str, request_id: str) -> str:
+        """Change the content of a file and nothing else; return the service's id of the request.
+
+        Raises:
+            ChangedError: Somebody changed the file since ``etag``: nothing was written.
+            UnansweredError: The write was sent, and no answer came.
+            GoneError: It does not exist.
+            PermanentError: The service refused it; ``code`` is the service's own.
+        """
+        ...
+
+
+class Canary(Protocol):
+    """A blob that is written, read and deleted to see that a storage account works."""
+
+    def try_out(self, resource: str) -> None:
+        """Write, read back, compare and delete a small blob in a storage account.
+
+        Args:
+            resource: Id of the account.
+
+        Raises:
+            PermanentError: The account did not let us; ``code`` is the service's own.
         """
         ...

@@ -9,6 +9,8 @@ from typing import Self
 
 from shared.domain.clouds import CLOUDS, Cloud
 from shared.domain.errors import NotAllowedError
+from shared.domain.file_sources import CONTAINER_NAME, FileSource
+from shared.domain.plans import Policy
 
 _STORAGE = "AzureWebJobsStorage"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -53,6 +55,10 @@ class Settings:
         near_expiry: ``KEYTURN_NEAR_EXPIRY``: whether a key that nears its expiry gets a version.
         failure_limit: ``KEYTURN_FAILURE_LIMIT``: resources that may fail before a rotation pauses.
         recheck_after: ``KEYTURN_RECHECK_HOURS``; ``None``: a key is left alone after a rotation.
+        policy: ``KEYTURN_VERSIONLESS`` and ``KEYTURN_RECREATE_CONTAINER_GROUPS``.
+        config_sources: ``KEYTURN_CONFIG_SOURCES``: where deployment configs lie, as URLs of blob
+            containers, each with a prefix of the names or an index tag if it has one.
+        blob_canary: ``KEYTURN_BLOB_CANARY``, a container's name; empty: no blob is ever tried.
         client_id: ``AZURE_CLIENT_ID`` of a user-assigned identity; empty: the system-assigned one.
         topic: ``KEYTURN_TOPIC_ENDPOINT``, an Event Grid topic for announcements; empty: none.
         storage: ``AzureWebJobsStorage``, or its ``__blobServiceUri``, ``__queueServiceUri`` and
@@ -67,6 +73,9 @@ class Settings:
     near_expiry: bool
     failure_limit: int
     recheck_after: timedelta | None
+    policy: Policy
+    config_sources: tuple[str, ...]
+    blob_canary: str
     client_id: str
     topic: str
     storage: Storage
@@ -86,9 +95,17 @@ class Settings:
             vaults=_vaults(env, cloud, problems),
             subscriptions=_subscriptions(env, problems),
             sweep_schedule=_schedule(env, problems),
-            near_expiry=_near_expiry(env, problems),
+            near_expiry=_wish(env, "KEYTURN_NEAR_EXPIRY", ("ignore", "rotate"), problems),
             failure_limit=_number(env, "KEYTURN_FAILURE_LIMIT", "5", range(1, 100_001), problems),
             recheck_after=_recheck_after(env, problems),
+            policy=Policy(
+                nudge=_wish(env, "KEYTURN_VERSIONLESS", ("verify", "nudge"), problems),
+                recreate=_wish(
+                    env, "KEYTURN_RECREATE_CONTAINER_GROUPS", ("false", "true"), problems
+                ),
+            ),
+            config_sources=_config_sources(env, cloud, problems),
+            blob_canary=_blob_canary(env, problems),
             client_id=_client_id(env, problems),
             topic=_topic(env, cloud, problems),
             storage=_storage(env, cloud, problems),
@@ -162,11 +179,33 @@ def _topic(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> str:
     return topic
 
 
-def _near_expiry(env: Mapping[str, str], problems: list[str]) -> bool:
-    wish = env.get("KEYTURN_NEAR_EXPIRY", "").strip() or "ignore"
-    if wish not in ("rotate", "ignore"):
-        problems.append(f"KEYTURN_NEAR_EXPIRY is {wish!r}, neither 'rotate' nor 'ignore'")
-    return wish == "rotate"
+def _wish(env: Mapping[str, str], name: str, choices: tuple[str, str], problems: list[str]) -> bool:
+    """Return whether the second of two choices is made; the first is the default."""
+    wish = env.get(name, "").strip() or choices[0]
+    if wish not in choices:
+        problems.append(f"{name} is {wish!r}, neither {choices[1]!r} nor {choices[0]!r}")
+    return wish == choices[1]
+
+
+def _config_sources(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(_listed(env, "KEYTURN_CONFIG_SOURCES")))
+    for source in found:
+        try:
+            FileSource.parse(source, cloud)
+        except NotAllowedError as error:
+            problems.append(
+                f"KEYTURN_CONFIG_SOURCES: {error}: expected"
+                f" https://ACCOUNT.blob.{cloud.storage}/CONTAINER, then /PREFIX or ?tag=NAME=VALUE"
+                " if only some of its files are deployment configs"
+            )
+    return found
+
+
+def _blob_canary(env: Mapping[str, str], problems: list[str]) -> str:
+    name = env.get("KEYTURN_BLOB_CANARY", "").strip()
+    if name and not CONTAINER_NAME.fullmatch(name):
+        problems.append(f"KEYTURN_BLOB_CANARY is {name!r}: not the name of a blob container")
+    return name
 
 
 def _recheck_after(env: Mapping[str, str], problems: list[str]) -> timedelta | None:

@@ -15,16 +15,19 @@ from shared.usecases.announce import Announce
 from shared.usecases.ask import AskForRotation
 from shared.usecases.bury import BuryStep
 from shared.usecases.discover import DiscoverConsumers
+from shared.usecases.health import CheckHealth
 from shared.usecases.leases import Leases
 from shared.usecases.ledger import Ledger
 from shared.usecases.open_rotation import OpenRotation
 from shared.usecases.pace import Pace
+from shared.usecases.preflight import LookAhead
 from shared.usecases.refuse import RememberRefusal
 from shared.usecases.repoint import RepointResource
 from shared.usecases.report import ReportRotation
 from shared.usecases.revive import ReviveSupervisors
 from shared.usecases.rotate_key import MakeVersion
 from shared.usecases.run_step import RunStep
+from shared.usecases.settle import SettleDebt
 from shared.usecases.steer import SteerRotation
 from shared.usecases.stock import Stock
 from shared.usecases.supervise import SuperviseRotation
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 
     from shared.adapters.arm.client import ArmClient
     from shared.adapters.clock import RealClock
-    from shared.ports import Announcer, Queue, Rows, Vaults
+    from shared.ports import Announcer, Canary, ConfigFiles, Queue, Rows, Vaults
 
 STEPS_QUEUE = "keyturn-steps"
 
@@ -55,10 +58,13 @@ class Wiring:
     def run_step(self) -> RunStep:
         """What the queue trigger calls."""
         from shared.adapters.arm.resources import ArmResources
+        from shared.adapters.arm.vaults import ArmVaults
+        from shared.adapters.planes import EveryPlane
         from shared.adapters.resource_graph.inventory import GraphInventory
 
         quieten_sdks()
-        resources = ArmResources(self._arm)
+        files, policy = self._files, self.settings.policy
+        resources = EveryPlane(ArmResources(self._arm), files)
         rows, queue, clock, vaults = self._rows, self._queue, self._clock, self._vaults
         announce = Announce(self._announcer)
         ledger, leases, pace = self._ledger, Leases(rows, clock), Pace(rows=rows, clock=clock)
@@ -70,20 +76,27 @@ class Wiring:
             ledger=ledger,
             leases=leases,
             pace=pace,
+            check_health=CheckHealth(canary=self._canary),
         )
         return RunStep(
             open=OpenRotation(
                 vaults=vaults, rows=rows, queue=queue, clock=clock, announce=announce
             ),
             rotate_key=MakeVersion(vaults=vaults, rows=rows, queue=queue, clock=clock),
+            preflight=LookAhead(
+                vaults=vaults, registry=ArmVaults(self._arm), rows=rows, clock=clock
+            ),
             discover=DiscoverConsumers(
                 inventory=GraphInventory(self._arm),
                 resources=resources,
                 rows=rows,
                 queue=queue,
                 clock=clock,
+                files=files,
                 ledger=ledger,
                 declared=self.settings.subscriptions,
+                sources=self.settings.config_sources,
+                policy=policy,
             ),
             repoint=RepointResource(
                 resources=resources,
@@ -94,8 +107,17 @@ class Wiring:
                 leases=leases,
                 pace=pace,
                 verify=verify,
+                policy=policy,
             ),
             verify=verify,
+            settle=SettleDebt(
+                resources=resources,
+                rows=rows,
+                clock=clock,
+                ledger=ledger,
+                leases=leases,
+                pace=pace,
+            ),
             supervise=SuperviseRotation(
                 vaults=vaults,
                 rows=rows,
@@ -190,6 +212,28 @@ class Wiring:
         if text := storage.connection_string:
             return ContainerClient.from_connection_string(text, CONTAINER, **PATIENCE)
         return ContainerClient(storage.blob_url, CONTAINER, credential=self._credential, **PATIENCE)
+
+    @cached_property
+    def _files(self) -> "ConfigFiles":
+        from shared.adapters.planes import NoConfigFiles
+
+        if not self.settings.config_sources:
+            return NoConfigFiles()
+        from shared.adapters.storage.config_files import BlobConfigFiles
+        from shared.adapters.storage.containers import connect_as
+
+        settings, connect = self.settings, connect_as(self._credential)
+        return BlobConfigFiles(settings.config_sources, settings.cloud, connect)
+
+    @cached_property
+    def _canary(self) -> "Canary | None":
+        if not self.settings.blob_canary:
+            return None
+        from shared.adapters.storage.canary import BlobCanary
+        from shared.adapters.storage.containers import connect_as
+
+        settings, connect = self.settings, connect_as(self._credential)
+        return BlobCanary(settings.blob_canary, settings.cloud, connect)
 
     @cached_property
     def _queue(self) -> "Queue":

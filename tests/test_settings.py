@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.domain.plans import Policy
 from shared.settings import Settings, SettingsError
 
 STORAGE = "AzureWebJobsStorage"
@@ -26,6 +27,8 @@ def test_what_is_not_set_has_its_default() -> None:
     assert settings.sweep_schedule == "0 */15 * * * *"
     assert settings.near_expiry is False
     assert (settings.failure_limit, settings.recheck_after) == (5, timedelta(days=1))
+    assert settings.policy == Policy(nudge=False, recreate=False)
+    assert (settings.config_sources, settings.blob_canary) == ((), "")
     assert settings.client_id == settings.topic == settings.sandbox_clock == ""
     assert settings.storage.connection_string == "UseDevelopmentStorage=true"
 
@@ -38,6 +41,10 @@ def test_what_is_set_to_nothing_has_its_default_too() -> None:
         "KEYTURN_NEAR_EXPIRY",
         "KEYTURN_FAILURE_LIMIT",
         "KEYTURN_RECHECK_HOURS",
+        "KEYTURN_VERSIONLESS",
+        "KEYTURN_RECREATE_CONTAINER_GROUPS",
+        "KEYTURN_CONFIG_SOURCES",
+        "KEYTURN_BLOB_CANARY",
         "KEYTURN_TOPIC_ENDPOINT",
         "KEYTURN_SANDBOX_CLOCK",
         "AZURE_CLIENT_ID",
@@ -56,12 +63,16 @@ def test_every_problem_is_listed_at_once() -> None:
                 "KEYTURN_NEAR_EXPIRY": "perhaps",
                 "KEYTURN_FAILURE_LIMIT": "none",
                 "KEYTURN_RECHECK_HOURS": "daily",
+                "KEYTURN_VERSIONLESS": "hurry",
+                "KEYTURN_RECREATE_CONTAINER_GROUPS": "maybe",
+                "KEYTURN_CONFIG_SOURCES": "https://example.com/configs",
+                "KEYTURN_BLOB_CANARY": "A B",
                 "KEYTURN_TOPIC_ENDPOINT": "http://topic",
                 "KEYTURN_SANDBOX_CLOCK": "2026-11-23T18:00:00+00:00 x60",
             }
         )
     text = str(found.value)
-    assert text.startswith("Keyturn's settings have 12 problem(s):\n  - ")
+    assert text.startswith("Keyturn's settings have 16 problem(s):\n  - ")
     for name in (
         "KEYTURN_CLOUD is 'AzureMars'",
         "'kv_1' is no vault",
@@ -72,6 +83,10 @@ def test_every_problem_is_listed_at_once() -> None:
         "KEYTURN_NEAR_EXPIRY is 'perhaps'",
         "KEYTURN_FAILURE_LIMIT is 'none'",
         "KEYTURN_RECHECK_HOURS is 'daily'",
+        "KEYTURN_VERSIONLESS is 'hurry', neither 'nudge' nor 'verify'",
+        "KEYTURN_RECREATE_CONTAINER_GROUPS is 'maybe', neither 'true' nor 'false'",
+        "KEYTURN_CONFIG_SOURCES: not a blob container of AzureCloud",
+        "KEYTURN_BLOB_CANARY is 'A B': not the name of a blob container",
         "KEYTURN_TOPIC_ENDPOINT is 'http://topic'",
         f"{STORAGE} is not set",
         "KEYTURN_SANDBOX_CLOCK is for the sandbox alone",
@@ -158,6 +173,27 @@ def test_another_wish_for_it_is_a_problem(wish: str) -> None:
     assert problems(KEYTURN_NEAR_EXPIRY=wish) == [
         f"KEYTURN_NEAR_EXPIRY is {wish!r}, neither 'rotate' nor 'ignore'"
     ]
+
+
+def test_what_goes_beyond_re_pointing_is_allowed_in_so_many_words() -> None:
+    wishes = {"KEYTURN_VERSIONLESS": "nudge", "KEYTURN_RECREATE_CONTAINER_GROUPS": "true"}
+    assert Settings.from_env({**GOOD, **wishes}).policy == Policy(nudge=True, recreate=True)
+
+
+def test_deployment_configs_lie_in_containers_each_named_once() -> None:
+    one, other = (f"https://st1.blob.core.windows.net/{part}" for part in ("a", "abc"))
+    sources = [f"{other}/prod/", f"{other}?tag=env=prod", f"{other}/prod/"]
+    found = Settings.from_env({**GOOD, "KEYTURN_CONFIG_SOURCES": " , ".join(sources)})
+    assert found.config_sources == tuple(sources[:2])
+    (problem,) = problems(KEYTURN_CONFIG_SOURCES=f"{sources[0]},{one}")
+    assert one in problem
+
+
+@pytest.mark.parametrize("name", ["canary", "a-1", "000"])
+def test_the_canarys_container_is_a_name_and_no_path(name: str) -> None:
+    assert Settings.from_env({**GOOD, "KEYTURN_BLOB_CANARY": name}).blob_canary == name
+    for wrong in (f"/{name}", f"{name}/x", f"{name}-", name.upper() + "Q"):
+        assert len(problems(KEYTURN_BLOB_CANARY=wrong)) == 1
 
 
 @pytest.mark.parametrize(("text", "limit"), [("1", 1), (" 20 ", 20), ("100000", 100_000)])

@@ -5,6 +5,7 @@ envelope, which ARM, Key Vault and Resource Graph share: ``{"error": {"code", "m
 """
 
 import email.utils
+import html
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,18 @@ from shared.domain import errors
 
 _EXCERPT = 300  # enough to explain, too little to fill the logs
 _GONE = {"ResourceNotFound", "ResourceGroupNotFound"}
+_LASTING = {
+    "ScopeLocked",  # a person's lock
+    # docs: Storage REST API, "Blob service error codes"
+    "BlobArchived",
+    "BlobImmutableDueToLegalHold",
+    "BlobImmutableDueToPolicy",
+    "BlobUsesCustomerSpecifiedEncryption",
+    "InvalidBlobType",
+    "LeaseIdMissing",
+}
+"""Codes of a 409 or 412 that does not pass by itself."""
+_XML = re.compile(r"<Error>\s*<Code>(?P<code>[^<]*)</Code>\s*<Message>(?P<message>[^<]*)</Message>")
 _LONGEST_WAIT = 7 * 24 * 3600  # seconds; nobody means more
 _WAIT_IN_TEXT = re.compile(r"(?:after|in) '?(\d{1,5})'? ?seconds", re.IGNORECASE)
 
@@ -72,13 +85,14 @@ def error_for(  # noqa: C901, PLR0911 - one line an error
         doing: What was tried, as a phrase.
     """
     code, message = envelope(text)
+    code = code or headers.get("x-ms-error-code", "")  # all that the answer to a HEAD says
     said = f"could not {doing}: answered {status} {code}".rstrip() + f": {message[:_EXCERPT]}"
     wait = retry_after(headers, message)
     match status:
         case HTTPStatus.TOO_MANY_REQUESTS:
             return errors.ThrottledError(said, retry_after=wait)
-        case HTTPStatus.CONFLICT if code == "ScopeLocked":
-            return errors.RejectedError(said, code=code)  # a person's lock does not pass by itself
+        case HTTPStatus.CONFLICT | HTTPStatus.PRECONDITION_FAILED if code in _LASTING:
+            return errors.RejectedError(said, code=code)
         case HTTPStatus.CONFLICT:
             return errors.BusyError(said, retry_after=wait)
         case HTTPStatus.PRECONDITION_FAILED:
@@ -102,10 +116,12 @@ def error_for(  # noqa: C901, PLR0911 - one line an error
 def envelope(text: str) -> tuple[str, str]:
     """Return code and message of an error body, in any of the recorded forms.
 
-    ``{"error": {"code", "message"}}``, ``{"code", "message"}``, ``{"Code", "Message"}``, and that
-    of Azure Tables, ``{"odata.error": {"code", "message": {"value"}}}``; of a body that is none
-    (HTML, say) the text itself.
+    ``{"error": {"code", "message"}}``, ``{"code", "message"}``, ``{"Code", "Message"}``, that of
+    Azure Tables, ``{"odata.error": {"code", "message": {"value"}}}``, and that of blobs and queues,
+    which is XML; of a body that is none (HTML, say) the text itself.
     """
+    if found := _XML.search(text):
+        return html.unescape(found["code"]), html.unescape(found["message"]).partition("\n")[0]
     try:
         body = json.loads(text)
     except ValueError:

@@ -1,10 +1,19 @@
 """Every kind of resource that Keyturn knows, as data."""
 
-from shared.catalog.storage import STORAGE_ACCOUNT
+from shared.catalog.container_instances import CONTAINER_GROUP
+from shared.catalog.cosmosdb import COSMOSDB_ACCOUNT
+from shared.catalog.deployment_configs import DEPLOYMENT_CONFIG
+from shared.catalog.storage import STORAGE_ACCOUNT, STORAGE_ENCRYPTION_SCOPE
 from shared.domain.errors import UnreadableError
 from shared.domain.kinds import Kind
 
-KINDS: tuple[Kind, ...] = (STORAGE_ACCOUNT,)
+KINDS: tuple[Kind, ...] = (
+    STORAGE_ACCOUNT,
+    STORAGE_ENCRYPTION_SCOPE,
+    COSMOSDB_ACCOUNT,
+    CONTAINER_GROUP,
+    DEPLOYMENT_CONFIG,
+)
 
 _BY_TYPE = {kind.resource_type.lower(): kind for kind in KINDS}
 _BY_ID = {kind.id: kind for kind in KINDS}

@@ -1,8 +1,13 @@
-"""Storage accounts. File shares, blobs, queues and tables come with their account."""
+"""Storage accounts and their encryption scopes.
+
+File shares and blobs come with their account; queues and tables too, where ``keyType`` was
+``Account`` when it was made. A blob in an encryption scope comes with its scope.
+"""
 
 from datetime import timedelta
 
-from shared.domain.kinds import Kind, Looks, SplitReference, Window, Write
+from shared.catalog.resource_manager import ASSIGN_IDENTITY, GROUP_READ, advice
+from shared.domain.kinds import Kind, Looks, SplitReference, UrlReference, Window, Write
 from shared.domain.pacing import Budget, Limit
 from shared.domain.proofs import AllOf, FieldIs, Level, NamesTarget
 
@@ -12,10 +17,54 @@ _CURRENT = f"{_KEY}.currentVersionedKeyIdentifier"
 
 _CMK_OVERVIEW = "https://learn.microsoft.com/azure/storage/common/customer-managed-keys-overview"
 _LIMITS = "azure-docs: includes/azure-storage-limits-azure-resource-manager.md"
+_BLOB_ERRORS = "https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes"
+
+# "checks the key vault daily"; the page asks to wait 24 hours before disabling the old one.
+_VERSIONLESS = Window(
+    length=timedelta(days=1), looks=Looks(first=timedelta(minutes=5)), source=_CMK_OVERVIEW
+)
+_PINNED = Window(
+    length=timedelta(hours=1), looks=Looks(first=timedelta(seconds=5)), source=_CMK_OVERVIEW
+)
+_KEY_TYPES = frozenset({"RSA", "RSA-HSM"})
+_KEY_BITS = frozenset({2048, 3072, 4096})
+
+# "800 per 5 minutes" and "10 per second / 1200 per hour", each as a bucket that keeps to it
+# in any such span. Accounts and scopes share them: they are the provider's.
+_BUDGET = Budget(
+    reads=(Limit(200, 2),),
+    writes=(Limit(5, 5), Limit(100, 1100 / 3600)),
+)
+
+_ACCESS = (
+    "give the account's identity get, wrapKey and unwrapKey on the vault (role Key Vault Crypto"
+    " Service Encryption User), and check that both the old version and the new one are enabled"
+    " and not expired"
+)
+_ADVICE = {
+    # [I] azure-docs#84096: also for a key that is expired.
+    "KeyVaultAuthenticationFailure": _ACCESS,
+    # [I] azure-cli#12346, #17914: also for the URI of a Managed HSM.
+    "KeyVaultPolicyError": "turn on soft-delete and purge protection on the vault",
+    # 409. [I] Azure/ARO-RP#1197, terraform#29351.
+    "StorageAccountOperationInProgress": (
+        "another change of the account is under way: find out what makes it, then rotate again"
+    ),
+    # The data plane's, shown by the blob canary.
+    "KeyVaultAccessTokenCannotBeAcquired": (
+        "the account's identity gets no token: make it again if it was deleted, set it as the"
+        " encryption identity, give it get, wrapKey and unwrapKey on the vault"
+    ),
+    "KeyVaultEncryptionKeyNotFound": (
+        "the key or its version cannot be read: restore it if it was deleted, enable the version"
+        " that the account names, then " + _ACCESS
+    ),
+    "KeyVaultVaultNotFound": "restore the vault if it was deleted, and check its DNS name",
+}
 
 STORAGE_ACCOUNT = Kind(
     id="storage_account",
-    title="storage account",
+    title="storage account with its file shares",
     resource_type="Microsoft.Storage/storageAccounts",
     # The newest version whose CMK traffic is recorded; the properties below are in it.
     api_version="2024-01-01",
@@ -43,47 +92,85 @@ STORAGE_ACCOUNT = Kind(
     proof=AllOf((NamesTarget(_CURRENT), FieldIs("properties.provisioningState", "Succeeded"))),
     level=Level.REPORTED,
     in_use=_CURRENT,
-    pinned=Window(
-        length=timedelta(hours=1), looks=Looks(first=timedelta(seconds=5)), source=_CMK_OVERVIEW
-    ),
-    # "checks the key vault daily"; the page asks to wait 24 hours before disabling the old one.
-    versionless=Window(
-        length=timedelta(days=1), looks=Looks(first=timedelta(minutes=5)), source=_CMK_OVERVIEW
-    ),
-    key_types=frozenset({"RSA", "RSA-HSM"}),
-    key_bits=frozenset({2048, 3072, 4096}),
-    # "800 per 5 minutes" and "10 per second / 1200 per hour", each as a bucket that keeps to it
-    # in any such span.
-    budget=Budget(
-        reads=(Limit(200, 2),),
-        writes=(Limit(5, 5), Limit(100, 1100 / 3600)),
-    ),
+    pinned=_PINNED,
+    versionless=_VERSIONLESS,
+    key_types=_KEY_TYPES,
+    key_bits=_KEY_BITS,
+    budget=_BUDGET,
     actions=(
         "Microsoft.Storage/storageAccounts/read",
         "Microsoft.Storage/storageAccounts/write",
-        # To tell a managed resource group, whose resources are never written to.
-        "Microsoft.Resources/subscriptions/resourceGroups/read",
+        GROUP_READ,
         # For accounts whose encryption uses a user-assigned identity: it is repeated in the body.
-        "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
+        ASSIGN_IDENTITY,
     ),
     advice={
-        "KeyVaultAuthenticationFailure": (
-            "give the account's identity get, wrapKey and unwrapKey on the vault (role Key Vault"
-            " Crypto Service Encryption User), and check that both the old version and the new"
-            " one are enabled and not expired"
-        ),
-        "KeyVaultPolicyError": "turn on soft-delete and purge protection on the vault",
-        "AuthorizationFailed": (
-            "give Keyturn's identity storageAccounts/read and storageAccounts/write on the account"
-        ),
-        "ScopeLocked": "remove the management lock on the account or its group, then run again",
+        **_ADVICE,
+        **advice("storageAccounts/read and storageAccounts/write on the account"),
     },
     sources=(
         _CMK_OVERVIEW,
         _LIMITS,
+        _BLOB_ERRORS,
         "azure-rest-api-specs: StorageAccountUpdateUserAssignedEncryptionIdentityWithCMK.json",
         "azure-rest-api-specs: StorageAccountGetPropertiesCMKVersionExpirationTime.json",
         "azure-cli 2.77.0, recorded traffic: storage account with a customer-managed key",
         "terraform-provider-azurerm: storage_account_customer_managed_key_resource.go",
     ),
+    may_nudge=True,
+    has_blobs=True,
+)
+
+_SCOPE_KEY = "properties.keyVaultProperties"
+_SCOPE_CURRENT = f"{_SCOPE_KEY}.currentVersionedKeyIdentifier"
+_SCOPE_SOURCE = "properties.source"
+
+# An empty ``keyVaultProperties: {}`` is no customer-managed key (recorded: PUT and PATCH answers of
+# scopes with the platform's own).
+STORAGE_ENCRYPTION_SCOPE = Kind(
+    id="storage_encryption_scope",
+    title="storage encryption scope",
+    resource_type="Microsoft.Storage/storageAccounts/encryptionScopes",
+    api_version=STORAGE_ACCOUNT.api_version,
+    shape=UrlReference(
+        place="encryption scope",
+        when=(_SCOPE_SOURCE, "Microsoft.KeyVault"),
+        url=f"{_SCOPE_KEY}.keyUri",
+    ),
+    write=Write(
+        # As in Microsoft's example. Nothing else of it is sent: ``state`` would enable or disable
+        # the scope, and ``requireInfrastructureEncryption`` is set once.
+        verb="PATCH",
+        send=(_SCOPE_SOURCE, f"{_SCOPE_KEY}.keyUri"),
+        never=(),
+        guard=_SCOPE_SOURCE,
+    ),
+    # A scope has no provisioningState: its writes are synchronous (recorded).
+    proof=AllOf((NamesTarget(_SCOPE_CURRENT), FieldIs(_SCOPE_SOURCE, "Microsoft.KeyVault"))),
+    level=Level.REPORTED,
+    in_use=_SCOPE_CURRENT,
+    pinned=_PINNED,
+    versionless=_VERSIONLESS,
+    key_types=_KEY_TYPES,
+    key_bits=_KEY_BITS,
+    budget=_BUDGET,
+    actions=(
+        "Microsoft.Storage/storageAccounts/encryptionScopes/read",
+        "Microsoft.Storage/storageAccounts/encryptionScopes/write",
+        GROUP_READ,
+    ),
+    advice={
+        **_ADVICE,
+        **advice("storageAccounts/encryptionScopes/read and .../write on the account"),
+    },
+    sources=(
+        _CMK_OVERVIEW,
+        _LIMITS,
+        "azure-rest-api-specs: StorageAccountPatchEncryptionScope.json",
+        "azure-rest-api-specs: StorageAccountGetEncryptionScope.json",
+        "azure-sdk-for-python, recorded traffic: encryption scopes with the platform's own key",
+        "terraform-provider-azurerm: storage_encryption_scope_resource.go",
+    ),
+    listed_under=STORAGE_ACCOUNT.resource_type,
+    may_nudge=True,
 )

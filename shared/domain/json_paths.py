@@ -23,6 +23,17 @@ def text_at(body: object, path: str) -> str:
     return found if isinstance(found, str) else ""
 
 
+def every(body: object, path: str) -> list[Any]:
+    """Return all that lies at a dotted path, in which ``*`` stands for every name or item."""
+    if not path:
+        return [] if body is None else [body]
+    first, _, rest = path.partition(".")
+    if first != "*":
+        return every(look_up(body, first), rest)
+    inside = body.values() if isinstance(body, dict) else body if isinstance(body, list) else ()
+    return [found for each in inside for found in every(each, rest)]
+
+
 def put(body: Json, path: str, value: object) -> None:
     """Set what lies at a dotted path, keeping the spelling of names that are there."""
     *parents, last = path.split(".")
@@ -33,8 +44,11 @@ def put(body: Json, path: str, value: object) -> None:
 
 
 def drop(body: object, path: str) -> None:
-    """Remove what lies at a dotted path, if anything; ``*`` stands for every name."""
+    """Remove what lies at a dotted path, if anything; ``*`` stands for every name or item."""
     first, _, rest = path.partition(".")
+    if first == "*" and rest and isinstance(body, list):
+        for item in body:
+            drop(item, rest)
     if not isinstance(body, dict):
         return
     for name in [*body] if first == "*" else [_actual(body, first)]:

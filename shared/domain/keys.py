@@ -38,6 +38,11 @@ class Key:
             raise InvalidKeyUrlError(f"names a version, not a key as such: {url!r}")
         return found
 
+    @property
+    def is_managed_hsm(self) -> bool:
+        """Whether the vault is a managed HSM (in every cloud: ``NAME.managedhsm.…``)."""
+        return self.vault.partition(".")[2].startswith("managedhsm.")
+
     def __str__(self) -> str:
         return f"https://{self.vault}/keys/{self.name}"
 
@@ -95,6 +100,9 @@ class VersionState:
         expires: Not usable from then on; ``None``: never expires.
         key_type: ``RSA``, ``RSA-HSM``, ``EC`` …; ``None`` where the vault's listing omits it.
         bits: Size of an RSA key; ``None`` for others and in listings.
+        operations: What the key may be used for, in lower case: ``wrapkey``; ``None`` in listings.
+        recovery: What a deletion would leave, as Key Vault names it: ``Recoverable+Purgeable``;
+            empty: it does not say.
     """
 
     id: KeyVersion
@@ -104,6 +112,8 @@ class VersionState:
     expires: datetime | None = None
     key_type: str | None = None
     bits: int | None = None
+    operations: frozenset[str] | None = None
+    recovery: str = ""
 
     def why_unusable(self, now: datetime) -> str | None:
         """Return why the version cannot be used at ``now``; ``None`` if it can."""

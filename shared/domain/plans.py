@@ -8,8 +8,9 @@ from enum import StrEnum
 from shared.domain.errors import RefusedWriteError
 from shared.domain.json_paths import Json, drop, look_up, put, text_at
 from shared.domain.keys import Key, KeyVersion, VersionState
-from shared.domain.kinds import Kind
-from shared.domain.resources import Reference
+from shared.domain.kinds import Kind, Recreation
+from shared.domain.resources import Reference, ResourceId
+from shared.domain.rows import Owing
 
 
 class Age(StrEnum):
@@ -21,12 +22,34 @@ class Age(StrEnum):
     """The vault does not know it, or made it within the target's own second."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What an operator allows beyond re-pointing.
+
+    Attributes:
+        nudge: Whether a versionless reference may name the target for a moment, so that the
+            service takes it up now and not by its own clock.
+        recreate: Whether a resource may be deleted and made again, where no write changes its key.
+    """
+
+    nudge: bool = False
+    recreate: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Repoint:
-    """Send ``body``; these references then name the target."""
+    """Send ``body``; these references then name the target.
+
+    Attributes:
+        owes: What the resource is owed once that is sent. ``recreate``: ``body`` is the definition
+            that is sent after a DELETE.
+        note: What that does beside re-pointing, for people.
+    """
 
     references: tuple[Reference, ...]
     body: Json
+    owes: Owing = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +107,21 @@ def references_to(kind: Kind, body: Json, key: Key) -> tuple[Reference, ...]:
     return tuple(r for r in kind.shape.read(body) if r.key == key)
 
 
-def plan(kind: Kind, body: Json, target: VersionState, ages: Mapping[KeyVersion, Age]) -> Plan:
+def plan(
+    kind: Kind,
+    body: Json,
+    target: VersionState,
+    ages: Mapping[KeyVersion, Age],
+    policy: Policy,
+) -> Plan:
     """Decide what to do with a resource.
 
     Args:
         kind: Its catalog entry.
         body: A fresh GET of it.
         target: The version to move to, as the vault's own GET describes it.
-        ages: How every other version that ``body`` pins stands to the target.
+        ages: How every other version that ``body`` pins, or says it uses, stands to the target.
+        policy: What is allowed beyond re-pointing.
 
     Raises:
         UnreadableError: See ``references_to``.
@@ -100,15 +130,111 @@ def plan(kind: Kind, body: Json, target: VersionState, ages: Mapping[KeyVersion,
     references = references_to(kind, body, target.id.key)
     if not references:
         return Skip()
-    if unfit := _unfit(kind, target):
-        return Manual(references, unfit, "rotate to a key of a type and size the service takes")
+    if obstacle := _obstacle(kind, body, references, target):
+        return Manual(references, *obstacle)
     moving = [r for r in references if r.pinned not in (None, target.id)]
-    for reference in moving:
-        if refusal := _refusal(reference, references, target, ages):
-            return refusal
     if not moving:
-        return VerifyOnly(references)
-    return Repoint(references, request_body(kind, body, moving, target.id))
+        return _follow(kind, body, references, target.id, ages if policy.nudge else {})
+    refusals = [_refusal(reference, references, target, ages) for reference in moving]
+    if found := [refusal for refusal in refusals if refusal]:
+        return found[0]
+    return _move(kind, body, references, target.id, policy)
+
+
+def _move(
+    kind: Kind,
+    body: Json,
+    references: tuple[Reference, ...],
+    target: KeyVersion,
+    policy: Policy,
+) -> Repoint | Manual:
+    moving = [r for r in references if r.pinned not in (None, target)]
+    request = request_body(kind, body, moving, target)
+    if kind.recreation is None:
+        return Repoint(references, request)
+    if why := _why_not_recreated(kind.recreation, body, policy):
+        reason = f"its key version cannot be changed in place, and {why}"
+        return Manual(references, reason, _by_hand(kind.recreation, body, target))
+    return Repoint(references, request, "recreate", kind.recreation.consequences)
+
+
+_NUDGE_NOTE = "it names the new version for a moment, and gets its versionless form back"
+
+
+def _obstacle(
+    kind: Kind, body: Json, references: Sequence[Reference], target: VersionState
+) -> tuple[str, str] | None:
+    """Return why the resource cannot take the target up, and what to do about it."""
+    if why := unfit(kind, target):
+        return why, "rotate to a key of a type and size the service takes"
+    if kind.versionless is None and (free := [r for r in references if r.pinned is None]):
+        why = f"{free[0].place} names no version that can be read, where a {kind.title} needs one"
+        return why, "see which version it uses, or is filled in, and have it name the new one"
+    return symptom_of(kind, body)
+
+
+def symptom_of(kind: Kind, body: Json) -> tuple[str, str] | None:
+    """Return what must be mended before the resource can take up any version, and how."""
+    shown = next((symptom for symptom in kind.symptoms if symptom.shows(body)), None)
+    return (f"it says: {text_at(body, shown.path)[:300]}", shown.advice) if shown else None
+
+
+def _follow(
+    kind: Kind,
+    body: Json,
+    references: tuple[Reference, ...],
+    target: KeyVersion,
+    ages: Mapping[KeyVersion, Age],
+) -> Repoint | VerifyOnly:
+    """Plan for references that need not be moved: nudge what lags behind, where ``ages`` tell."""
+    in_use = kind.version_in_use(body)
+    is_free = kind.may_nudge and all(r.pinned is None for r in references)
+    if is_free and in_use is not None and ages.get(in_use) is Age.OLDER:
+        request = request_body(kind, body, references, target)
+        return Repoint(references, request, "restore", _NUDGE_NOTE)
+    return VerifyOnly(references)
+
+
+def _why_not_recreated(recreation: Recreation, body: Json, policy: Policy) -> str:
+    """Return why the resource is not deleted and made again; empty: it may be."""
+    if not policy.recreate:
+        return "the settings allow no recreation"
+    if "systemassigned" in text_at(body, recreation.own_identity).lower():
+        return "its system-assigned identity would come back as another one, without its rights"
+    if not text_at(body, recreation.identity):
+        return "it uses the key under no user-assigned identity"
+    hidden = [secret.title for secret in recreation.secrets if secret.hides(body)]
+    return f"Azure does not give back its {', '.join(hidden)}" if hidden else ""
+
+
+def _by_hand(recreation: Recreation, body: Json, target: KeyVersion) -> str:
+    resource = ResourceId.parse(text_at(body, "id"))
+    commands = recreation.commands.format(
+        subscription=resource.subscription,
+        group=resource.group,
+        name=resource.name,
+        version=target.version,
+    )
+    return f"{commands}\n{recreation.consequences}"
+
+
+def restored(kind: Kind, body: Json, original: Json, target: KeyVersion) -> Json | None:
+    """Return what to send so that a nudged resource is versionless again; ``None``: it is.
+
+    Args:
+        kind: Its catalog entry.
+        body: A fresh GET of it.
+        original: The resource as it was before.
+        target: What it was nudged to.
+
+    Raises:
+        RefusedWriteError: The write would do more than that.
+    """
+    if all(r.pinned is None for r in references_to(kind, body, target.key)):
+        return None
+    changed = copy.deepcopy(body)
+    kind.shape.restore(changed, original)
+    return _request(kind, body, changed)
 
 
 def request_body(kind: Kind, body: Json, moving: Sequence[Reference], target: KeyVersion) -> Json:
@@ -125,18 +251,25 @@ def request_body(kind: Kind, body: Json, moving: Sequence[Reference], target: Ke
     left -= {r.place for r in kind.shape.read(changed) if r.pinned == target}
     if left:
         raise RefusedWriteError(f"{', '.join(sorted(left))} would not name {target}: not sent")
+    return _request(kind, body, changed)
+
+
+def _request(kind: Kind, body: Json, changed: Json) -> Json:
+    """Return what of ``changed`` is sent; ``body`` is what it was made from."""
     for path in kind.write.never:
         drop(changed, path)
     sent: Json = {}
     for path in kind.write.send:
-        put(sent, path, look_up(changed, path))
-    source = text_at(body, kind.write.guard)
-    if not source or text_at(sent, kind.write.guard) != source:
-        raise RefusedWriteError(f"the body lacks {kind.write.guard}: not sent")
+        if (value := look_up(changed, path)) is not None:
+            put(sent, path, value)
+    guard = kind.write.guard
+    if guard and (not text_at(body, guard) or text_at(sent, guard) != text_at(body, guard)):
+        raise RefusedWriteError(f"the body lacks {guard}: not sent")
     return sent
 
 
-def _unfit(kind: Kind, target: VersionState) -> str:
+def unfit(kind: Kind, target: VersionState) -> str:
+    """Return why a kind cannot use a version's key; empty: it can."""
     if target.key_type not in kind.key_types:
         return f"a {kind.title} takes no {target.key_type} key"
     if target.bits is not None and target.bits not in kind.key_bits:

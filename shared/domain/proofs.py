@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from shared.domain.errors import InvalidKeyUrlError
-from shared.domain.json_paths import Json, text_at
-from shared.domain.keys import KeyVersion, parse_key_url
+from shared.domain.errors import InvalidKeyUrlError, UnreadableError
+from shared.domain.json_paths import Json, look_up, text_at
+from shared.domain.keys import Key, KeyVersion, parse_key_url
+from shared.domain.resources import Shape
 
 
 class Level(StrEnum):
@@ -43,23 +44,67 @@ class Rule(Protocol):
         ...
 
 
+def version_at(body: Json, path: str, key: str = "") -> KeyVersion | None:
+    """Return the version that a field names; ``None``: it names none.
+
+    Args:
+        body: Of the resource.
+        path: Of a field with the URL of a version.
+        key: Path of a field with the URL of the key, where ``path`` may hold the bare version. The
+            version is then one of that key, or none.
+    """
+    text = text_at(body, path)
+    try:
+        if not key:
+            return KeyVersion.parse(text)
+        named = parse_key_url(text_at(body, key))
+        owner = named if isinstance(named, Key) else named.key
+        found = KeyVersion.parse(text if "/" in text else f"{owner}/{text}")
+    except InvalidKeyUrlError:
+        return None
+    return found if found.key == owner else None
+
+
 @dataclass(frozen=True, slots=True)
 class NamesTarget:
-    """The field is the target's URL: the same vault, key and version, not merely its ending."""
+    """The field names the target: the same vault, key and version, not merely its ending.
+
+    Attributes:
+        path, key: See ``version_at``.
+    """
 
     path: str
+    key: str = ""
 
     def check(self, body: Json, target: KeyVersion) -> Finding:
         """See ``Rule.check``."""
-        text = text_at(body, self.path)
-        field = self.path.rpartition(".")[2]
-        if not text:
-            return Finding(holds=False, seen=f"{field} is absent")
+        text, version = text_at(body, self.path), version_at(body, self.path, self.key)
+        if version is not None:
+            return Finding(holds=version == target, seen=f"{_last(self.path)} is {version}")
+        seen = f"{_last(self.path)} is {text[:200]!r}" if text else f"{_last(self.path)} is absent"
+        if self.key:
+            seen += f", {_last(self.key)} is {text_at(body, self.key)[:200]!r}"
+        return Finding(holds=False, seen=seen)
+
+
+@dataclass(frozen=True, slots=True)
+class EchoesTarget:
+    """Every reference to the target's key names the target. There must be one.
+
+    The service only echoes what was written: the level is no better than ``configured``.
+    """
+
+    shape: Shape
+
+    def check(self, body: Json, target: KeyVersion) -> Finding:
+        """See ``Rule.check``."""
         try:
-            named = parse_key_url(text)
-        except InvalidKeyUrlError:
-            return Finding(holds=False, seen=f"{field} is {text[:200]!r}")
-        return Finding(holds=named == target, seen=f"{field} is {named}")
+            ours = [r for r in self.shape.read(body) if r.key == target.key]
+        except UnreadableError as error:
+            return Finding(holds=False, seen=str(error))
+        others = [r for r in ours if r.pinned != target]
+        seen = "; ".join(f"{r.place} is {r}" for r in others or ours)
+        return Finding(holds=bool(ours) and not others, seen=seen or f"none is {target.key}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +117,34 @@ class FieldIs:
     def check(self, body: Json, target: KeyVersion) -> Finding:  # noqa: ARG002 - the rule's shape
         """See ``Rule.check``."""
         text = text_at(body, self.path)
-        field = self.path.rpartition(".")[2]
         return Finding(
-            holds=text.lower() == self.value.lower(), seen=f"{field} is {text[:200] or 'absent'}"
+            holds=text.lower() == self.value.lower(),
+            seen=f"{_last(self.path)} is {text[:200] or 'absent'}",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class NoComplaint:
+    """The field is absent or empty, or has the text by which the service says that all is well.
+
+    What it says beside that is a complaint, whether we know the text or not.
+    """
+
+    path: str
+    well: str
+
+    def check(self, body: Json, target: KeyVersion) -> Finding:  # noqa: ARG002 - the rule's shape
+        """See ``Rule.check``."""
+        found = look_up(body, self.path)
+        text = found if isinstance(found, str) else "" if found is None else repr(found)
+        return Finding(
+            holds=text.strip().lower() in ("", self.well.lower()),
+            seen=f"{_last(self.path)} is {text[:200] or 'absent'}",
+        )
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,17 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Protocol, Self
 
 from shared.domain.errors import InvalidResourceIdError
+from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion
 
 _ID = re.compile(
     r"/subscriptions/(?P<subscription>[\w-]+)/resourceGroups/(?P<group>[^/?#%\\\s]+)"
-    r"/providers/(?P<provider>[\w.]+)/(?P<type>\w+)/(?P<name>[^/?#%\\\s]+)",
+    r"/providers/(?P<provider>[\w.]+)/(?P<path>\w+/[^/?#%\\\s]+(?:/\w+/[^/?#%\\\s]+)*)",
     re.IGNORECASE,
 )
 
@@ -22,6 +24,8 @@ class ResourceId:
     Attributes:
         text: As it was written.
         folded: In lower case: what makes it equal to another.
+        type: All of it, such as ``Microsoft.Storage/storageAccounts/encryptionScopes``.
+        name: The last one, of the resource itself and not of its parents.
     """
 
     text: str = field(compare=False)
@@ -41,13 +45,14 @@ class ResourceId:
         found = _ID.fullmatch(text)
         if found is None or {".", ".."} & set(text.split("/")):
             raise InvalidResourceIdError(f"not the id of a resource: {text[:200]!r}")
+        path = found["path"].split("/")
         return cls(
             text=text,
             folded=text.lower(),
             subscription=found["subscription"].lower(),
             group=found["group"],
-            type=f"{found['provider']}/{found['type']}",
-            name=found["name"],
+            type="/".join((found["provider"], *path[::2])),
+            name=path[-1],
         )
 
     def __str__(self) -> str:
@@ -55,8 +60,12 @@ class ResourceId:
 
 
 def digest(text: str) -> str:
-    """Return a row key for any text: 32 hexadecimal digits, the same for any casing."""
-    return hashlib.sha256(text.lower().encode()).hexdigest()[:32]
+    """Return a row key for any text: 32 hexadecimal digits, for an ARM id whatever its casing.
+
+    The URL of a blob is another one in other casing.
+    """
+    folded = text.lower() if text.startswith("/") else text
+    return hashlib.sha256(folded.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +84,23 @@ class Reference:
 
     def __str__(self) -> str:
         return str(self.pinned or self.key)
+
+
+class Shape(Protocol):
+    """How a resource's JSON refers to keys. A new kind needs a new shape only if none fits."""
+
+    def read(self, body: Json) -> Sequence[Reference]:
+        """Return every reference that ``body`` holds, to whichever key.
+
+        Raises:
+            UnreadableError: It refers to a key in a form that is none Azure documents.
+        """
+        ...
+
+    def point(self, body: Json, reference: Reference, target: KeyVersion) -> None:
+        """Make ``reference``, which ``body`` holds, name ``target``; change nothing else."""
+        ...
+
+    def restore(self, body: Json, original: Json) -> None:
+        """Give the references of ``body`` the form that they have in ``original``."""
+        ...

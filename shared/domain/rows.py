@@ -7,11 +7,12 @@ by an earlier Keyturn as if it were its own.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.domain.findings import Finding
 from shared.domain.keys import KeyVersion
 from shared.domain.resources import digest
 from shared.domain.verdicts import Outcome, Verdict
@@ -81,11 +82,13 @@ class Scope(Struct, frozen=True, kw_only=True):
         readable: How many subscriptions our identity may read in whole, and were searched.
         unreadable: How many had to be searched and could not be, or only in part.
         named: Their ids; the first hundred.
+        files: How many files of the registered sources were read.
     """
 
     readable: int = 0
     unreadable: int = 0
     named: tuple[str, ...] = ()
+    files: int = 0
 
     def plus(self, *, readable: int, unreadable: tuple[str, ...]) -> Self:
         """Return the scope with further subscriptions."""
@@ -99,7 +102,8 @@ class Scope(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         noun = "subscription" if self.readable == 1 else "subscriptions"
         hidden = f"; {self.unreadable} not readable" if self.unreadable else ""
-        return f"{self.readable} readable {noun}{hidden}"
+        files = f" and {self.files} deployment files" if self.files else ""
+        return f"{self.readable} readable {noun}{files}{hidden}"
 
 
 class Phase(StrEnum):
@@ -184,6 +188,19 @@ class Beat(Row, frozen=True, kw_only=True):
         return BEATS, self.rotation
 
 
+class Place(StrEnum):
+    """Where a search looks, one after the other; the first two for each batch of subscriptions."""
+
+    INVENTORY = "inventory"
+    """Resource Graph: what names the vault."""
+    PARENTS = "parents"
+    """Resources whose children Resource Graph does not hold: each is asked for them."""
+    FILES = "files"
+    """The registered sources of deployment configs."""
+    KNOWN = "known"
+    """What earlier rotations have seen."""
+
+
 class Search(Row, frozen=True, kw_only=True):
     """How far one reading of the inventory has come.
 
@@ -191,30 +208,48 @@ class Search(Row, frozen=True, kw_only=True):
         closing: Whether it is the closing scan's.
         page: Raised by every page; a message with another one is stale.
         at: When the last page was done.
-        after: Subscriptions up to this id are searched, or being searched.
-        batch: The ones being searched; empty: take the next ones after ``after``.
-        token: Resource Graph's continuation within the batch; empty: its first page.
+        place: Where it looks now.
+        after: What is behind it there: subscriptions up to this id are searched, or being searched;
+            files of the sources before this number; known resources up to this row key.
+        batch: The subscriptions being searched; empty: take the next ones after ``after``.
+        token: Continues within the batch, or within the source; empty: its first page.
         scope: What has been searched so far, this batch included.
         canaries: Ids of the kinds that have their canary.
-        known_after: Resources known from earlier rotations are added up to this row key;
-            ``None``: not before the last subscription is searched.
     """
 
     rotation: str
     closing: bool
     at: datetime
     page: int = 0
+    place: Place = Place.INVENTORY
     after: str = ""
     batch: tuple[str, ...] = ()
     token: str = ""
     scope: Scope = Scope()
     canaries: tuple[str, ...] = ()
-    known_after: str | None = None
 
     @property
     def address(self) -> tuple[str, str]:
         """See ``Row.address``."""
         return self.rotation, "closing-search" if self.closing else "search"
+
+
+class Foresight(Row, frozen=True, kw_only=True):
+    """What a look ahead has found; there is none before it was taken.
+
+    Attributes:
+        at: When it was taken.
+        findings: The worst first.
+    """
+
+    rotation: str
+    at: datetime
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return self.rotation, "preflight"
 
 
 def rotation_id(target: KeyVersion, run: int) -> str:
@@ -243,6 +278,38 @@ class Lease(Row, frozen=True, kw_only=True):
     def address(self) -> tuple[str, str]:
         """See ``Row.address``."""
         return digest(self.resource), "lease"
+
+
+Owing = Literal["", "restore", "recreate"]
+"""A versionless reference that was pinned for a moment has its form to get back; a resource that
+was deleted has to be made again."""
+
+
+class Debt(Row, frozen=True, kw_only=True):
+    """What a resource needs of us, whatever becomes of the rotation.
+
+    Kept before the write that makes it necessary, and until it is paid.
+
+    Attributes:
+        rotation: Id of the rotation that owes it; its work says so too.
+        body: ``restore``: the resource as it was; ``recreate``: the definition to send.
+    """
+
+    resource: str
+    rotation: str
+    owes: Owing
+    body: dict[str, Any]
+    since: datetime
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return debt_address(self.resource)
+
+
+def debt_address(resource: str) -> tuple[str, str]:
+    """Return partition and row key of what a resource is owed."""
+    return digest(resource), "debt"
 
 
 class Known(Row, frozen=True, kw_only=True):

@@ -51,6 +51,12 @@ class RotateKey(_Step, frozen=True, kw_only=True, tag="rotate_key"):
     expires: datetime | None = None
 
 
+class Preflight(_Step, frozen=True, kw_only=True, tag="preflight"):
+    """Look at the vault and the target, and say what will break."""
+
+    rotation: str
+
+
 class Discover(_Step, frozen=True, kw_only=True, tag="discover"):
     """Read one page of consumers; see ``rows.Search`` for what the page is."""
 
@@ -69,6 +75,14 @@ class Repoint(_Step, frozen=True, kw_only=True, tag="repoint"):
 
 class Verify(_Step, frozen=True, kw_only=True, tag="verify"):
     """Look whether one resource uses the target. ``resource`` is the row key of its work."""
+
+    rotation: str
+    resource: str
+    seq: int
+
+
+class Pay(_Step, frozen=True, kw_only=True, tag="pay"):
+    """Do what one resource is owed, see ``rows.Debt``. ``resource`` is the row key of its work."""
 
     rotation: str
     resource: str
@@ -106,7 +120,19 @@ class Refuse(_Step, frozen=True, kw_only=True, tag="refuse"):
     at: datetime
 
 
-Step = Open | RotateKey | Discover | Repoint | Verify | Supervise | SweepVault | Revive | Refuse
+Step = (
+    Open
+    | RotateKey
+    | Preflight
+    | Discover
+    | Repoint
+    | Verify
+    | Pay
+    | Supervise
+    | SweepVault
+    | Revive
+    | Refuse
+)
 
 
 _DECODER: msgspec.json.Decoder[Step] = msgspec.json.Decoder(Step)

@@ -13,7 +13,7 @@ from shared.domain.keys import KeyVersion
 from shared.domain.kinds import Kind
 from shared.domain.proofs import Level
 from shared.domain.resources import Reference, digest
-from shared.domain.rows import Row
+from shared.domain.rows import Owing, Row
 from shared.domain.verdicts import CONFIRMED, FAILURES, PROVEN, SETTLED, Verdict
 
 
@@ -76,6 +76,9 @@ class Stage(StrEnum):
     """Nothing."""
 
 
+Next = Literal["repoint", "verify", "confirm", "pay"]
+"""The step that a resource waits for."""
+
 SHARDS = 4
 """Partitions of one rotation's work: a partition takes some 2,000 operations a second."""
 
@@ -99,6 +102,12 @@ class Work(Row, frozen=True, kw_only=True):
         operation: Where ARM says how a long-running write goes; empty: the answer was final.
         doubts: How often a look since the write has shown what was there before it.
         rounds: How often it was moved again because a late write of ours had undone it.
+        owes: What the resource needs of us whatever becomes of the rotation, see ``rows.Debt``;
+            empty: nothing. Work that owes stays open, even with a verdict.
+        payments: How often that was tried.
+        note: What the write does beside re-pointing, for people.
+        healthy, health: What came of trying the resource out once it was proven, see ``Health``;
+            an empty ``health``: it was not tried.
         trouble: What the last failed step raised; the poison trigger reports it.
     """
 
@@ -111,7 +120,7 @@ class Work(Row, frozen=True, kw_only=True):
     wave: Wave = Wave.REST
     seq: int = 0
     stage: Stage = Stage.OPEN
-    next: Literal["repoint", "verify", "confirm"] = "repoint"
+    next: Next = "repoint"
     due_at: datetime | None = None
     read_at: datetime | None = None
     intent: Intent | None = None
@@ -121,6 +130,11 @@ class Work(Row, frozen=True, kw_only=True):
     operation: str = ""
     doubts: int = 0
     rounds: int = 0
+    owes: Owing = ""
+    payments: int = 0
+    note: str = ""
+    healthy: bool | None = None
+    health: str = ""
     consumers: tuple[Consumer, ...] = ()
     closed_at: datetime | None = None
     trouble: str = ""
@@ -132,8 +146,10 @@ class Work(Row, frozen=True, kw_only=True):
 
     @property
     def lane(self) -> str:
-        """Subscription, region and provider: what shares one budget of requests."""
+        """Subscription, region and provider, or a file's host: what shares a budget of requests."""
         parts = self.resource.lower().split("/")
+        if not self.resource.startswith("/"):
+            return "".join(parts[2:3])
         subscription, provider = "".join(parts[2:3]), "".join(parts[6:7])
         return f"{subscription}/{self.location.lower()}/{provider}"
 
@@ -159,7 +175,7 @@ class Outstanding(Row, frozen=True, kw_only=True):
     wave: Wave
     lane: str
     kind: str
-    next: Literal["repoint", "verify", "confirm"]
+    next: Next
     seq: int
     due_at: datetime | None = None
     nudged_at: datetime | None = None
@@ -226,6 +242,20 @@ def look_at(work: Work, when: datetime) -> Work:
     return replace(work, seq=work.seq + 1, next="verify", due_at=when, trouble="")
 
 
+def pay_at(work: Work, when: datetime) -> Work:
+    """Set the next try to pay what the work owes; every earlier message is stale."""
+    return replace(work, seq=work.seq + 1, next="pay", due_at=when, trouble="")
+
+
+def paid(work: Work) -> Work:
+    """Owe nothing any more; a verdict that was waiting for that stands from now on."""
+    work = replace(work, owes="", payments=0, seq=work.seq + 1, due_at=None, trouble="")
+    verdicts = {c.verdict for c in work.consumers if c.verdict}
+    if not verdicts:
+        return work
+    return replace(work, stage=_stage_after(work, verdicts.pop()), next="confirm")
+
+
 def hold(work: Work) -> Work:
     """Set the work aside until the supervisor releases it; every earlier message is stale."""
     return replace(work, seq=work.seq + 1, due_at=None, trouble="")
@@ -270,9 +300,12 @@ def close(  # noqa: PLR0913 - the parts of a verdict
     advice: str = "",
     level: Level | None = None,
 ) -> Work:
-    """Give every consumer its verdict; a resource that was never read gets one for itself."""
+    """Give every consumer its verdict; a resource that was never read gets one for itself.
+
+    What the work owes is paid first: until then it stays open.
+    """
     consumers = work.consumers or (Consumer(place="resource", before="", pinned=None),)
-    return replace(
+    closed = replace(
         work,
         consumers=tuple(
             replace(c, verdict=verdict, reason=reason, advice=advice, level=level)
@@ -284,6 +317,7 @@ def close(  # noqa: PLR0913 - the parts of a verdict
         due_at=None,
         closed_at=now,
     )
+    return replace(closed, stage=Stage.OPEN, next="pay", due_at=now) if work.owes else closed
 
 
 def _stage_after(work: Work, verdict: Verdict) -> Stage:

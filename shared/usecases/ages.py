@@ -6,21 +6,20 @@ from dataclasses import replace
 from shared.domain.errors import NotFoundError
 from shared.domain.keys import KeyVersion, VersionState, is_older
 from shared.domain.plans import Age
-from shared.domain.resources import Reference
 from shared.domain.rows import Rotation
 from shared.ports import Vaults
 
 
 def ages_of(
-    vaults: Vaults, references: Iterable[Reference], target: VersionState
+    vaults: Vaults, named: Iterable[KeyVersion | None], target: VersionState
 ) -> dict[KeyVersion, Age]:
-    """Return the age of each version, other than the target, that ``references`` pin.
+    """Return the age of each version, other than the target, that a resource names.
 
     Asks the vault, since versions have no order in their text. When a version was made never
     changes, so it is asked once for many resources.
     """
-    pinned = {r.pinned for r in references if r.pinned and r.pinned != target.id}
-    return {version: _age(vaults, version, target) for version in pinned}
+    others = {v for v in named if v and v != target.id and v.key == target.id.key}
+    return {version: _age(vaults, version, target) for version in others}
 
 
 def _age(vaults: Vaults, version: KeyVersion, target: VersionState) -> Age:

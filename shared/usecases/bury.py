@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from shared.domain.findings import Finding, Severity
 from shared.domain.resources import digest
-from shared.domain.rows import Phase, Refusal, Rotation, Search
+from shared.domain.rows import Foresight, Phase, Refusal, Rotation, Search
 from shared.domain.steps import (
     Discover,
     Open,
+    Pay,
+    Preflight,
     Refuse,
     Repoint,
     Revive,
@@ -46,8 +49,12 @@ class BuryStep:
                 self._close(step, Verdict.FAILED)
             case Verify():
                 self._close(step, Verdict.UNKNOWN)
+            case Pay():
+                self._close(step, Verdict.FAILED)
             case Discover():
                 self._fail_discovery(step)
+            case Preflight():
+                self._note_unseen(step)
             case Open() | RotateKey():
                 note_problem(self.rows, step, "the step failed five times; see the log")
             case Supervise():
@@ -63,7 +70,7 @@ class BuryStep:
         now = self.clock.now()
         self.rows.insert(Refusal(event_id=digest(text), problem=f"{why}: {text}"[:5000], at=now))
 
-    def _close(self, step: Repoint | Verify, verdict: Verdict) -> None:
+    def _close(self, step: Repoint | Verify | Pay, verdict: Verdict) -> None:
         kept = self.ledger.load(step.rotation, step.resource)
         if kept is None or kept.row.seq != step.seq:
             return
@@ -71,7 +78,16 @@ class BuryStep:
         reason = f"{name} failed five times: {kept.row.trouble or 'see the log'}"
         advice = "report it; the resource itself may be on either version: read it, then retry"
         closed = close(kept.row, verdict, self.clock.now(), reason=reason, advice=advice)
+        if closed.owes:  # it is tried on and on, but not at once
+            closed = replace(closed, due_at=self.clock.now() + OVERDUE_AFTER)
         self.ledger.change(kept, closed)
+
+    def _note_unseen(self, step: Preflight) -> None:
+        text = "not looked at: the vault and the version: the step failed five times; see the log"
+        finding = Finding(severity=Severity.WARNING, code="not_looked_at", text=text)
+        self.rows.insert(
+            Foresight(rotation=step.rotation, at=self.clock.now(), findings=(finding,))
+        )
 
     def _fail_discovery(self, step: Discover) -> None:
         kept = self.rows.load(Rotation, step.rotation, "rotation")

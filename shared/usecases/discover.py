@@ -2,14 +2,16 @@
 
 import itertools
 import logging
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.catalog import KINDS, kind_of
+from shared.catalog import KINDS, find_kind, kind_named, kind_of
 from shared.domain.errors import (
+    GoneError,
     InvalidResourceIdError,
     PermanentError,
     RowConflictError,
@@ -17,14 +19,14 @@ from shared.domain.errors import (
 )
 from shared.domain.json_paths import Json, text_at
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.kinds import Kind
-from shared.domain.plans import references_to
+from shared.domain.kinds import Kind, Plane
+from shared.domain.plans import Policy, references_to
 from shared.domain.resources import ResourceId, digest
-from shared.domain.rows import Known, Phase, Rotation, Search
+from shared.domain.rows import Known, Phase, Place, Rotation, Search
 from shared.domain.steps import Discover
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Wave, Work, close
-from shared.ports import Clock, Inventory, Kept, Queue, Resources, Rows
+from shared.ports import Clock, ConfigFiles, Inventory, Kept, Queue, Resources, Rows
 from shared.usecases.active import head_if_active
 from shared.usecases.ledger import Ledger
 
@@ -35,18 +37,25 @@ BATCH = 100
 
 KNOWN_PAGE = 500
 
+PARENTS_TAKE = timedelta(seconds=25)
+"""Between two pages of parents: two lists a second, which leaves the providers' budgets room."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscoverConsumers:
     """Read one page of the inventory and keep work for each resource that refers to the key.
 
     The inventory is asked for what names the *vault*; which resources refer to the *key* is then
-    decided by the catalog's paths. Resources known from earlier rotations are added, since the
-    inventory lags. One page is held at a time, whatever the estate's size. Nothing is written to
-    before the supervisor releases it. The closing scan is the same over again.
+    decided by the catalog's paths. What it does not hold is listed under its parents, and
+    deployment configs in their registered sources. Resources known from earlier rotations are
+    added, since the inventory lags. One page is held at a time, whatever the estate's size.
+    Nothing is written to before the supervisor releases it. The closing scan is the same over
+    again.
 
     Attributes:
         declared: Ids of the subscriptions that must be searched; empty: every one that we see.
+        sources: Where deployment configs lie, as they are registered.
+        policy: Whether what follows the vault on its own is written to all the same.
     """
 
     inventory: Inventory
@@ -54,8 +63,11 @@ class DiscoverConsumers:
     rows: Rows
     queue: Queue
     clock: Clock
+    files: ConfigFiles
     ledger: Ledger
     declared: frozenset[str]
+    sources: tuple[str, ...]
+    policy: Policy
 
     def run(self, step: Discover) -> None:
         """See the class. An inventory that refuses the query fails the rotation, with the cause."""
@@ -78,7 +90,8 @@ class DiscoverConsumers:
             return
         turned = replace(done, page=search.row.page + 1, at=self.clock.now())
         self.rows.replace(search, turned)
-        self.queue.send(replace(step, page=turned.page, attempt=0))
+        again = turned.at + PARENTS_TAKE if turned.place is Place.PARENTS and turned.token else None
+        self.queue.send(replace(step, page=turned.page, attempt=0), at=again)
 
     def put_off(self, step: Discover, until: datetime) -> None:
         """Note that the page is put off: the search is not silent before then."""
@@ -96,20 +109,86 @@ class DiscoverConsumers:
 
     def _next(self, search: Search, rotation: Rotation) -> Search | None:
         """Do one page; return how far the search has come; ``None``: to the end."""
-        if search.known_after is not None:
-            return self._known_page(search, rotation)
-        return self._page(search, rotation) if search.batch else self._next_batch(search)
+        match search.place:
+            case Place.INVENTORY if not search.batch:
+                return self._next_batch(search)
+            case Place.INVENTORY:
+                return self._page(search, rotation)
+            case Place.PARENTS:
+                return self._parents_page(search, rotation)
+            case Place.FILES:
+                return self._files_page(search, rotation)
+            case Place.KNOWN:
+                return self._known_page(search, rotation)
 
     def _page(self, search: Search, rotation: Rotation) -> Search:
         key = Key.parse(rotation.key)
         page = self.inventory.page(vault=key.vault, subscriptions=search.batch, token=search.token)
+        self._see_it_lives(rotation)
+        found = self._considered(page.resources, search, rotation)
+        return replace(found, token=page.token, place=found.place if page.token else Place.PARENTS)
+
+    def _parents_page(self, search: Search, rotation: Rotation) -> Search:
+        """Ask some resources for the children that the inventory does not hold."""
+        types = sorted({kind.listed_under for kind in KINDS if kind.listed_under})
+        if not types:
+            return replace(search, place=Place.INVENTORY, batch=())
+        page = self.inventory.parents(types=types, subscriptions=search.batch, token=search.token)
+        self._see_it_lives(rotation)
+        children = (child for body in page.resources for child in self._children(body, rotation))
+        found = self._considered(children, search, rotation)
+        if page.token:
+            return replace(found, token=page.token)
+        return replace(found, place=Place.INVENTORY, batch=(), token="")
+
+    def _children(self, parent: Json, rotation: Rotation) -> Iterator[Json]:
+        """Yield a resource's children. What cannot be listed is ``unknown``."""
+        path = text_at(parent, "id")
+        for kind in KINDS:
+            if kind.listed_under.lower() != text_at(parent, "type").lower():
+                continue
+            try:
+                for child in self.resources.children(kind, path):
+                    yield {**child, "location": text_at(parent, "location")}
+            except GoneError:
+                continue
+            except PermanentError as error:
+                whole = f"{path}/{kind.resource_type.rpartition('/')[2]}"
+                self._add_unknown(_work(whole, kind, rotation, self.clock.now()), str(error))
+
+    def _files_page(self, search: Search, rotation: Rotation) -> Search:
+        """Read some files of a source. One that cannot be read is ``unknown``."""
+        number = int(search.after or "0")
+        page = self.files.page(self.sources[number], search.token)
+        self._see_it_lives(rotation)
+        bodies = (body for file in page.files for body in self._file(file.url, rotation))
+        found = self._considered(bodies, search, rotation)
+        scope = replace(found.scope, files=found.scope.files + len(page.files))
+        found = replace(found, token=page.token, scope=scope)
+        if page.token:
+            return found
+        if number + 1 < len(self.sources):
+            return replace(found, after=str(number + 1))
+        return replace(found, place=Place.KNOWN, after="")
+
+    def _file(self, url: str, rotation: Rotation) -> Iterator[Json]:
+        kind = kind_named("deployment_config")
+        try:
+            yield self.resources.read(kind, url).body
+        except GoneError:
+            return
+        except PermanentError as error:
+            self._add_unknown(_work(url, kind, rotation, self.clock.now()), str(error))
+
+    def _see_it_lives(self, rotation: Rotation) -> None:
         if head_if_active(self.rows, rotation) is None:
             raise RowConflictError(f"rotation {rotation.id} ended while its inventory was read")
+
+    def _considered(self, bodies: Iterable[Json], search: Search, rotation: Rotation) -> Search:
         canaries = list(search.canaries)
-        for body in page.resources:
+        for body in bodies:
             self._consider(body, rotation, canaries, closing=search.closing)
-        batch = search.batch if page.token else ()
-        return replace(search, batch=batch, token=page.token, canaries=tuple(canaries))
+        return replace(search, canaries=tuple(canaries))
 
     def _next_batch(self, search: Search) -> Search:
         """Go on with the next subscriptions: by id, so that one that appears shifts no other.
@@ -120,8 +199,9 @@ class DiscoverConsumers:
         visible = self.resources.subscriptions()
         left = [s for s in sorted(self.declared) or visible if s > search.after][:BATCH]
         if not left:
-            return replace(search, known_after="")
-        whole = {s for s in left if s in visible and self.resources.may_read(s, KINDS)}
+            return replace(search, place=Place.FILES if self.sources else Place.KNOWN, after="")
+        arm = [kind for kind in KINDS if kind.plane is Plane.ARM]
+        whole = {s for s in left if s in visible and self.resources.may_read(s, arm)}
         hidden = tuple(s for s in left if s not in whole)
         return replace(
             search,
@@ -132,7 +212,7 @@ class DiscoverConsumers:
 
     def _known_page(self, search: Search, rotation: Rotation) -> Search | None:
         """Add what earlier rotations have seen, and the inventory does not show (any more)."""
-        after = f"RowKey gt '{search.known_after}'"
+        after = f"RowKey gt '{search.after}'"
         known = self.rows.scan(Known, digest(rotation.key), where=after)
         page = [kept.row for kept in itertools.islice(known, KNOWN_PAGE)]
         for known_resource in page:
@@ -140,7 +220,7 @@ class DiscoverConsumers:
                 self._add(_work_of(known_resource, rotation))
         if len(page) < KNOWN_PAGE:
             return None
-        return replace(search, known_after=page[-1].address[1])
+        return replace(search, after=page[-1].address[1])
 
     def _finish(self, kept: Kept[Rotation], search: Search) -> None:
         logger.info("rotation %s: searched %s", kept.row.id, search.scope)
@@ -158,29 +238,39 @@ class DiscoverConsumers:
             return
         # What is in a form unknown to us counts as needing a write: a fresh read decides.
         is_moving = pinned is None or any(version not in (None, target) for version in pinned)
+        is_moving = is_moving or (self.policy.nudge and kind.may_nudge and None in (pinned or ()))
         wave = Wave.REST if is_moving else Wave.NO_WRITE
         if wave is Wave.REST and kind.id not in canaries and not closing:
             canaries.append(kind.id)
             wave = Wave.CANARY
-        work = Work(
-            rotation=rotation.id,
-            key=rotation.key,
-            resource=text_at(body, "id"),
-            kind=kind.id,
-            location=text_at(body, "location"),
-            found_at=self.clock.now(),
-            wave=wave,
-        )
-        self._add(work)
+        work = _work(text_at(body, "id"), kind, rotation, self.clock.now())
+        self._add(replace(work, location=text_at(body, "location"), wave=wave))
 
     def _add(self, work: Work) -> None:
+        kind = find_kind(work.kind)
         try:
-            ResourceId.parse(work.resource)
+            if kind is None or kind.plane is Plane.ARM:
+                ResourceId.parse(work.resource)
         except InvalidResourceIdError as error:
-            advice = "report it, and look at the resource by hand"
-            now = self.clock.now()
-            work = close(work, Verdict.UNKNOWN, now, reason=str(error), advice=advice)
-        self.ledger.add(work)
+            self._add_unknown(work, str(error))
+        else:
+            self.ledger.add(work)
+
+    def _add_unknown(self, work: Work, reason: str) -> None:
+        advice = "mend what the message says, or look at it by hand; then rotate again"
+        closed = close(work, Verdict.UNKNOWN, self.clock.now(), reason=reason, advice=advice)
+        self.ledger.add(closed)
+
+
+def _work(resource: str, kind: Kind, rotation: Rotation, now: datetime) -> Work:
+    return Work(
+        rotation=rotation.id,
+        key=rotation.key,
+        resource=resource,
+        kind=kind.id,
+        location="",
+        found_at=now,
+    )
 
 
 def _work_of(known: Known, rotation: Rotation) -> Work:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from shared.domain.errors import BusyError, KeyturnError, RowConflictError, UnansweredError
 from shared.domain.rows import Lease, Rotation
 from shared.ports import Clock, Kept, Rows
-from shared.usecases.overdue import LEASE
+from shared.usecases.overdue import LEASE, WRITE_TAKES
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,16 @@ class Hold:
 
     until: datetime
     begun: bool = False
+
+    def begin(self, now: datetime) -> None:
+        """Note that a write is begun.
+
+        Raises:
+            BusyError: It might last longer than the lease.
+        """
+        if now > self.until - WRITE_TAKES:
+            raise BusyError("it took too long to begin the write: its lease would run out")
+        self.begun = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,19 @@
 """Keep a rotation's work: its rows, the index of what is not done, and what is known for good."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec.structs import replace
 
 from shared.domain.errors import RowConflictError
-from shared.domain.rows import Known, Row
-from shared.domain.steps import Repoint, Verify
+from shared.domain.resources import digest
+from shared.domain.rows import Debt, Known, Row, debt_address
+from shared.domain.steps import Pay, Repoint, Verify
 from shared.domain.verdicts import Verdict
 from shared.domain.work import (
     SHARDS,
+    Next,
     Outstanding,
     Stage,
     Wave,
@@ -20,6 +22,13 @@ from shared.domain.work import (
     work_address,
 )
 from shared.ports import Drop, Insert, Kept, Put, Queue, Replace, Rows
+
+_STEPS: Mapping[Next, type[Repoint | Verify | Pay]] = {
+    "repoint": Repoint,
+    "verify": Verify,
+    "confirm": Verify,
+    "pay": Pay,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ class Ledger:
 
     def send(self, entry: Outstanding) -> None:
         """Queue the step of an entry for when it is due."""
-        step = Repoint if entry.next == "repoint" else Verify
+        step = _STEPS[entry.next]
         self.queue.send(
             step(rotation=entry.rotation, resource=entry.resource, seq=entry.seq), at=entry.due_at
         )
@@ -68,6 +77,28 @@ class Ledger:
         kept = self.rows.load(Outstanding, *entry.address)
         if kept and kept.row.seq == work.seq:
             self.rows.replace(kept, replace(kept.row, due_at=until))
+
+    def owe(self, debt: Debt) -> None:
+        """Keep a debt, ahead of the write that makes it necessary."""
+        self.rows.commit(Put(debt))
+
+    def debt_of(self, work: Work) -> Debt | None:
+        """Return what ``work`` owes; ``None`` if nothing of that is on record."""
+        kept = self.rows.load(Debt, *debt_address(work.resource))
+        return kept.row if kept and kept.row.rotation == work.rotation else None
+
+    def forget_debt(self, work: Work) -> None:
+        """Remove what ``work`` owed, which is paid."""
+        if debt := self.debt_of(work):
+            self.rows.commit(Drop(debt))
+
+    def is_missed(self, work: Work) -> bool:
+        """Return whether another rotation has deleted the resource, and will make it again."""
+        kept = self.rows.load(Debt, *debt_address(work.resource))
+        if kept is None or kept.row.rotation == work.rotation:
+            return False
+        other = self.load(kept.row.rotation, digest(work.resource))
+        return other is not None and other.row.owes == "recreate"
 
     def outstanding(
         self, rotation: str, stage: Stage, wave: Wave | None = None

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from shared.domain.errors import BusyError, PermanentError
 from shared.domain.keys import Key, VersionState
 from shared.domain.rows import BEATS, Beat, KeyHead, Request, Rotation, rotation_id
-from shared.domain.steps import Discover, Open, RotateKey, Supervise
+from shared.domain.steps import Discover, Open, Preflight, RotateKey, Supervise
 from shared.domain.targets import choose_target
 from shared.ports import Clock, Kept, Queue, Rows, Vaults
 from shared.usecases.announce import Announce
@@ -121,6 +121,7 @@ class OpenRotation:
         if head.row.overtaken:  # whatever became of its own supervisor, it is concluded
             self.queue.send(Supervise(rotation=head.row.overtaken))
         # Our supervisor last: that it has looked tells that discovery was queued.
+        self.queue.send(Preflight(rotation=rotation.id))
         self.queue.send(Discover(rotation=rotation.id))
         self.queue.send(Supervise(rotation=rotation.id))
 

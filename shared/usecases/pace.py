@@ -132,4 +132,5 @@ def _cost(entry: Outstanding) -> Cost:
     if entry.next == "confirm":
         return pacing.LOOK
     is_move = entry.next == "repoint" and entry.wave is not Wave.NO_WRITE
+    is_move = is_move or entry.next == "pay"
     return pacing.MOVE if is_move else pacing.WATCH

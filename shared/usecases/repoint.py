@@ -1,9 +1,10 @@
 """Make one resource refer to the target."""
 
+import dataclasses
 import logging
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -25,6 +26,7 @@ from shared.domain.kinds import Kind
 from shared.domain.plans import (
     Manual,
     Outrun,
+    Policy,
     Repoint,
     Skip,
     VerifyOnly,
@@ -32,19 +34,19 @@ from shared.domain.plans import (
     plan,
     references_to,
 )
-from shared.domain.resources import Reference, ResourceId
-from shared.domain.rows import Rotation
+from shared.domain.resources import Reference
+from shared.domain.rows import Debt, Rotation
 from shared.domain.steps import Repoint as RepointStep
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Intent, Wave, Work
-from shared.ports import Accepted, Clock, Kept, Resources, Rows, Vaults
+from shared.ports import Accepted, Clock, Kept, Reading, Resources, Rows, Vaults
 from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.ages import ages_of, target_of
 from shared.usecases.leases import Hold, Leases
 from shared.usecases.ledger import Ledger
-from shared.usecases.overdue import LEASE, WRITE_TAKES
+from shared.usecases.overdue import LEASE
 from shared.usecases.pace import Pace
-from shared.usecases.verify import GONE_ADVICE, VerifyResource
+from shared.usecases.verify import VerifyResource
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +66,8 @@ class _Sending:
     """A write that was planned: what is sent, guarded by what, under which lease."""
 
     kind: Kind
-    request: Json
-    etag: str
+    planned: Repoint
+    reading: Reading
     hold: Hold
 
 
@@ -89,6 +91,7 @@ class RepointResource:
     leases: Leases
     pace: Pace
     verify: VerifyResource
+    policy: Policy
 
     def run(self, step: RepointStep) -> None:
         """See the class. What cannot be done closes the work with a verdict."""
@@ -100,6 +103,9 @@ class RepointResource:
             return
         self.pace.await_turn(kept.row)
         kind = kind_named(kept.row.kind)
+        if kept.row.owes == "recreate":  # it may be deleted by now: nothing else matters
+            self.ledger.change(kept, rows_of_work.pay_at(kept.row, self.clock.now()))
+            return
         try:
             self._await_intent(kept.row)
         except RejectedError as error:
@@ -111,7 +117,7 @@ class RepointResource:
             try:
                 self._move(kept, rotation.row, kind, hold)
             except GoneError as error:
-                self._close(kept, Verdict.GONE, str(error), GONE_ADVICE)
+                self.verify.close_gone(kept, error)
             except PermanentError as error:
                 refused = isinstance(error, RefusedWriteError)
                 self._close_with_error(
@@ -123,6 +129,8 @@ class RepointResource:
         head = head_if_active(self.rows, rotation)
         if head is None:
             self._close(kept, *why_not_active(self.rows, rotation))
+        elif head.row.paused and kept.row.owes:
+            self.ledger.change(kept, rows_of_work.pay_at(kept.row, self.clock.now()))
         elif head.row.paused:
             logger.info("set aside, the rotation is paused: %s", kept.row.resource)
             self.ledger.change(kept, rows_of_work.hold(kept.row))
@@ -130,15 +138,17 @@ class RepointResource:
 
     def _move(self, kept: Kept[Work], rotation: Rotation, kind: Kind, hold: Hold) -> None:
         target = target_of(rotation)
-        reading = self.resources.read(kind, ResourceId.parse(kept.row.resource))  # (4)
+        reading = self.resources.read(kind, kept.row.resource)  # (4)
         body = reading.body
-        references = references_to(kind, body, target.id.key)
-        ages = ages_of(self.vaults, references, target)
-        seen = rows_of_work.observe(
-            kept.row, references, kind.version_in_use(body), self.clock.now()
-        )
+        references, in_use = references_to(kind, body, target.id.key), kind.version_in_use(body)
+        # What follows the vault on its own is nudged only where the vault leads it to the target.
+        may_nudge = self.policy.nudge and kind.may_nudge and not rotation.current_problem
+        named = [*(r.pinned for r in references), in_use if may_nudge else None]
+        ages = ages_of(self.vaults, named, target)
+        seen = rows_of_work.observe(kept.row, references, in_use, self.clock.now())
         kept = Kept(seen, kept.etag)
-        match plan(kind, body, target, ages):
+        policy = dataclasses.replace(self.policy, nudge=may_nudge)
+        match plan(kind, body, target, ages, policy):
             case Skip():
                 self._close(kept, Verdict.SKIPPED, f"it refers to {target.id.key} no longer")
             case Manual(_, reason, advice):
@@ -151,10 +161,9 @@ class RepointResource:
                 logger.info("the inventory was behind, it must be moved: %s", kept.row.resource)
                 held = rows_of_work.hold(kept.row)
                 self.ledger.change(kept, replace(held, wave=Wave.REST))
-            case Repoint(_, request):
+            case Repoint() as planned:
                 if self._is_ours_to_write(kept, body):
-                    sending = _Sending(kind, request, reading.etag, hold)
-                    self._write(kept, rotation, sending)
+                    self._write(kept, rotation, _Sending(kind, planned, reading, hold))
 
     def _is_ours_to_write(self, kept: Kept[Work], body: Json) -> bool:
         """Return whether nothing else owns the resource; if something does, close the work.
@@ -162,7 +171,7 @@ class RepointResource:
         Raises:
             BusyError: Another change of it is under way.
         """
-        resource = ResourceId.parse(kept.row.resource)
+        resource = kept.row.resource
         if owner := text_at(body, "managedBy") or self.resources.managed_by(resource):
             advice = f"change it through what owns it: {owner}; then rotate again"
             reason = "it lies in a managed resource group, which is never written to"
@@ -173,15 +182,18 @@ class RepointResource:
         return True
 
     def _write(self, kept: Kept[Work], rotation: Rotation, sending: "_Sending") -> None:
-        before, now = kept.row, self.clock.now()
-        resource = ResourceId.parse(before.resource)
+        before, now, planned = kept.row, self.clock.now(), sending.planned
         intent = Intent(request_id=str(uuid.uuid4()), at=now)
+        if planned.owes:
+            self.ledger.owe(_debt(before, planned, sending.reading.body, now))
         about_to = replace(
             before,
             intent=intent,
             accepted_at=None,
             writes=before.writes + 1,
             doubts=0,
+            owes=planned.owes or before.owes,
+            note=planned.note,
             trouble="",
         )
         kept = self.rows.replace(kept, about_to)  # (5)
@@ -189,16 +201,8 @@ class RepointResource:
         if not self._may_write(unsent, rotation):
             return
         try:
-            if self.clock.now() > sending.hold.until - WRITE_TAKES:
-                raise BusyError(f"it took too long to begin the write to {resource}")  # noqa: TRY301 - as if it had been refused
-            sending.hold.begun = True
-            accepted = self.resources.write(  # (6)
-                sending.kind,
-                resource,
-                sending.request,
-                request_id=intent.request_id,
-                etag=sending.etag,
-            )
+            sending.hold.begin(self.clock.now())
+            accepted = self._send(sending, before.resource, intent)  # (6)
         except (ThrottledError, BusyError, ChangedError):
             # This one was surely not taken; an earlier one may be.
             self.rows.replace(kept, before)
@@ -206,9 +210,22 @@ class RepointResource:
         except UnavailableError as error:
             raise UnansweredError(str(error), retry_after=error.retry_after) from error
         except PermanentError as error:  # even a 404: the resource itself was read just now
-            self._close_with_error(kept, sending.kind, Verdict.FAILED, error)
+            refused = Kept(replace(kept.row, owes=before.owes), kept.etag)
+            self._close_with_error(refused, sending.kind, Verdict.FAILED, error)
         else:
             self._accepted(kept, rotation, sending.kind, accepted)  # (7)
+
+    def _send(self, sending: "_Sending", resource: str, intent: Intent) -> Accepted:
+        kind, request_id = sending.kind, intent.request_id
+        if sending.planned.owes == "recreate":
+            return self.resources.delete(kind, resource, request_id=request_id)
+        return self.resources.write(
+            kind,
+            resource,
+            sending.planned.body,
+            request_id=request_id,
+            etag=sending.reading.etag,
+        )
 
     def _accepted(
         self, kept: Kept[Work], rotation: Rotation, kind: Kind, accepted: Accepted
@@ -221,6 +238,9 @@ class RepointResource:
             correlation_id=accepted.correlation_id,
             operation=accepted.operation,
         )
+        if moved.owes == "recreate":
+            self.ledger.change(kept, rows_of_work.pay_at(moved, self.clock.now()))
+            return
         self.verify.look_later(Kept(moved, kept.etag), rotation, kind)
 
     def _await_intent(self, work: Work) -> None:
@@ -265,3 +285,13 @@ class RepointResource:
         now = self.clock.now()
         closed = rows_of_work.close(kept.row, verdict, now, reason=reason, advice=advice)
         self.ledger.change(kept, closed)
+
+
+def _debt(work: Work, planned: Repoint, body: Json, now: datetime) -> Debt:
+    return Debt(
+        resource=work.resource,
+        rotation=work.rotation,
+        owes=planned.owes,
+        body=planned.body if planned.owes == "recreate" else body,
+        since=now,
+    )

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.catalog import find_kind
+from shared.domain.findings import Finding, Severity
 from shared.domain.json_paths import Json
-from shared.domain.rows import KeyHead, Request, Rotation
+from shared.domain.rows import Foresight, KeyHead, Request, Rotation
 from shared.domain.verdicts import CONFIRMED, SETTLED, Outcome, Verdict
 from shared.domain.work import Consumer, Stage, Work
 from shared.ports import Rows
@@ -45,18 +46,19 @@ class ReportRotation:
                 some = settled if consumer.verdict in SETTLED else unsettled
                 if len(some) < MOST_CONSUMERS:
                     some.append(_of_consumer(kept.row, consumer))
-        head = self._head(rotation)
+        head, findings = self._head(rotation), self._findings(rotation)
         consumers = (unsettled + settled)[:MOST_CONSUMERS]
         consumers.sort(key=lambda c: (c["name"], c["place"]))
         return {
             "id": rotation.id,
             "request": None,
             "state": rotation.outcome or ("paused" if head.paused else rotation.phase),
-            "summary": summary(rotation, counts),
+            "summary": summary(rotation, counts) + _blockers(findings),
             "key": rotation.key,
             "target": rotation.target,
             "targetCreated": _time(rotation.target_created),
             "currentVersionProblem": rotation.current_problem or None,
+            "preflight": None if findings is None else [_of_finding(each) for each in findings],
             "trigger": rotation.cause.trigger,
             "triggerId": rotation.cause.id or None,
             "reason": rotation.cause.reason or None,
@@ -70,6 +72,11 @@ class ReportRotation:
             "consumers": consumers,
             "consumersOmitted": counts.total() - len(consumers),
         }
+
+    def _findings(self, rotation: Rotation) -> tuple[Finding, ...] | None:
+        """Return what the look ahead found; ``None``: it was not taken (yet)."""
+        kept = self.rows.load(Foresight, rotation.id, "preflight")
+        return kept.row.findings if kept else None
 
     def _head(self, rotation: Rotation) -> KeyHead:
         """Return the key's head as far as it is about this rotation."""
@@ -97,6 +104,23 @@ def summary(rotation: Rotation, counts: Counter[str]) -> str:
     return f"{said}{', ' + others if others else ''}, in {where}"
 
 
+def _blockers(findings: tuple[Finding, ...] | None) -> str:
+    """Return how many blockers were foreseen, to end a summary with; empty: none."""
+    count = sum(each.severity is Severity.BLOCKER for each in findings or ())
+    if not count:
+        return ""
+    return f"; {count} {'blocker' if count == 1 else 'blockers'} foreseen"
+
+
+def _of_finding(finding: Finding) -> Json:
+    return {
+        "severity": finding.severity,
+        "code": finding.code,
+        "text": finding.text,
+        "advice": finding.advice or None,
+    }
+
+
 def _of_request(request: Request) -> Json:
     return {
         "id": request.id,
@@ -114,16 +138,14 @@ _FORMS = {True: "pinned", False: "versionless", None: None}
 
 
 def _of_consumer(work: Work, consumer: Consumer) -> Json:
-    # Read leniently: an id that is none of ARM's is reported too, as ``unknown``.
-    parts = work.resource.split("/")
     return {
         "resource": work.resource,
-        "name": parts[-1],
+        "name": _name(work.resource),
         "place": consumer.place,
         "kind": work.kind,
         "kindTitle": kind.title if (kind := find_kind(work.kind)) else work.kind,
         "location": work.location,
-        "subscription": parts[2] if len(parts) > 2 else "",  # noqa: PLR2004 - /subscriptions/ID/
+        "subscription": _subscription(work.resource),
         "form": _FORMS[consumer.pinned],
         "before": consumer.before or None,
         "inUseBefore": consumer.in_use_before,
@@ -137,9 +159,28 @@ def _of_consumer(work: Work, consumer: Consumer) -> Json:
         "closedAt": _time(work.closed_at),
         "confirmed": work.stage is Stage.DONE and consumer.verdict in CONFIRMED,
         "nextLookAt": _time(work.due_at),
+        "note": work.note or None,
+        "owed": work.owes or None,
+        "healthy": work.healthy,
+        "health": work.health or None,
         "requestId": work.intent.request_id if work.intent else None,
         "correlationId": work.correlation_id or None,
     }
+
+
+def _name(resource: str) -> str:
+    """Return what people call it: a scope with its account, a file with its folders.
+
+    Read leniently: an id that is none of ARM's is reported too, as ``unknown``.
+    """
+    parts = resource.split("/")
+    names = parts[8::2] if resource.startswith("/") else parts[4:]
+    return "/".join(names) or parts[-1]
+
+
+def _subscription(resource: str) -> str:
+    _, _, rest = resource.partition("/subscriptions/")
+    return rest.partition("/")[0]
 
 
 def _unread(work: Work) -> Consumer:

@@ -12,6 +12,8 @@ from shared.domain.errors import RowConflictError, ThrottledError, TransientErro
 from shared.domain.steps import (
     Discover,
     Open,
+    Pay,
+    Preflight,
     Refuse,
     Repoint,
     Revive,
@@ -27,10 +29,12 @@ from shared.usecases.discover import DiscoverConsumers
 from shared.usecases.ledger import Ledger
 from shared.usecases.open_rotation import OpenRotation
 from shared.usecases.pace import Pace
+from shared.usecases.preflight import LookAhead
 from shared.usecases.refuse import RememberRefusal
 from shared.usecases.repoint import HeldBackError, RepointResource
 from shared.usecases.revive import ReviveSupervisors
 from shared.usecases.rotate_key import MakeVersion
+from shared.usecases.settle import SettleDebt
 from shared.usecases.supervise import SuperviseRotation
 from shared.usecases.sweep import SweepOneVault
 from shared.usecases.verify import VerifyResource
@@ -57,9 +61,11 @@ class RunStep:
 
     open: OpenRotation
     rotate_key: MakeVersion
+    preflight: LookAhead
     discover: DiscoverConsumers
     repoint: RepointResource
     verify: VerifyResource
+    settle: SettleDebt
     supervise: SuperviseRotation
     sweep: SweepOneVault
     revive: ReviveSupervisors
@@ -91,12 +97,12 @@ class RunStep:
                 self.open.run(step)
             case RotateKey():
                 self.rotate_key.run(step)
+            case Preflight():
+                self.preflight.run(step)
             case Discover():
                 self.discover.run(step)
-            case Repoint():
-                self.repoint.run(step)
-            case Verify():
-                self.verify.run(step)
+            case Repoint() | Verify() | Pay():
+                self._run_on_resource(step)
             case Supervise():
                 self.supervise.run(step)
             case SweepVault():
@@ -108,6 +114,15 @@ class RunStep:
             case _:
                 assert_never(step)
 
+    def _run_on_resource(self, step: Repoint | Verify | Pay) -> None:
+        match step:
+            case Repoint():
+                self.repoint.run(step)
+            case Verify():
+                self.verify.run(step)
+            case Pay():
+                self.settle.run(step)
+
     def _put_back(self, step: Step, error: TransientError) -> None:
         asked = error.retry_after or timedelta()
         wait = min(max(asked, _delay(step.attempt)), LONGEST_WAIT)
@@ -115,7 +130,7 @@ class RunStep:
         logger.info("%s again at %s: %s", type(step).__name__, when, error)
         again = replace(step, attempt=step.attempt + 1)
         work = self._work(step)
-        if work and isinstance(again, Repoint | Verify):
+        if work and isinstance(again, Repoint | Verify | Pay):
             if isinstance(error, ThrottledError):
                 when = max(when, self.pace.throttled(work.row, error.retry_after))
             with suppress(RowConflictError):  # another step has moved it on
@@ -126,7 +141,7 @@ class RunStep:
 
     def _work(self, step: Step) -> Kept[Work] | None:
         """Return the work that a step is about, if the step is not stale."""
-        if not isinstance(step, Repoint | Verify):
+        if not isinstance(step, Repoint | Verify | Pay):
             return None
         kept = self.ledger.load(step.rotation, step.resource)
         return kept if kept and kept.row.seq == step.seq else None

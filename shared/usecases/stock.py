@@ -29,6 +29,7 @@ class Standing:
         next_due: When the first of what has been sent is due.
         ready: What may be sent now: the first of it that fits into its lane.
         promoted: What must go ahead first: no canary of its kind has been moved.
+        owing: What has failed, and stays open since it owes something.
     """
 
     open: int = 0
@@ -37,9 +38,12 @@ class Standing:
     next_due: datetime | None = None
     ready: list[Kept[Outstanding]] = field(default_factory=list)
     promoted: list[Kept[Outstanding]] = field(default_factory=list)
+    owing: list[Outstanding] = field(default_factory=list)
 
     def note(self, entry: Outstanding, *, is_held: bool) -> None:
         """Note when something happens to an entry by itself."""
+        if entry.failed:
+            self.owing.append(entry)
         if entry.due_at is None:
             self.wanting += not is_held
         else:
@@ -94,7 +98,7 @@ class Stock:
         def consider(kept: Kept[Outstanding]) -> None:
             entry = kept.row
             is_held = entry.due_at is None and entry.next == "repoint" and head.paused
-            is_due = entry.due_at is None or _is_overdue(entry, since, now)
+            is_due = entry.due_at is None or is_overdue(entry, since, now)
             standing.note(entry, is_held=bool(is_held))
             is_room = len(standing.ready) < MOST_AT_ONCE
             if is_due and not is_held and is_room and fits(entry):
@@ -134,7 +138,7 @@ class Stock:
         return vanguard
 
 
-def _is_overdue(entry: Outstanding, since: datetime, now: datetime) -> bool:
+def is_overdue(entry: Outstanding, since: datetime, now: datetime) -> bool:
     """Whether the entry's message must be lost; each nudge waits twice as long as the last."""
     if entry.due_at is None:
         return False

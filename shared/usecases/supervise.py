@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from shared.domain.errors import PermanentError, RowConflictError
 from shared.domain.keys import KeyVersion
-from shared.domain.rows import BEATS, Beat, KeyHead, Phase, Rotation, Scope, Search
-from shared.domain.steps import Discover, Supervise
+from shared.domain.rows import BEATS, Beat, Foresight, KeyHead, Phase, Rotation, Scope, Search
+from shared.domain.steps import Discover, Preflight, Supervise
 from shared.domain.verdicts import Outcome, Verdict, conclude
 from shared.domain.work import Outstanding, Stage, Wave, close, confirm, promote
 from shared.ports import Clock, Drop, Kept, Queue, Rows, Vaults
@@ -22,7 +22,7 @@ from shared.usecases.ledger import Ledger
 from shared.usecases.open_rotation import head_of
 from shared.usecases.overdue import INVENTORY_LAG, OVERDUE_AFTER
 from shared.usecases.pace import Pace
-from shared.usecases.stock import MOST_AT_ONCE, Standing, Stock
+from shared.usecases.stock import MOST_AT_ONCE, Standing, Stock, is_overdue
 
 logger = logging.getLogger(__name__)
 
@@ -71,32 +71,36 @@ class SuperviseRotation:
             return
         head = head_if_active(self.rows, kept.row)
         if head is None:
-            self._break_off(kept)
+            self._break_off(kept, step.after)
         else:
             self._supervise(kept, head, step.after)
 
     def _supervise(self, kept: Kept[Rotation], head: Kept[KeyHead], after: datetime | None) -> None:
         """Look, having made sure to come again: once, however many messages there are."""
-        now, rotation = self.clock.now(), kept.row.id
-        last = self.rows.load(Beat, BEATS, rotation)
-        if last and after and last.row.at > after:
+        now, last = self.clock.now(), self.rows.load(Beat, BEATS, kept.row.id)
+        if _is_followed(last, after):
             return
         since = last.row.since if last and now - last.row.at < OVERDUE_AFTER else now
         standing = self.stock.take(kept.row, head.row, since)
-        again = now + _interval(kept.row, standing, now)
-        self.queue.send(Supervise(rotation=rotation, after=now), at=again)
-        beat = Beat(rotation=rotation, at=now, since=since)
+        self._come_again(kept.row, last, since, _interval(kept.row, standing, now))
+        self._look(kept, head, standing, since)
+
+    def _come_again(
+        self, rotation: Rotation, last: Kept[Beat] | None, since: datetime, interval: timedelta
+    ) -> None:
+        now = self.clock.now()
+        self.queue.send(Supervise(rotation=rotation.id, after=now), at=now + interval)
+        beat = Beat(rotation=rotation.id, at=now, since=since)
         if last:
             self.rows.replace(last, beat)
         else:
             self.rows.insert(beat)
-        self._look(kept, head, standing, since)
 
     def _look(
         self, kept: Kept[Rotation], head: Kept[KeyHead], standing: Standing, since: datetime
     ) -> None:
         rotation = kept.row
-        if standing.waiting and (why := self._why_pause(rotation, head.row)):
+        if standing.waiting and (why := self._why_pause(rotation, head.row, standing)):
             self._pause(rotation, head, why)
             return
         self._promote(standing.promoted)
@@ -160,15 +164,14 @@ class SuperviseRotation:
 
     # -- pausing ---------------------------------------------------------------------------------
 
-    def _why_pause(self, rotation: Rotation, head: KeyHead) -> str:
+    def _why_pause(self, rotation: Rotation, head: KeyHead, standing: Standing) -> str:
         """Return why no more may be moved before somebody has looked; empty: it may."""
         if head.paused:
             return ""
         if problem := self._target_problem(rotation):
             return problem
-        failed = [
-            k.row for k in self.ledger.outstanding(rotation.id, Stage.UNSETTLED) if k.row.failed
-        ]
+        unsettled = self.ledger.outstanding(rotation.id, Stage.UNSETTLED)
+        failed = [kept.row for kept in unsettled if kept.row.failed] + standing.owing
         if not head.tolerated and any(entry.wave is Wave.CANARY for entry in failed):
             return "a canary failed: the first resource of its kind that was moved"
         if len(failed) - head.tolerated >= self.failure_limit:
@@ -189,14 +192,22 @@ class SuperviseRotation:
         if self.clock.now() < discovered_at + INVENTORY_LAG:
             return
         self.rows.replace(kept, replace(kept.row, phase=Phase.CLOSING))
+        if not self.rows.load(Foresight, kept.row.id, "preflight"):  # it was lost on the way
+            self.queue.send(Preflight(rotation=kept.row.id))
         self.queue.send(Discover(rotation=kept.row.id, closing=True))
 
-    def _break_off(self, kept: Kept[Rotation]) -> None:
-        """Close the open work of a rotation that may not go on; what has a verdict keeps it."""
+    def _break_off(self, kept: Kept[Rotation], after: datetime | None) -> None:
+        """Close the open work of a rotation that may not go on; what has a verdict keeps it.
+
+        What owes something stays open until that is paid, and the rotation with it.
+        """
         verdict, reason = why_not_active(self.rows, kept.row)
         entries = list(itertools.islice(self._unfinished(kept.row.id), MOST_AT_ONCE))
+        owing = [entry for entry in entries if entry.row.next == "pay"]
         for entry in entries:
             work = self.ledger.load(entry.row.rotation, entry.row.resource)
+            if entry in owing:
+                continue
             if work and work.row.stage is Stage.OPEN:
                 closed = close(work.row, verdict, self.clock.now(), reason=reason)
                 self.ledger.change(work, closed)
@@ -205,11 +216,25 @@ class SuperviseRotation:
                 self.ledger.change(work, confirm(work.row))
         if kept.row.overtaken:  # should nobody have told it
             self.queue.send(Supervise(rotation=kept.row.overtaken))
-        if len(entries) == MOST_AT_ONCE:
+        if len(entries) == MOST_AT_ONCE and len(owing) < MOST_AT_ONCE:
             self.queue.send(Supervise(rotation=kept.row.id))
+            return
+        if self._has(kept.row.id, Stage.OPEN):
+            self._await_debts(kept.row, owing, after)
             return
         is_cancelled = verdict is Verdict.CANCELLED
         self._conclude(kept, Outcome.CANCELLED if is_cancelled else Outcome.SUPERSEDED)
+
+    def _await_debts(
+        self, rotation: Rotation, owing: Sequence[Kept[Outstanding]], after: datetime | None
+    ) -> None:
+        """Come again, and nudge what is overdue: once, however many messages there are."""
+        now, last = self.clock.now(), self.rows.load(Beat, BEATS, rotation.id)
+        if _is_followed(last, after):
+            return
+        since = last.row.since if last and now - last.row.at < OVERDUE_AFTER else now
+        self._come_again(rotation, last, since, BEAT)
+        self._send([entry for entry in owing if is_overdue(entry.row, since, now)])
 
     def _unfinished(self, rotation: str) -> Iterator[Kept[Outstanding]]:
         for stage in (Stage.OPEN, Stage.CONFIRM):
@@ -261,6 +286,11 @@ class SuperviseRotation:
             recheck_at = self.clock.now() + self.recheck_after
         freed = replace(head.row, active=None, paused="", cancelled="", recheck_at=recheck_at)
         self.rows.replace(head, freed)
+
+
+def _is_followed(last: Kept[Beat] | None, after: datetime | None) -> bool:
+    """Whether a later look than ``after`` has made sure of the next one."""
+    return last is not None and after is not None and last.row.at > after
 
 
 def _interval(rotation: Rotation, standing: Standing, now: datetime) -> timedelta:

@@ -12,9 +12,9 @@ from shared.domain.errors import BusyError, GoneError, PermanentError
 from shared.domain.json_paths import Json, text_at
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Kind, Window
-from shared.domain.plans import Age, at_rest, references_to
+from shared.domain.plans import Age, at_rest, references_to, symptom_of
 from shared.domain.proofs import Finding, Level
-from shared.domain.resources import Reference, ResourceId
+from shared.domain.resources import Reference
 from shared.domain.rows import Rotation
 from shared.domain.steps import Verify
 from shared.domain.verdicts import Verdict
@@ -22,6 +22,7 @@ from shared.domain.work import Outstanding, Work
 from shared.ports import Clock, Kept, Resources, Rows, Vaults
 from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.ages import ages_of, target_of
+from shared.usecases.health import CheckHealth
 from shared.usecases.leases import Leases
 from shared.usecases.ledger import Ledger
 from shared.usecases.pace import Pace
@@ -64,6 +65,7 @@ class VerifyResource:
     ledger: Ledger
     leases: Leases
     pace: Pace
+    check_health: CheckHealth
 
     def run(self, step: Verify) -> None:
         """See the class. A resource that cannot be read is ``unknown``, never ``verified``."""
@@ -85,12 +87,22 @@ class VerifyResource:
         self.pace.await_turn(kept.row)
         kind = kind_named(kept.row.kind)
         try:
-            body = self.resources.read(kind, ResourceId.parse(kept.row.resource)).body
+            body = self.resources.read(kind, kept.row.resource).body
             self.judge(kept, rotation.row, kind, body)
         except GoneError as error:
-            self._close(kept, Verdict.GONE, str(error), GONE_ADVICE)
+            self.close_gone(kept, error)
         except PermanentError as error:
             self._close_with_error(kept, kind, Verdict.UNKNOWN, error)
+
+    def close_gone(self, kept: Kept[Work], error: GoneError) -> None:
+        """Close as ``gone``, unless we ourselves have deleted it for a moment.
+
+        Raises:
+            BusyError: Another rotation has, and is about to make it again.
+        """
+        if self.ledger.is_missed(kept.row):
+            raise BusyError(f"{kept.row.resource} is being made again by another rotation")
+        self._close(kept, Verdict.GONE, str(error), GONE_ADVICE)
 
     def judge(self, kept: Kept[Work], rotation: Rotation, kind: Kind, body: Json) -> None:
         """Apply the proof rule to ``body``, a fresh GET, and close or look again.
@@ -124,6 +136,8 @@ class VerifyResource:
             self._close_with_error(kept, kind, Verdict.FAILED, error)
         elif _is_changed_by_others(kept.row, body):
             raise BusyError(f"{kept.row.resource} is being changed by somebody else")
+        elif symptom := symptom_of(kind, body):
+            self._close(kept, Verdict.MANUAL, *symptom)
         else:
             self.look_later(kept, rotation, kind, finding)
 
@@ -166,7 +180,8 @@ class VerifyResource:
         self, kept: Kept[Work], rotation: Rotation, references: tuple[Reference, ...], lost: str
     ) -> None:
         """Close as ``reverted``, unless that is no reason to: see the class."""
-        ages = ages_of(self.vaults, references, target_of(rotation)).values()
+        named = [r.pinned for r in references]
+        ages = ages_of(self.vaults, named, target_of(rotation)).values()
         if ages and all(age is Age.NEWER for age in ages):
             self._close(kept, Verdict.SUPERSEDED, f"{lost}, which is newer")
         elif kept.row.rounds < MOST_ROUNDS and self._undone_by_us(kept.row, references):
@@ -194,6 +209,9 @@ class VerifyResource:
         if kept.row.next == "confirm":
             self.ledger.change(kept, rows_of_work.confirm(kept.row))
             return
+        if health := self.check_health.of(kind, kept.row.resource):
+            tried = replace(kept.row, healthy=health.ok, health=health.said)
+            kept = Kept(tried, kept.etag)
         start, window = _window(kept.row, rotation, kind)
         in_time = self.clock.now() <= start + window.length + LOOK_TOLERANCE
         verdict = Verdict.VERIFIED if in_time else Verdict.LATE

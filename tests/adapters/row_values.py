@@ -4,15 +4,19 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from shared.domain.findings import Finding, Severity
 from shared.domain.proofs import Level
 from shared.domain.rows import (
     Beat,
     Cause,
+    Debt,
+    Foresight,
     KeyHead,
     Known,
     Lane,
     Lease,
     Phase,
+    Place,
     Refusal,
     Request,
     Rotation,
@@ -33,12 +37,13 @@ maybe_time = st.none() | moments
 counts = st.integers(0, 2**31 - 1)
 stages = st.sampled_from(Stage)
 waves = st.sampled_from(Wave)
-following = st.sampled_from(["repoint", "verify", "confirm"])
+following = st.sampled_from(["repoint", "verify", "confirm", "pay"])
+owing = st.sampled_from(["", "restore", "recreate"])
 verdicts = st.sampled_from(Verdict)
 causes = st.builds(
     Cause, trigger=st.sampled_from(["event", "sweep", "operator"]), id=texts, reason=texts
 )
-scopes = st.builds(Scope, readable=counts, unreadable=counts, named=lists)
+scopes = st.builds(Scope, readable=counts, unreadable=counts, named=lists, files=counts)
 consumers = st.builds(
     Consumer,
     place=texts,
@@ -50,6 +55,9 @@ consumers = st.builds(
     level=st.none() | st.sampled_from(Level),
     reason=texts,
     advice=texts,
+)
+findings = st.builds(
+    Finding, severity=st.sampled_from(Severity), code=texts, text=texts, advice=texts
 )
 ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
     KeyHead: st.builds(
@@ -64,6 +72,9 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         tolerated=counts,
         recheck_at=maybe_time,
         problem=texts,
+    ),
+    Foresight: st.builds(
+        Foresight, rotation=ids, at=moments, findings=st.lists(findings, max_size=2).map(tuple)
     ),
     Rotation: st.builds(
         Rotation,
@@ -99,7 +110,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         token=texts,
         scope=scopes,
         canaries=lists,
-        known_after=maybe_text,
+        place=st.sampled_from(Place),
     ),
     Work: st.builds(
         Work,
@@ -121,6 +132,11 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         operation=texts,
         writes=counts,
         rounds=counts,
+        owes=owing,
+        payments=counts,
+        note=texts,
+        healthy=st.none() | st.booleans(),
+        health=texts,
         consumers=st.lists(consumers, max_size=2).map(tuple),
         closed_at=maybe_time,
         trouble=texts,
@@ -148,6 +164,14 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         target=texts,
         until=moments,
         unanswered=st.dictionaries(texts, moments, max_size=2),
+    ),
+    Debt: st.builds(
+        Debt,
+        resource=texts,
+        rotation=ids,
+        owes=owing,
+        body=st.dictionaries(texts, texts | counts | st.dictionaries(texts, lists.map(list))),
+        since=moments,
     ),
     Known: st.builds(
         Known,

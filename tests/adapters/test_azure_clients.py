@@ -17,7 +17,6 @@ from shared.catalog.storage import STORAGE_ACCOUNT
 from shared.domain import errors
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.resources import ResourceId
 from shared.ports import Accepted
 from tests.adapters.conftest import Served
 from tests.domain.values import ACCOUNT
@@ -80,14 +79,14 @@ def test_an_answer_that_is_no_json_object_is_not_believed(served: Served, conten
 def test_a_redirect_is_not_followed_and_is_no_answer(served: Served) -> None:
     away = {"Location": "https://evil.example/x"}
     answering(served, Answer(307, b"", away))
-    resource = ResourceId.parse(ACCOUNT)
+    resource = ACCOUNT
     with pytest.raises(errors.RejectedError, match="answered 307"):
         ArmResources(served.arm).write(STORAGE_ACCOUNT, resource, {}, request_id="r", etag="")
     assert {call.host for call in served.azure.front_door.traffic()} == {ARM}
 
 
 def test_a_resource_must_be_the_one_that_was_asked_for(served: Served) -> None:
-    wanted = ResourceId.parse(ACCOUNT)
+    wanted = ACCOUNT
     read = ArmResources(served.arm).read
     for wrong in (f"{ACCOUNT}x", "", None):
         served.azure.faults.add(Fault(host=ARM, answer=Answer(200, {"id": wrong})))
@@ -100,7 +99,7 @@ def test_a_resource_must_be_the_one_that_was_asked_for(served: Served) -> None:
 def test_a_read_and_a_write_name_the_catalogs_version_and_carry_their_id(served: Served) -> None:
     headers = {"x-ms-correlation-request-id": "c-1"}
     answering(served, Answer(200, {"id": ACCOUNT}, headers))
-    resources, wanted = ArmResources(served.arm), ResourceId.parse(ACCOUNT)
+    resources, wanted = ArmResources(served.arm), ACCOUNT
     assert resources.read(STORAGE_ACCOUNT, wanted).etag == ""
     accepted = resources.write(STORAGE_ACCOUNT, wanted, {"a": 1}, request_id="r-1", etag="")
     assert accepted == Accepted(correlation_id="c-1", operation="")
@@ -143,7 +142,8 @@ def test_without_a_token_nothing_is_sent(served: Served, monkeypatch: pytest.Mon
 
 def test_the_query_is_exactly_this() -> None:
     assert query(VAULT) == (
-        "resources | where type in~ ('microsoft.storage/storageaccounts')"
+        "resources | where type in~ ('microsoft.storage/storageaccounts',"
+        " 'microsoft.documentdb/databaseaccounts', 'microsoft.containerinstance/containergroups')"
         " | where tostring(properties) contains 'kv-one.vault.azure.net'"
         " | project id, type, location, properties | order by id asc"
     )

@@ -13,7 +13,6 @@ from shared.catalog.storage import STORAGE_ACCOUNT
 from shared.domain import errors
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key
-from shared.domain.resources import ResourceId
 from shared.ports import Accepted
 from tests.adapters.conftest import Served
 
@@ -36,14 +35,14 @@ def _subscription(served: Served) -> str:
     return subscription
 
 
-def account(served: Served, subscription: str, group: str = "rg-storage") -> ResourceId:
+def account(served: Served, subscription: str, group: str = "rg-storage") -> str:
     made = served.azure.estate.storage_account(
         "stone", subscription=subscription, key=None, group=group
     )
-    return ResourceId.parse(made.id)
+    return made.id
 
 
-def write(resources: ArmResources, resource: ResourceId, body: Json, etag: str = "") -> Accepted:
+def write(resources: ArmResources, resource: str, body: Json, etag: str = "") -> Accepted:
     return resources.write(STORAGE_ACCOUNT, resource, body, request_id="r", etag=etag)
 
 
@@ -169,7 +168,7 @@ def test_what_owns_a_group_is_asked_once_for_all_that_is_in_it(
     managed = account(served, subscription, "rg-managed")
     resources = ArmResources(served.arm)
     assert resources.managed_by(managed) == owner
-    assert resources.managed_by(ResourceId.parse(managed.text.upper())) == owner
+    assert resources.managed_by(managed.upper()) == owner
     assert served.seen(ARM) == 1
     assert resources.managed_by(account(served, subscription)) == ""
     assert served.seen(ARM) == 2
@@ -243,7 +242,7 @@ def asked_to_move(served: Served, subscription: str, *, fails: bool) -> tuple[Ac
     )
     vault.rotate("cmk")
     made.pace.long_running(timedelta(milliseconds=400), fails=fails)
-    resources, resource = ArmResources(served.arm), ResourceId.parse(made.id)
+    resources, resource = ArmResources(served.arm), made.id
     encryption = resources.read(STORAGE_ACCOUNT, resource).body["properties"]["encryption"]
     encryption["keyvaultproperties"]["keyversion"] = vault.find("cmk").version
     return made, write(resources, resource, {"properties": {"encryption": encryption}}).operation
@@ -256,7 +255,7 @@ def test_a_long_write_is_followed_to_its_end(
     fails: bool,  # noqa: FBT001 - a table
 ) -> None:
     made, operation = asked_to_move(served, subscription, fails=fails)
-    resources, resource = ArmResources(served.arm), ResourceId.parse(made.id)
+    resources, resource = ArmResources(served.arm), made.id
     assert operation.startswith(f"https://{ARM}/")
     assert resources.failure(operation) is None
     for _ in range(200):

@@ -100,6 +100,17 @@ def test_a_recorded_plain_429_says_how_long_to_wait_in_its_header() -> None:
         pytest.param(
             409, body("ScopeLocked"), errors.RejectedError, "ScopeLocked", id="a lock stays"
         ),
+        *(
+            pytest.param(status, body(code), errors.RejectedError, code, id=f"{code} stays")
+            for status, code in (
+                (409, "BlobArchived"),
+                (409, "BlobImmutableDueToLegalHold"),
+                (409, "BlobImmutableDueToPolicy"),
+                (409, "BlobUsesCustomerSpecifiedEncryption"),
+                (409, "InvalidBlobType"),
+                (412, "LeaseIdMissing"),
+            )
+        ),
         pytest.param(422, body("Odd"), errors.RejectedError, "Odd", id="another 4xx"),
         pytest.param(
             400, '{"Code": "A", "Message": "b"}', errors.RejectedError, "A", id="App Service's form"
@@ -191,6 +202,14 @@ def test_the_header_goes_before_the_text() -> None:
         ('{"code": "A", "message": "b"}', ("A", "b")),
         ('{"Code": "A", "Message": "b"}', ("A", "b")),
         ('{"odata.error": {"code": "A", "message": {"lang": "en", "value": "b"}}}', ("A", "b")),
+        (
+            (
+                '\ufeff<?xml version="1.0" encoding="utf-8"?><Error><Code>A</Code>'
+                "<Message>b &amp; c\nRequestId:1\nTime:2</Message></Error>"
+            ),
+            ("A", "b & c"),
+        ),
+        ("<Error>\n  <Code>A</Code>\n  <Message>b</Message>\n</Error>", ("A", "b")),
         ('{"error": null}', ("", "")),
         ('{"error": {"code": null}}', ("", "")),
         ("[1]", ("", "[1]")),
@@ -200,3 +219,16 @@ def test_the_header_goes_before_the_text() -> None:
 )
 def test_an_error_is_read_in_every_form(text: str, seen: tuple[str, str]) -> None:
     assert envelope(text) == seen
+
+
+def test_the_answer_to_a_head_says_its_code_in_a_header() -> None:
+    found = error_for(403, {"x-ms-error-code": "KeyVaultVaultNotFound"}, "", "try it")
+    assert isinstance(found, errors.AccessDeniedError)
+    assert found.code == "KeyVaultVaultNotFound"
+    assert str(found).startswith("could not try it: answered 403 KeyVaultVaultNotFound")
+
+
+def test_a_code_in_the_body_goes_before_one_in_a_header() -> None:
+    found = error_for(400, {"x-ms-error-code": "Outer"}, body("Inner"), "try it")
+    assert isinstance(found, errors.RejectedError)
+    assert found.code == "Inner"

@@ -17,6 +17,7 @@ from shared.domain.plans import (
     Manual,
     Outrun,
     Plan,
+    Policy,
     Repoint,
     Skip,
     VerifyOnly,
@@ -31,7 +32,7 @@ ELSEWHERE = Key("kv2.vault.azure.net", KEY.name)
 
 
 def planned(body: dict[str, Any], **target: Any) -> Plan:  # noqa: ANN401 - fields of a state
-    return plan(STORAGE_ACCOUNT, body, state(TARGET, **target), AGES)
+    return plan(STORAGE_ACCOUNT, body, state(TARGET, **target), AGES, Policy())
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_a_key_that_the_service_takes_is_no_obstacle(key_type: str, bits: int | 
 
 
 def test_a_version_of_untold_age_is_left_to_a_person() -> None:
-    found = plan(STORAGE_ACCOUNT, account(), state(TARGET), {OLD: Age.UNTOLD})
+    found = plan(STORAGE_ACCOUNT, account(), state(TARGET), {OLD: Age.UNTOLD}, Policy())
     assert isinstance(found, Manual)
     assert str(OLD) in found.reason
 
@@ -124,7 +125,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do(body: dict[str, Any]) 
 @given(BODIES, st.sampled_from(Age))
 def test_only_a_surely_older_version_is_ever_replaced(body: dict[str, Any], age: Age) -> None:
     ages = {OLD: age, NEWER: age}
-    if isinstance(plan(STORAGE_ACCOUNT, body, state(TARGET), ages), Repoint):
+    if isinstance(plan(STORAGE_ACCOUNT, body, state(TARGET), ages, Policy()), Repoint):
         assert age is Age.OLDER
 
 

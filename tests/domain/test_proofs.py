@@ -8,7 +8,16 @@ from hypothesis import given
 from shared.catalog.storage import STORAGE_ACCOUNT
 from shared.domain.json_paths import put
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.proofs import AllOf, FieldIs, Finding, NamesTarget
+from shared.domain.kinds import UrlReference
+from shared.domain.proofs import (
+    AllOf,
+    EchoesTarget,
+    FieldIs,
+    Finding,
+    NamesTarget,
+    NoComplaint,
+    version_at,
+)
 from tests.domain.values import KEY, NEWER, OLD, TARGET, account, any_casing
 
 FIELD = "properties.encryption.keyvaultproperties.currentVersionedKeyIdentifier"
@@ -129,3 +138,60 @@ def test_an_absent_field_is_no_other_text() -> None:
 def test_a_strange_text_is_quoted_no_further_than_200_characters() -> None:
     finding = NamesTarget("a").check({"a": "x" * 5000}, TARGET)
     assert len(finding.seen) < 300
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "version"),
+    [
+        pytest.param(TARGET.version, str(KEY), TARGET, id="a bare version"),
+        pytest.param(TARGET.version, str(OLD), TARGET, id="a key that names a version itself"),
+        pytest.param(str(TARGET), f"{KEY}/", TARGET, id="a URL of that key"),
+        pytest.param(str(TARGET), "https://kv2.vault.azure.net/keys/cmk", None, id="of another"),
+        pytest.param(TARGET.version, "soon", None, id="no key"),
+        pytest.param(TARGET.version, None, None, id="no key at all"),
+        pytest.param("", str(OLD), None, id="no version"),
+        pytest.param("latest", str(KEY), None, id="another word"),
+        pytest.param(f"{TARGET.version}/{OLD.version}", str(KEY), None, id="two versions"),
+    ],
+)
+def test_a_bare_version_is_one_of_the_key_beside_it(
+    text: str, key: str | None, version: KeyVersion | None
+) -> None:
+    assert version_at({"v": text, "k": key}, "v", "k") == version
+
+
+def test_a_bare_version_with_no_key_beside_it_is_none() -> None:
+    assert version_at({"v": TARGET.version}, "v") is None
+
+
+def test_a_refusal_of_a_bare_version_names_the_key_beside_it() -> None:
+    finding = NamesTarget("v", key="k").check({"v": "latest", "k": str(KEY)}, TARGET)
+    assert finding == Finding(holds=False, seen=f"v is 'latest', k is '{KEY}'")
+
+
+@pytest.mark.parametrize(
+    ("said", "clean"),
+    [
+        pytest.param("All is well.", True, id="the good word"),
+        pytest.param(" ALL IS WELL. ", True, id="in other casing"),
+        pytest.param("", True, id="nothing"),
+        pytest.param(None, True, id="null"),
+        pytest.param("All is well. Or not.", False, id="more than it"),
+        pytest.param("Revoked", False, id="a complaint"),
+        pytest.param({"code": 1}, False, id="no text"),
+        pytest.param(False, False, id="a flag"),
+    ],
+)
+def test_whatever_else_is_said_is_a_complaint(said: object, *, clean: bool) -> None:
+    finding = NoComplaint("a.b", well="All is well.").check({"a": {"b": said}}, TARGET)
+    assert finding.holds is clean
+    assert finding.seen.startswith("b is ")
+
+
+def test_an_echo_names_the_references_that_are_not_there_yet() -> None:
+    rule = EchoesTarget(UrlReference(place="one", when=None, url="u"))
+    assert rule.check({"u": str(TARGET)}, TARGET) == Finding(holds=True, seen=f"one is {TARGET}")
+    assert rule.check({"u": str(OLD)}, TARGET) == Finding(holds=False, seen=f"one is {OLD}")
+    assert rule.check({"u": str(KEY)}, TARGET) == Finding(holds=False, seen=f"one is {KEY}")
+    assert rule.check({}, TARGET) == Finding(holds=False, seen=f"none is {KEY}")
+    assert not rule.check({"u": "soon"}, TARGET).holds

@@ -24,6 +24,13 @@ def test_an_id_gives_its_parts() -> None:
     assert found.type == "Microsoft.Storage/storageAccounts"
 
 
+def test_a_child_has_a_name_of_its_own_and_the_type_of_all_above_it() -> None:
+    found = ResourceId.parse(f"{ACCOUNT}/encryptionScopes/scope-1")
+    assert (found.group, found.name) == ("rg1", "scope-1")
+    assert found.type == "Microsoft.Storage/storageAccounts/encryptionScopes"
+    assert found != ResourceId.parse(ACCOUNT)
+
+
 @pytest.mark.parametrize("group", ["rg_1", "rg-1", "rg.1", "rg(1)", "Gruppe-ä", "資源"], ids=str)
 def test_a_group_may_be_named_as_azure_allows(group: str) -> None:
     assert ResourceId.parse(ACCOUNT.replace("rg1", group)).group == group
@@ -53,7 +60,8 @@ HOSTILE = {
     "a newline at the end": f"{ACCOUNT}\n",
     "a slash at the end": f"{ACCOUNT}/",
     "no name": ACCOUNT.removesuffix("st1"),
-    "a child": f"{ACCOUNT}/encryptionScopes/one",
+    "a child without a name": f"{ACCOUNT}/encryptionScopes",
+    "a child's name of two parts": f"{ACCOUNT}/encryptionScopes/one/two",
 }
 
 

@@ -11,6 +11,7 @@ from shared.domain.rows import Cause
 from shared.domain.steps import (
     Discover,
     Open,
+    Preflight,
     Refuse,
     Repoint,
     Revive,
@@ -40,6 +41,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
         expires=st.none() | moments,
         attempt=counts,
     ),
+    st.builds(Preflight, rotation=texts, attempt=counts),
     st.builds(Discover, rotation=texts, closing=st.booleans(), page=counts, attempt=counts),
     st.builds(Repoint, rotation=texts, resource=texts, seq=counts, attempt=counts),
     st.builds(Verify, rotation=texts, resource=texts, seq=counts, attempt=counts),

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from shared.catalog.storage import STORAGE_ACCOUNT
 from shared.domain import work
 from shared.domain.errors import RejectedError
+from shared.domain.keys import Key
 from shared.domain.proofs import Level
 from shared.domain.resources import Reference
-from shared.domain.rows import KeyHead, Refusal, Scope, rotation_id
+from shared.domain.rows import KeyHead, Lease, Refusal, Scope, rotation_id
 from shared.domain.verdicts import CONFIRMED, FAILURES, PROVEN, SETTLED, Verdict
 from shared.domain.work import SHARDS, Outstanding, Stage, Wave, Work, outstanding_prefix
 from tests.domain.values import ACCOUNT, KEY, NEWER, NOW, OLD, TARGET
@@ -178,7 +179,9 @@ def test_a_lane_is_a_subscription_a_region_and_a_provider_in_whatever_casing() -
     assert FRESH.lane == "0b1f6471-1bf0-4dda-aec3-cb9272f09590/westeurope/microsoft.storage"
     shouted = replace(FRESH, resource=ACCOUNT.upper(), location="WestEurope")
     assert shouted.lane == FRESH.lane
-    assert replace(FRESH, resource="no id of ARM's").lane == "/westeurope/"
+    assert replace(FRESH, resource="no id of ARM's").lane == ""
+    file = replace(FRESH, resource="https://st1.blob.core.windows.net/configs/prod/a.yaml")
+    assert file.lane == "st1.blob.core.windows.net"
 
 
 def test_an_error_closes_with_the_catalogs_advice_on_its_code() -> None:
@@ -196,9 +199,16 @@ def test_an_error_closes_with_the_catalogs_advice_on_its_code() -> None:
 
 
 def test_a_key_a_resource_and_an_event_have_one_row_in_whatever_casing() -> None:
-    assert KeyHead(key=str(KEY)).address == KeyHead(key=str(KEY).upper()).address
+    shouted = Key.parse(str(KEY).upper())
+    assert KeyHead(key=str(KEY)).address == KeyHead(key=str(shouted)).address
     assert FRESH.address == replace(FRESH, resource=ACCOUNT.upper()).address
     assert Refusal(event_id="e", problem="p", at=NOW).address[0] == "2026-11"
+
+
+def test_files_whose_names_differ_in_casing_are_two() -> None:
+    one, other = (f"https://st1.blob.core.windows.net/c/{name}" for name in ("a.yaml", "A.yaml"))
+    assert replace(FRESH, resource=one).address != replace(FRESH, resource=other).address
+    assert Lease(resource=one, until=NOW).address != Lease(resource=other, until=NOW).address
 
 
 def test_the_same_wish_gives_the_same_rotation_and_another_run_another() -> None:

@@ -2,12 +2,14 @@
 
 import itertools
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import replace as with_ports
 from typing import cast
 
 import azure.functions as func
 import pytest
+from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue import QueueClient, TextBase64DecodePolicy
 from msgspec.structs import replace
 
@@ -82,6 +84,8 @@ class Steered:
         with QueueClient.from_connection_string(
             self.storage, "keyturn-steps", message_decode_policy=TextBase64DecodePolicy()
         ) as queue:
+            with suppress(ResourceExistsError):
+                queue.create_queue()
             steps = [
                 decode(message.content.encode())
                 for page in queue.receive_messages(messages_per_page=32).by_page()

@@ -20,7 +20,7 @@ from shared.adapters.arm.client import ArmClient
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.json_paths import Json
 from shared.domain.rows import Cause, KeyHead, Phase, Rotation, Row
-from shared.domain.steps import Discover, Open, Repoint, Step, Supervise, Verify
+from shared.domain.steps import Discover, Open, Pay, Repoint, Step, Supervise, Verify
 from shared.domain.work import Work
 from shared.ports import Clock, Rows
 from shared.settings import Settings
@@ -28,16 +28,11 @@ from shared.usecases.bury import BuryStep
 from shared.usecases.run_step import RunStep
 from shared.usecases.steer import SteerRotation
 from shared.wiring import Wiring
+from tests.rights import TO_READ_AND_WRITE
 
 VAULT = "kv-bench"
-RIGHTS = (
-    "Microsoft.Resources/subscriptions/read",
-    "Microsoft.Resources/subscriptions/resourceGroups/read",
-    "Microsoft.Storage/storageAccounts/read",
-    "Microsoft.Storage/storageAccounts/write",
-)
-_PORTS = {"rows", "queue", "vaults", "resources", "inventory", "announcer"}
-_EFFECTS = {"insert", "replace", "commit", "send", "write", "rotate", "announce"}
+_PORTS = {"rows", "queue", "vaults", "resources", "inventory", "files", "announcer"}
+_EFFECTS = {"insert", "replace", "commit", "send", "write", "delete", "rotate", "announce"}
 
 
 class Died(BaseException):
@@ -136,7 +131,9 @@ class Bench:
     def readable_subscription(self, name: str) -> str:
         """Make a subscription that the app may read and write."""
         subscription = self.azure.estate.subscription(name)
-        self.azure.estate.arm.rbac.allow(APP_PRINCIPAL, RIGHTS, f"/subscriptions/{subscription}")
+        self.azure.estate.arm.rbac.allow(
+            APP_PRINCIPAL, TO_READ_AND_WRITE, f"/subscriptions/{subscription}"
+        )
         return subscription
 
     def key(self, name: str = "cmk") -> str:
@@ -252,14 +249,16 @@ class Bench:
         """Run every step that is queued, each at its time, until the supervisor sends no more."""
         for _ in range(60):
             steps = [
-                (at, step) for step, at in self.life.sent if isinstance(step, Repoint | Verify)
+                (at, step)
+                for step, at in self.life.sent
+                if isinstance(step, Repoint | Verify | Pay)
             ]
             self.forget_sent()
             for at, step in sorted(steps, key=lambda queued: queued[0] or self.clock.now()):
                 self.pass_until(at)
                 self.run(step)
             self.supervise(rotation)
-            if not self.sent(Repoint) + self.sent(Verify):
+            if not self.sent(Repoint) + self.sent(Verify) + self.sent(Pay):
                 return
         raise AssertionError(f"rotation {rotation} does not come to rest")
 

@@ -16,7 +16,7 @@ from sandbox.arm.resources import Body, Resource
 from sandbox.clock import SandboxClock
 from sandbox.identity import APP_PRINCIPAL
 from shared.catalog.storage import STORAGE_ACCOUNT
-from shared.domain.json_paths import Json, look_up
+from shared.domain.json_paths import Json, look_up, put
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Kind, Write
 from shared.domain.proofs import Finding, Level
@@ -40,6 +40,10 @@ class KeyArray:
         for entry in look_up(body, _KEYS):
             if _reference(entry).place == reference.place:
                 entry["keyVersion"] = target.version
+
+    def restore(self, body: Json, original: Json) -> None:
+        """See ``Shape.restore``."""
+        put(body, _KEYS, look_up(original, _KEYS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +90,25 @@ class Namespaces:
     def settle(self, resource: Resource) -> None:
         """See ``Provider.settle``: nothing happens by itself."""
 
-    def create(self, resource_id: ResourceId, request: Body) -> tuple[int, Resource]:
+    def shown(self, body: Body, api_version: str, *, listed: bool) -> Body:
+        """See ``Provider.shown``."""
+        del api_version, listed
+        return body
+
+    def create(
+        self, resource_id: ResourceId, request: Body, api_version: str
+    ) -> tuple[Written, Resource]:
         """See ``Provider.create``."""
+        del api_version
         properties = request["properties"] | _SUCCEEDED
         body = {"id": str(resource_id), "name": resource_id.name, "type": self.type}
-        return 201, Resource(
+        return Written(201), Resource(
             resource_id, body | {"location": "westeurope", "properties": properties}
         )
 
-    def replace(self, resource: Resource, request: Body) -> Written:
+    def replace(self, resource: Resource, request: Body, api_version: str) -> Written:
         """See ``Provider.replace``."""
+        del api_version
         return self.patch(resource, request)
 
     def patch(self, resource: Resource, request: Body) -> Written:
@@ -106,8 +119,10 @@ class Namespaces:
         self.history.append(versions_of(body))
         return Written()
 
-    def delete(self, resource: Resource) -> None:
+    def delete(self, resource: Resource) -> Written:
         """See ``Provider.delete``."""
+        resource.gone = True
+        return Written()
 
 
 def versions_of(body: Json) -> set[str]:
@@ -125,7 +140,8 @@ def namespace(bench: Bench, provider: Namespaces, versions: Sequence[str]) -> Re
     entries = [_entry(KeyVersion.parse(version)) for version in versions]
     encryption = {"keySource": "Microsoft.KeyVault", "keyVaultProperties": entries}
     identifier = ResourceId(subscription, "rg-hubs", provider.type, "ns")
-    _, resource = provider.create(identifier, {"properties": {"encryption": encryption}})
+    request = {"properties": {"encryption": encryption}}
+    _, resource = provider.create(identifier, request, NAMESPACE.api_version)
     arm.resources.add(resource)
     return identifier
 

@@ -110,17 +110,22 @@ def test_a_resource_that_is_moved_elsewhere_is_found_there_and_gone_here(
     assert bench.in_use(elsewhere) == target
 
 
+def _reads(bench: Bench, name: str) -> int:
+    """Return how often an account itself was read; its scopes are listed apart."""
+    return sum(call.path.endswith(f"/{name}") for call in bench.calls("GET", f"/{name}"))
+
+
 def test_each_proven_resource_is_read_once_more(bench: Bench) -> None:
     rotation, _ = moved(bench, "stone", "sttwo")
     assert stages(bench, rotation) == {Stage.CONFIRM}
     assert [c["confirmed"] for c in report(bench, rotation)["consumers"]] == [False, False]
-    reads = {name: len(bench.calls("GET", f"/{name}")) for name in ("stone", "sttwo")}
+    reads = {name: _reads(bench, name) for name in ("stone", "sttwo")}
     ended = finish(bench, rotation)
     assert ended.outcome is Outcome.COMPLETED
     assert stages(bench, rotation) == {Stage.DONE}
     assert [c["confirmed"] for c in report(bench, rotation)["consumers"]] == [True, True]
     for name, before in reads.items():
-        assert len(bench.calls("GET", f"/{name}")) == before + 1
+        assert _reads(bench, name) == before + 1
 
 
 @pytest.mark.parametrize(
@@ -160,10 +165,10 @@ def test_a_resource_that_is_no_longer_proven_is_looked_at_until_it_is(bench: Ben
     reference = body["properties"]["encryption"]["keyvaultproperties"]
     reference["currentVersionedKeyIdentifier"] = oldest(bench)
     bench.azure.faults.add(Fault(method="GET", path="*/stone", answer=Answer(200, body)))
-    reads = len(bench.calls("GET", "/stone"))
+    reads = _reads(bench, "stone")
     ended = finish(bench, rotation)
     # That one, the proof, and once more because a proof is always confirmed.
-    assert len(bench.calls("GET", "/stone")) == reads + 3
+    assert _reads(bench, "stone") == reads + 3
     assert (ended.outcome, ended.counts) == (Outcome.COMPLETED, {Verdict.VERIFIED: 1})
     assert bench.writes(accounts["stone"]) == 1
 

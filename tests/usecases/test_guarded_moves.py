@@ -12,7 +12,8 @@ from shared.domain.json_paths import Json
 from shared.domain.steps import Repoint
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Consumer, Stage
-from tests.usecases.bench import RIGHTS, Bench
+from tests.rights import TO_READ_AND_WRITE
+from tests.usecases.bench import Bench
 
 GROUPS = "Microsoft.Resources/subscriptions/resourceGroups/read"
 OWNER = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Databricks/workspaces/ws"
@@ -153,8 +154,8 @@ def test_an_account_that_names_its_owner_itself_is_not_written_to(bench: Bench) 
 def test_where_nobody_says_who_owns_a_group_nothing_is_written(bench: Bench) -> None:
     estate, key = bench.azure.estate, bench.key()
     subscription = estate.subscription("without groups")
-    rights = tuple(right for right in RIGHTS if right != GROUPS)
-    assert len(rights) == len(RIGHTS) - 1
+    rights = tuple(right for right in TO_READ_AND_WRITE if right != GROUPS)
+    assert len(rights) == len(TO_READ_AND_WRITE) - 1
     estate.arm.rbac.allow(APP_PRINCIPAL, rights, f"/subscriptions/{subscription}")
     account = managed(bench, key, subscription)
     bench.new_version(key)

@@ -31,7 +31,7 @@ type Called = Callable[[str, tuple[Any, ...]], bool]
 
 def asking(method: str, name: str) -> Called:
     """Return what tells a request (``read`` or ``write``) to the resource of this name."""
-    return lambda called, arguments: called == method and arguments[1].name == name
+    return lambda called, arguments: called == method and arguments[1].rpartition("/")[2] == name
 
 
 @contextmanager

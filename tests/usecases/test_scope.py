@@ -10,7 +10,8 @@ from sandbox.identity import APP_PRINCIPAL
 from shared.domain.rows import Scope
 from shared.domain.steps import Discover
 from shared.domain.verdicts import Outcome, Verdict
-from tests.usecases.bench import RIGHTS, VAULT, Bench
+from tests.rights import TO_READ_AND_WRITE
+from tests.usecases.bench import VAULT, Bench
 from tests.usecases.rotations import carry_out, finish, follow, verdicts
 
 
@@ -35,7 +36,7 @@ def test_a_subscription_that_is_readable_in_part_fails_the_rotation(bench: Bench
     """Resource Graph leaves out what we may not read, and does not say so."""
     half = bench.azure.estate.subscription("Half")
     ours = f"/subscriptions/{half}/resourceGroups/rg-ours"
-    bench.azure.estate.arm.rbac.allow(APP_PRINCIPAL, RIGHTS, ours)
+    bench.azure.estate.arm.rbac.allow(APP_PRINCIPAL, TO_READ_AND_WRITE, ours)
     key = bench.key()
     bench.azure.estate.storage_account("stseen", subscription=half, key=key, group="rg-ours")
     bench.azure.estate.storage_account("sthidden", subscription=half, key=key, group="rg-theirs")
@@ -82,7 +83,7 @@ def test_a_subscription_that_becomes_readable_after_its_turn_is_searched_by_the_
     bench.run(Discover(rotation=rotation))
     (following,) = bench.sent(Discover)
 
-    azure.estate.arm.rbac.allow(APP_PRINCIPAL, RIGHTS, f"/subscriptions/{late}")
+    azure.estate.arm.rbac.allow(APP_PRINCIPAL, TO_READ_AND_WRITE, f"/subscriptions/{late}")
     follow(bench, following)
     assert bench.rotation(rotation).scope == Scope(readable=1, unreadable=1, named=(late,))
     ended = finish(bench, rotation)

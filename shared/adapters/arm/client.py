@@ -74,7 +74,7 @@ class ArmClient:
         """Send a request and return its answer of 2xx.
 
         Args:
-            method: ``GET``, ``PATCH``, ``PUT`` or ``POST``.
+            method: ``GET``, ``PATCH``, ``PUT``, ``POST`` or ``DELETE``.
             path: Below the ARM host, or a link that ARM gave us, which must be of that host.
             doing: What is tried, as a phrase for messages.
             query: Added to the path's.

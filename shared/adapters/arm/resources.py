@@ -1,11 +1,11 @@
 """The resources behind ``shared.ports.Resources``."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from shared.adapters.arm.client import ArmClient
+from shared.adapters.arm.client import Answer, ArmClient
 from shared.adapters.http_errors import envelope
 from shared.domain.errors import (
     AccessDeniedError,
@@ -55,39 +55,52 @@ class ArmResources:
 
     def _all(self, path: str, version: str, doing: str) -> list[Json]:
         """Return the items of every page of a list."""
-        found: list[Json] = []
+        return list(self._pages(path, version, doing))
+
+    def _pages(self, path: str, version: str, doing: str) -> Iterator[Json]:
         query = {"api-version": version}
         while path:
             answer = self.client.send("GET", path, doing=doing, query=query)
-            found += answer.body.get("value", [])
+            yield from answer.body.get("value", [])
             path, query = text_at(answer.body, "nextLink"), {}
-        return found
 
-    def read(self, kind: Kind, resource: ResourceId) -> Reading:
+    def read(self, kind: Kind, resource: str) -> Reading:
         """See ``Resources.read``."""
-        doing = f"read {resource}"
-        answer = self.client.send("GET", resource.text, doing=doing, query=_version(kind))
-        if text_at(answer.body, "id").lower() != resource.folded:
+        doing, read = f"read {resource}", ResourceId.parse(resource)
+        answer = self.client.send("GET", read.text, doing=doing, query=_version(kind))
+        if text_at(answer.body, "id").lower() != read.folded:
             raise UnreadableError(f"could not {doing}: the answer is of another resource")
         return Reading(answer.body, answer.headers.get("etag", ""))
 
+    def children(self, kind: Kind, parent: str) -> Iterator[Json]:
+        """See ``Resources.children``."""
+        path = f"{ResourceId.parse(parent)}/{kind.resource_type.rpartition('/')[2]}"
+        yield from self._pages(path, kind.api_version, f"list {path}")
+
     def write(
-        self, kind: Kind, resource: ResourceId, body: Json, *, request_id: str, etag: str
+        self, kind: Kind, resource: str, body: Json, *, request_id: str, etag: str
     ) -> Accepted:
         """See ``Resources.write``."""
         answer = self.client.send(
             kind.write.verb,
-            resource.text,
+            ResourceId.parse(resource).text,
             doing=f"re-point {resource}",
             query=_version(kind),
             body=body,
             headers={"x-ms-client-request-id": request_id} | ({"If-Match": etag} if etag else {}),
         )
-        return Accepted(
-            correlation_id=answer.headers.get("x-ms-correlation-request-id", ""),
-            operation=answer.headers.get("azure-asyncoperation")
-            or answer.headers.get("location", ""),
+        return _accepted(answer)
+
+    def delete(self, kind: Kind, resource: str, *, request_id: str) -> Accepted:
+        """See ``Resources.delete``."""
+        answer = self.client.send(
+            "DELETE",
+            ResourceId.parse(resource).text,
+            doing=f"delete {resource}, to make it again",
+            query=_version(kind),
+            headers={"x-ms-client-request-id": request_id},
         )
+        return _accepted(answer)
 
     def failure(self, operation: str) -> PermanentError | None:
         """See ``Resources.failure``.
@@ -108,14 +121,22 @@ class ArmResources:
         code, message = envelope(json.dumps(answer.body))
         return RejectedError(f"the write {status}: {code}: {message}"[:500], code=code)
 
-    def managed_by(self, resource: ResourceId) -> str:
+    def managed_by(self, resource: str) -> str:
         """See ``Resources.managed_by``. What owns a group never changes: it is asked once."""
-        group = f"/subscriptions/{resource.subscription}/resourceGroups/{resource.group}"
+        place = ResourceId.parse(resource)
+        group = f"/subscriptions/{place.subscription}/resourceGroups/{place.group}"
         if group.lower() not in self._owners:
             query = {"api-version": _GROUPS_VERSION}
             answer = self.client.send("GET", group, doing=f"read {group}", query=query)
             self._owners[group.lower()] = text_at(answer.body, "managedBy")
         return self._owners[group.lower()]
+
+
+def _accepted(answer: Answer) -> Accepted:
+    return Accepted(
+        correlation_id=answer.headers.get("x-ms-correlation-request-id", ""),
+        operation=answer.headers.get("azure-asyncoperation") or answer.headers.get("location", ""),
+    )
 
 
 def _allows(permission: Json, action: str) -> bool:

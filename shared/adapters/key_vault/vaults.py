@@ -12,6 +12,7 @@ from azure.core.pipeline.policies import RetryPolicy, SansIOHTTPPolicy
 from azure.keyvault.keys import (
     KeyClient,
     KeyProperties,
+    KeyRotationLifetimeAction,
     KeyRotationPolicyAction,
     KeyVaultKey,
 )
@@ -25,6 +26,7 @@ from shared.domain.errors import (
     UnreadableError,
 )
 from shared.domain.keys import Key, KeyVersion, VersionState
+from shared.domain.vault_settings import RotationPolicy
 
 
 class AzureVaults:
@@ -72,14 +74,18 @@ class AzureVaults:
 
     def rotates_itself(self, key: Key) -> bool:
         """See ``Vaults.rotates_itself``."""
-        client = self._client(key.vault)
         try:
-            with _translated(f"read the rotation policy of {key}"):
-                policy = client.get_key_rotation_policy(key.name)
+            return bool(self.policy(key).rotates)
         except AccessDeniedError:
             return False
-        actions = policy.lifetime_actions or []
-        return any(action.action == KeyRotationPolicyAction.rotate for action in actions)
+
+    def policy(self, key: Key) -> RotationPolicy:
+        """See ``Vaults.policy``."""
+        client = self._client(key.vault)
+        with _translated(f"read the rotation policy of {key}"):
+            found = client.get_key_rotation_policy(key.name)
+        times = [_time_of(each) for each in found.lifetime_actions or [] if _rotates(each)]
+        return RotationPolicy(rotates=" and ".join(times), expires_after=found.expires_in or "")
 
     def rotate(self, key: Key) -> VersionState:
         """See ``Vaults.rotate``."""
@@ -133,9 +139,20 @@ class _OneHost(SansIOHTTPPolicy[Any, Any]):
             raise NotAllowedError(f"{self._host} named a link of another host: {netloc!r:.100}")
 
 
+def _rotates(action: KeyRotationLifetimeAction) -> bool:
+    return action.action == KeyRotationPolicyAction.rotate
+
+
+def _time_of(action: KeyRotationLifetimeAction) -> str:
+    if action.time_after_create:
+        return f"{action.time_after_create} after the one before"
+    return f"{action.time_before_expiry} before the one before expires"
+
+
 def _of_key(key: Key, found: KeyVaultKey) -> VersionState:
     state = _of_properties(key, found.properties)
     modulus: bytes | None = getattr(found.key, "n", None)  # RSA only
+    operations: list[str] | None = found.key_operations
     return VersionState(
         id=state.id,
         created=state.created,
@@ -144,7 +161,13 @@ def _of_key(key: Key, found: KeyVaultKey) -> VersionState:
         expires=state.expires,
         key_type=str(getattr(found.key_type, "value", found.key_type)),
         bits=len(modulus) * 8 if modulus else None,
+        operations=_folded(operations) if operations is not None else None,
+        recovery=state.recovery,
     )
+
+
+def _folded(operations: list[str]) -> frozenset[str]:
+    return frozenset(str(getattr(each, "value", each)).lower() for each in operations)
 
 
 def _of_properties(key: Key, found: KeyProperties) -> VersionState:
@@ -157,4 +180,5 @@ def _of_properties(key: Key, found: KeyProperties) -> VersionState:
         enabled=bool(found.enabled),
         not_before=found.not_before,
         expires=found.expires_on,
+        recovery=found.recovery_level or "",
     )

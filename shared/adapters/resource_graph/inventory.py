@@ -1,18 +1,20 @@
 """The inventory behind ``shared.ports.Inventory``: Azure Resource Graph."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shared.adapters.arm.client import ArmClient
 from shared.catalog import KINDS
 from shared.domain.errors import NotAllowedError, UnreadableError
 from shared.domain.json_paths import look_up, text_at
+from shared.domain.kinds import Plane
 from shared.ports import Page
 
 _PATH = "/providers/Microsoft.ResourceGraph/resources"
 _VERSION = "2021-03-01"
 _ROWS = 500  # half of what Resource Graph gives at most: a page is one invocation
+_PARENTS = 50  # each costs a call to Resource Manager
 _HOST = re.compile(r"[a-z0-9.-]+")
 
 
@@ -26,9 +28,9 @@ def query(vault: str) -> str:
     """
     if not _HOST.fullmatch(vault):
         raise NotAllowedError(f"not the host of a vault: {vault!r}")
-    types = ", ".join(f"'{kind.resource_type.lower()}'" for kind in KINDS)
+    held = [k for k in KINDS if k.plane is Plane.ARM and not k.listed_under]
     return (
-        f"resources | where type in~ ({types})"
+        f"resources | where type in~ ({_quoted(kind.resource_type for kind in held)})"
         f" | where tostring(properties) contains '{vault}'"
         " | project id, type, location, properties | order by id asc"
     )
@@ -42,19 +44,28 @@ class GraphInventory:
 
     def page(self, *, vault: str, subscriptions: Sequence[str], token: str) -> Page:
         """See ``Inventory.page``."""
-        options = {"resultFormat": "objectArray", "$top": _ROWS}
+        return self._page(f"find what refers to {vault}", query(vault), subscriptions, token, _ROWS)
+
+    def parents(self, *, types: Sequence[str], subscriptions: Sequence[str], token: str) -> Page:
+        """See ``Inventory.parents``."""
+        text = (
+            f"resources | where type in~ ({_quoted(types)})"
+            " | project id, type, location | order by id asc"
+        )
+        return self._page("find what has children", text, subscriptions, token, _PARENTS)
+
+    def _page(
+        self, doing: str, text: str, subscriptions: Sequence[str], token: str, top: int
+    ) -> Page:
+        options = {"resultFormat": "objectArray", "$top": top}
         if token:
             options["$skipToken"] = token
         answer = self.client.send(
             "POST",
             _PATH,
-            doing=f"find what refers to {vault}",
+            doing=doing,
             query={"api-version": _VERSION},
-            body={
-                "subscriptions": list(subscriptions),
-                "query": query(vault),
-                "options": options,
-            },
+            body={"subscriptions": list(subscriptions), "query": text, "options": options},
         )
         rows, token = answer.body.get("data"), text_at(answer.body, "$skipToken")
         if not isinstance(rows, list):
@@ -63,3 +74,7 @@ class GraphInventory:
         if str(look_up(answer.body, "resultTruncated")).lower() == "true" and not token:
             raise UnreadableError("Resource Graph cut its answer short and gave no way on")
         return Page(rows, token)
+
+
+def _quoted(types: Iterable[str]) -> str:
+    return ", ".join(f"'{each.lower()}'" for each in types)

@@ -30,6 +30,8 @@ from shared.adapters.storage.bodies import Bodies
 from shared.domain.errors import RowConflictError, UnreadableError
 from shared.domain.rows import (
     Beat,
+    Debt,
+    Foresight,
     KeyHead,
     Known,
     Lane,
@@ -46,11 +48,13 @@ from shared.ports import Drop, Insert, Kept, Put, Replace
 TABLES: Mapping[type[Row], str] = {
     KeyHead: "keyturnheads",
     Rotation: "keyturnrotations",
+    Foresight: "keyturnforesights",
     Beat: "keyturnbeats",
     Search: "keyturnsearches",
     Work: "keyturnwork",
     Outstanding: "keyturnwork",
     Lease: "keyturnleases",
+    Debt: "keyturndebts",
     Known: "keyturnknown",
     Lane: "keyturnlanes",
     Request: "keyturnrequests",

@@ -1,0 +1,69 @@
+"""Deployment config files kept as blobs: what the next deployment encrypts with.
+
+Deployed before, a container group or web service keeps the version that it was deployed with: the
+file is moved so that the next deployment uses the new one.
+"""
+
+from datetime import timedelta
+
+from shared.catalog.container_instances import CONTAINER_GROUP
+from shared.domain.deployment_configs import DeploymentConfig
+from shared.domain.kinds import Kind, Looks, Plane, Window, Write
+from shared.domain.pacing import Budget
+from shared.domain.proofs import EchoesTarget, Level
+
+_CONSISTENCY = "https://learn.microsoft.com/azure/storage/blobs/concurrency-manage"
+_ERRORS = "https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes"
+_SHAPE = DeploymentConfig()
+
+_RIGHTS = "give Keyturn's identity the role Storage Blob Data Contributor on the container"
+_LEASED = "end the lease on the blob, or ask who holds it, then rotate again"
+_IMMUTABLE = (
+    "the blob cannot be overwritten while it is immutable: put a copy that names the new version"
+    " where deployments read it, and register that container"
+)
+
+DEPLOYMENT_CONFIG = Kind(
+    id="deployment_config",
+    title="deployment config file",
+    resource_type="deployment_config",
+    api_version="",
+    plane=Plane.BLOB,
+    shape=_SHAPE,
+    # The file as a whole, which the shape changes byte for byte; guarded by its ETag.
+    write=Write(verb="PUT", send=("text",), never=(), guard=""),
+    proof=EchoesTarget(_SHAPE),
+    level=Level.CONFIGURED,
+    in_use="",
+    # "after the service performs an insert or update …, subsequent read … operations return the
+    # latest update".
+    pinned=Window(
+        length=timedelta(minutes=5), looks=Looks(first=timedelta(seconds=5)), source=_CONSISTENCY
+    ),
+    versionless=None,
+    key_types=CONTAINER_GROUP.key_types,
+    key_bits=CONTAINER_GROUP.key_bits,
+    # An account takes thousands of requests a second.
+    budget=Budget(reads=(), writes=()),
+    actions=(
+        "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read",
+        "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write",
+    ),
+    advice={
+        "AuthorizationPermissionMismatch": _RIGHTS,
+        "AuthorizationFailure": (
+            "let Keyturn through the storage account's firewall, and " + _RIGHTS
+        ),
+        "ContainerNotFound": "make the container again, or take it out of KEYTURN_CONFIG_SOURCES",
+        "LeaseIdMissing": _LEASED,
+        "BlobImmutableDueToPolicy": _IMMUTABLE,
+        "BlobImmutableDueToLegalHold": _IMMUTABLE,
+        "BlobArchived": "bring the blob back to an online tier, then rotate again",
+    },
+    sources=(
+        _CONSISTENCY,
+        _ERRORS,
+        "azureml-core: AciWebservice.deploy_configuration (cmk_vault_base_url, cmk_key_name, …)",
+        "azure-docs: container-instances-reference-yaml.md",
+    ),
+)

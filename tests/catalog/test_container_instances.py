@@ -1,0 +1,205 @@
+"""Container groups: the definition they are made again from, and what stands in the way."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from shared.catalog.container_instances import CONTAINER_GROUP
+from shared.domain.json_paths import Json, drop, put
+from shared.domain.keys import Key, KeyVersion
+from shared.domain.plans import references_to, request_body
+from shared.domain.resources import Reference
+from tests.catalog.bodies import group
+from tests.catalog.entries import DATA, with_data
+from tests.domain.values import KEY, OLD, TARGET
+
+KIND = CONTAINER_GROUP
+EXAMPLE = DATA / "spec-examples" / "containerGroups" / "ContainerGroupEncryptionProperties.json"
+HOLDER = KeyVersion(Key("testkeyvault.vault.azure.net", "test-key"), OLD.version)
+
+
+def example(version: str) -> dict[str, Any]:
+    """Return Microsoft's, with a real version where it has a word."""
+    text = EXAMPLE.read_text()
+    for word in ("<key version>", "key version"):
+        text = text.replace(f'"{word}"', f'"{version}"')
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+@with_data
+@pytest.mark.parametrize("status", ["200", "201"])
+def test_the_example_is_read_and_neither_of_its_answers_is_proof(status: str) -> None:
+    body = example(OLD.version)["responses"][status]["body"]
+    assert KIND.shape.read(body) == (Reference("container group", HOLDER.key, HOLDER),)
+    assert KIND.version_in_use(body) is None
+    # Both show the version that was sent while the group is being made.
+    assert not KIND.proof.check(body, HOLDER).holds
+    body["properties"]["provisioningState"] = "Succeeded"
+    assert KIND.proof.check(body, HOLDER).holds
+
+
+@with_data
+def test_the_definition_is_the_request_of_the_example_but_for_what_the_service_adds() -> None:
+    """Made from the answer, it has beside the request what the service put there by default."""
+    target = KeyVersion(HOLDER.key, TARGET.version)
+    body = example(OLD.version)["responses"]["200"]["body"]
+    ours = request_body(KIND, body, references_to(KIND, body, HOLDER.key), target)
+
+    expected = example(TARGET.version)["parameters"]["containerGroup"]
+    expected["properties"]["sku"] = "Standard"
+    expected["properties"]["initContainers"] = []
+    expected["properties"]["encryptionProperties"]["vaultBaseUrl"] += "/"
+    assert ours == expected
+
+
+def test_the_definition_lacks_what_azure_gives_and_keeps_the_rest() -> None:
+    body = group()
+    sent = request_body(KIND, body, references_to(KIND, body, KEY), TARGET)
+    for path in ("id", "name", "type"):
+        drop(body, path)
+    for path in KIND.write.never:
+        drop(body, path)
+    put(body, "properties.encryptionProperties.keyVersion", TARGET.version)
+    assert sent == body
+    assert "192.0.2.1" not in json.dumps(sent)
+    assert sent["properties"]["ipAddress"]["dnsNameLabel"] == "demo"
+
+
+def test_a_group_without_a_version_is_read_and_nothing_is_promised_of_it() -> None:
+    assert KIND.shape.read(group(None)) == (Reference("container group", KEY, None),)
+    assert KIND.versionless is None
+    assert not KIND.proof.check(group(None), TARGET).holds
+
+
+def test_a_group_without_a_key_of_ours_holds_no_reference() -> None:
+    body = group()
+    drop(body, "properties.encryptionProperties")
+    assert KIND.shape.read(body) == ()
+
+
+def hidden(body: Json) -> list[str]:
+    assert KIND.recreation
+    return [secret.title for secret in KIND.recreation.secrets if secret.hides(body)]
+
+
+Spoil = Callable[[Json], None]
+
+
+def environment(**variable: object) -> Spoil:
+    return lambda body: body["properties"]["containers"][0]["properties"].update(
+        environmentVariables=[{"name": "A", "value": "1"}, {"name": "B", **variable}]
+    )
+
+
+def setting(name: str, value: object) -> Spoil:
+    return lambda body: body["properties"].update({name: value})
+
+
+def volume(**form: object) -> Spoil:
+    return setting("volumes", [{"name": "v1", "emptyDir": {}}, {"name": "v2", **form}])
+
+
+def registry(**way: object) -> Spoil:
+    return setting("imageRegistryCredentials", [{"server": "r", "username": "u", **way}])
+
+
+def share(**way: object) -> Spoil:
+    return volume(azureFile={"shareName": "s", "storageAccountName": "st1", **way})
+
+
+def first(**variable: object) -> Spoil:
+    properties = {"environmentVariables": [{"name": "A", **variable}]}
+    return setting("initContainers", [{"name": "i", "properties": properties}])
+
+
+def confidential(**policy: object) -> Spoil:
+    return lambda body: body["properties"].update(
+        sku="Confidential", confidentialComputeProperties=policy
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "title"),
+    [
+        pytest.param(environment(), "secure environment variables", id="a secure variable"),
+        pytest.param(
+            environment(secureValue=None), "secure environment variables", id="shown as null"
+        ),
+        pytest.param(
+            environment(secureValue="***"), "secure environment variables", id="shown masked"
+        ),
+        pytest.param(
+            first(), "secure environment variables of init containers", id="of an init container"
+        ),
+        pytest.param(registry(), "registry passwords", id="a registry's password"),
+        pytest.param(registry(password=""), "registry passwords", id="an emptied password"),
+        pytest.param(share(), "storage account keys of volumes", id="a share's key"),
+        pytest.param(volume(secret={"a": None}), "secret volumes", id="a secret volume"),
+        pytest.param(volume(), "secret volumes", id="a volume of which nothing is shown"),
+        pytest.param(
+            setting("diagnostics", {"logAnalytics": {"workspaceId": "w"}}),
+            "Log Analytics keys",
+            id="a workspace's key",
+        ),
+        pytest.param(
+            setting("extensions", [{"name": "e"}]),
+            "protected settings of extensions",
+            id="an extension",
+        ),
+        pytest.param(
+            confidential(), "confidential computing policy", id="a confidential group's policy"
+        ),
+    ],
+)
+def test_a_secret_that_azure_does_not_give_back_is_noticed(spoil: Spoil, title: str) -> None:
+    body = group()
+    spoil(body)
+    assert hidden(body) == [title]
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        pytest.param(environment(value="2"), id="a plain variable"),
+        pytest.param(environment(secureValueReference="r"), id="a variable by reference"),
+        pytest.param(first(secureValueReference="r"), id="one of an init container"),
+        pytest.param(registry(identity="id1"), id="a registry by identity"),
+        pytest.param(registry(passwordReference="r"), id="a registry by reference"),
+        pytest.param(share(storageAccountKeyReference="r"), id="a share by reference"),
+        pytest.param(volume(secretReference={"a": "r"}), id="a volume of references"),
+        pytest.param(volume(gitRepo={"repository": "g"}), id="a repository"),
+        pytest.param(volume(emptyDir={}), id="an empty directory"),
+        pytest.param(setting("volumes", None), id="no volumes"),
+        pytest.param(setting("diagnostics", {}), id="no diagnostics"),
+        pytest.param(confidential(ccePolicy="cGFja2FnZQ=="), id="a policy that is shown"),
+    ],
+)
+def test_what_azure_gives_back_is_no_obstacle(keep: Spoil) -> None:
+    body = group()
+    keep(body)
+    assert hidden(body) == []
+
+
+def test_the_consequences_are_all_told() -> None:
+    assert KIND.recreation
+    told = KIND.recreation.consequences
+    for word in ("stop and start", "another host", "images", "emptyDir", "logs", "IP", "DNS"):
+        assert word in told
+
+
+def test_the_commands_by_hand_come_in_the_order_in_which_they_are_safe() -> None:
+    assert KIND.recreation
+    told = KIND.recreation.commands.format(
+        subscription="s1", group="rg(1)", name="cg1", version=TARGET.version
+    )
+    export, edit, delete, create = told.splitlines()
+    assert export.startswith("az container export")
+    assert TARGET.version in edit
+    assert "Put back" in edit
+    assert delete.startswith("az container delete")
+    assert create.startswith("az container create")
+    for command in (export, delete, create):
+        assert '--subscription s1 --resource-group "rg(1)"' in command

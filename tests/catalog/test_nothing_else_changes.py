@@ -1,0 +1,224 @@
+"""What is sent is the fresh body but for the reference, whatever that body holds."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.catalog.container_instances import CONTAINER_GROUP
+from shared.catalog.cosmosdb import COSMOSDB_ACCOUNT
+from shared.catalog.deployment_configs import DEPLOYMENT_CONFIG
+from shared.catalog.storage import STORAGE_ACCOUNT, STORAGE_ENCRYPTION_SCOPE
+from shared.domain.errors import RefusedWriteError, UnreadableError
+from shared.domain.json_paths import Json, drop, put
+from shared.domain.keys import Key, KeyVersion
+from shared.domain.kinds import Kind, SplitReference, UrlReference
+from shared.domain.plans import references_to, request_body
+from tests.catalog.bodies import config
+from tests.catalog.entries import every_arm_kind, with_data
+from tests.catalog.microsoft_types import fullest, problems, types_of
+from tests.domain.values import KEY, NEWER, OLD, TARGET, any_casing
+
+REFERENCE = {
+    STORAGE_ACCOUNT: "properties.encryption.keyvaultproperties.keyversion",
+    STORAGE_ENCRYPTION_SCOPE: "properties.keyVaultProperties.keyUri",
+    COSMOSDB_ACCOUNT: "properties.keyVaultKeyUri",
+    CONTAINER_GROUP: "properties.encryptionProperties.keyVersion",
+}
+Leaf = tuple[tuple[str, ...], str]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A body that holds a reference to ``OLD``, and what is sent so that it names ``TARGET``."""
+
+    kind: Kind
+    fresh: Json
+    sent: Json
+
+
+def pinned(kind: Kind, body: Json) -> None:
+    """Make ``body`` hold a pinned reference, as the service writes it."""
+    shape = kind.shape
+    assert isinstance(shape, SplitReference | UrlReference)
+    if shape.when:
+        put(body, *shape.when)
+    if isinstance(shape, UrlReference):
+        put(body, shape.url, str(OLD))
+        return
+    put(body, shape.vault, f"https://{KEY.vault}/")
+    put(body, shape.name, KEY.name)
+    put(body, shape.version, OLD.version)
+
+
+def names_below(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Return the path of every name in ``value``; ``0``, ``1`` … for the items of lists."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield (*path, name)
+            yield from names_below(inner, (*path, name))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from names_below(inner, (*path, str(index)))
+
+
+def perturbed(draw: st.DrawFn, value: object, chosen: dict[tuple[str, ...], str]) -> object:
+    """Return ``value`` with chosen names dropped, made null, or written in another casing."""
+
+    def go(value: object, path: tuple[str, ...]) -> object:
+        if isinstance(value, list):
+            return [go(inner, (*path, str(index))) for index, inner in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
+        found: Json = {}
+        for name, inner in value.items():
+            match chosen.get((*path, name)):
+                case "drop":
+                    continue
+                case "null":
+                    found[name] = None
+                case "casing":
+                    found[draw(any_casing(name))] = go(inner, (*path, name))
+                case _:
+                    found[name] = go(inner, (*path, name))
+        if chosen.get(path) == "more":
+            found["x-unknown"] = draw(st.sampled_from([None, 1, "", {"a": [None]}, []]))
+        return found
+
+    return go(value, ())
+
+
+@st.composite
+def cases(draw: st.DrawFn, kind: Kind) -> Case:
+    """Any body that Microsoft's types allow, less some of it, and with things unheard of."""
+    root = draw(st.sampled_from(types_of(kind.resource_type)))
+    full = fullest(root)
+    paths = sorted(names_below(full))
+    changes = st.sampled_from(["drop", "null", "casing", "more"])
+    chosen = draw(st.dictionaries(st.sampled_from(paths), changes, max_size=12))
+    body = perturbed(draw, full, chosen)
+    assert isinstance(body, dict)
+    for path in {name.rpartition(".")[0] for name in (REFERENCE[kind], *kind.write.send)}:
+        ensure_object(body, path)
+    pinned(kind, body)
+    fresh = copy.deepcopy(body)
+    sent = request_body(kind, body, references_to(kind, body, KEY), TARGET)
+    assert body == fresh
+    return Case(kind, fresh, sent)
+
+
+def ensure_object(body: Json, path: str) -> None:
+    """Make an object of what was made null on the way to the reference."""
+    place = body
+    for name in filter(None, path.split(".")):
+        actual = next((key for key in place if key.lower() == name.lower()), name)
+        if not isinstance(place.get(actual), dict):
+            place[actual] = {}
+        place = place[actual]
+
+
+def leaves(value: object, path: tuple[str, ...] = ()) -> Iterator[Leaf]:
+    """Return every leaf with its path in lower case; an empty object or list is one."""
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from leaves(inner, (*path, name.lower()))
+    elif isinstance(value, list) and value:
+        for index, inner in enumerate(value):
+            yield from leaves(inner, (*path, f"[{index}]"))
+    else:
+        yield path, repr(value)
+
+
+def expected(case: Case) -> set[Leaf]:
+    """Return the leaves of the fresh body that lie under what is sent, without the reference."""
+    fresh = copy.deepcopy(case.fresh)
+    for never in case.kind.write.never:
+        drop(fresh, never)
+    parts = [tuple(path.lower().split(".")) for path in case.kind.write.send]
+    return {
+        (path, value)
+        for path, value in leaves(fresh)
+        if any(path[: len(part)] == part for part in parts)
+        and path != reference(case.kind)
+        # A part of the body that is null is not sent.
+        and (path not in parts or value != "None")
+    }
+
+
+def reference(kind: Kind) -> tuple[str, ...]:
+    return tuple(REFERENCE[kind].lower().split("."))
+
+
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@with_data
+@every_arm_kind
+@quick
+@given(st.data())
+def test_everything_but_the_reference_is_sent_as_it_was(kind: Kind, data: st.DataObject) -> None:
+    case = data.draw(cases(kind))
+    target = TARGET.version if isinstance(kind.shape, SplitReference) else str(TARGET)
+    assert set(leaves(case.sent)) == {*expected(case), (reference(kind), repr(target))}
+
+
+@with_data
+@every_arm_kind
+@quick
+@given(st.data())
+def test_what_is_sent_fits_microsofts_types_and_holds_nothing_computed(
+    kind: Kind, data: st.DataObject
+) -> None:
+    case = data.draw(cases(kind))
+    for root in types_of(kind.resource_type):
+        found = problems(root, case.sent, whole=False)
+        # What Azure shows beyond its own types is sent back as it was.
+        assert [text for text in found if "x-unknown" not in text] == []
+
+
+@with_data
+def test_the_definition_of_a_group_is_whole() -> None:
+    (root,) = types_of(CONTAINER_GROUP.resource_type)
+    body = fullest(root)
+    pinned(CONTAINER_GROUP, body)
+    sent = request_body(CONTAINER_GROUP, body, references_to(CONTAINER_GROUP, body, KEY), TARGET)
+    assert problems(root, sent, whole=True) == []
+    assert problems(root, body, whole=True)
+    del sent["properties"]["containers"]
+    assert problems(root, sent, whole=True) == [".properties.containers is missing"]
+
+
+@with_data
+@every_arm_kind
+def test_a_body_without_what_marks_the_key_as_customer_managed_is_refused(kind: Kind) -> None:
+    if not kind.write.guard:
+        return
+    body = fullest(types_of(kind.resource_type)[0])
+    pinned(kind, body)
+    assert request_body(kind, body, (), TARGET)
+    drop(body, kind.write.guard)
+    with pytest.raises((RefusedWriteError, UnreadableError)):
+        request_body(kind, body, (), TARGET)
+
+
+@with_data
+@every_arm_kind
+def test_a_reference_to_another_key_is_not_moved(kind: Kind) -> None:
+    body = fullest(types_of(kind.resource_type)[0])
+    pinned(kind, body)
+    references = references_to(kind, body, KEY)
+    elsewhere = KeyVersion(Key("kv2.vault.azure.net", KEY.name), TARGET.version)
+    with pytest.raises(RefusedWriteError, match="would not name"):
+        request_body(kind, body, references, elsewhere)
+
+
+def test_of_a_config_file_only_the_versions_change() -> None:
+    other = KeyVersion(Key(KEY.vault, "other"), NEWER.version)
+    body = config(OLD, other, OLD)
+    sent = request_body(
+        DEPLOYMENT_CONFIG, body, references_to(DEPLOYMENT_CONFIG, body, KEY), TARGET
+    )
+    assert sent == {"text": body["text"].replace(OLD.version, TARGET.version)}

@@ -1,0 +1,301 @@
+"""Container groups: deleted and made again with the target, come what may, or left to a person."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from azure.identity import ManagedIdentityCredential
+
+from sandbox.arm.resource_ids import ResourceId
+from sandbox.azure import LocalAzure
+from sandbox.container_estate import ContainerGroup, Secrets
+from sandbox.faults import Answer, Fault
+from shared.adapters.arm.client import ArmClient
+from shared.catalog.container_instances import CONTAINER_GROUP
+from shared.domain.clouds import AZURE_PUBLIC
+from shared.domain.errors import GoneError
+from shared.domain.json_paths import look_up
+from shared.domain.keys import KeyVersion
+from shared.domain.rows import Debt, debt_address, rotation_id
+from shared.domain.steps import Pay, Repoint, Supervise, Verify
+from shared.domain.verdicts import Outcome, Verdict
+from shared.domain.work import Consumer, Stage
+from tests.usecases.bench import Bench, at
+from tests.usecases.memory import in_memory
+from tests.usecases.runner import Runner
+
+_REFUSED = {"error": {"code": "QuotaExceeded", "message": "no cores left"}}
+
+
+@pytest.fixture(name="bench")
+def _bench(
+    local_azure: Callable[[float], LocalAzure], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bench]:
+    with local_azure(1) as azure:
+        for name, value in azure.environment().items():
+            monkeypatch.setenv(name, value)
+        yield Bench(azure, {"KEYTURN_RECREATE_CONTAINER_GROUPS": "true"})
+
+
+def group(
+    bench: Bench, key: str, name: str = "web", *, identity: bool = True, secrets: Secrets = "none"
+) -> ContainerGroup:
+    """Make a container group that uses a key."""
+    estate, user_assigned = bench.azure.estate, ""
+    if identity:
+        user_assigned = estate.user_assigned_identity(bench.subscription, "rg-id", "id-web")
+    return estate.container_group(
+        name,
+        subscription=bench.subscription,
+        key=key,
+        user_assigned=user_assigned,
+        secrets=secrets,
+    )
+
+
+def body_of(bench: Bench, it: ContainerGroup) -> dict[str, Any]:
+    return bench.steps.repoint.resources.read(CONTAINER_GROUP, it.id).body
+
+
+def is_there(bench: Bench, it: ContainerGroup) -> bool:
+    try:
+        body_of(bench, it)
+    except GoneError:
+        return False
+    return True
+
+
+def version(bench: Bench, it: ContainerGroup) -> str:
+    return str(look_up(body_of(bench, it), "properties.encryptionProperties.keyVersion"))
+
+
+def definition(body: dict[str, Any]) -> dict[str, Any]:
+    """Return what is ours to keep of a group: all but what Azure gives it, and the version."""
+    return {
+        "containers": [
+            {k: v for k, v in c["properties"].items() if k != "instanceView"} | {"name": c["name"]}
+            for c in body["properties"]["containers"]
+        ],
+        "tags": body.get("tags"),
+        "osType": body["properties"]["osType"],
+        "restartPolicy": body["properties"].get("restartPolicy"),
+        "secretReferences": body["properties"].get("secretReferences"),
+        "volumes": body["properties"].get("volumes"),
+        "registries": body["properties"].get("imageRegistryCredentials"),
+        "identities": sorted(body["identity"]["userAssignedIdentities"]),
+    }
+
+
+def the_consumer(bench: Bench, rotation: str) -> Consumer:
+    (consumer,) = bench.work(rotation).consumers
+    return consumer
+
+
+def go_on(bench: Bench) -> None:
+    """Run whichever step on the resource was queued last, when it is due."""
+    step, when = [(s, at) for s, at in bench.life.sent if isinstance(s, Repoint | Verify | Pay)][-1]
+    bench.pass_until(when)
+    bench.run(step)
+
+
+def deletes(bench: Bench) -> int:
+    return len(bench.calls("DELETE"))
+
+
+@pytest.mark.parametrize("secrets", ["none", "references"])
+def test_a_group_is_made_again_with_the_target_and_nothing_else_changed(
+    bench: Bench, secrets: Secrets
+) -> None:
+    key = bench.key()
+    it = group(bench, key, secrets=secrets)
+    before = definition(body_of(bench, it))
+    new = bench.later_version(key)
+    rotation, _ = bench.opened(key)
+    assert bench.finish(rotation).outcome is Outcome.COMPLETED
+
+    consumer, work = the_consumer(bench, rotation), bench.work(rotation)
+    assert (consumer.verdict, consumer.level) == (Verdict.VERIFIED, "configured")
+    assert "IP address may change" in work.note
+    assert definition(body_of(bench, it)) == before
+    assert version(bench, it) == new.rpartition("/")[2]
+    assert bench.in_use(it) == new  # type: ignore[arg-type]
+    assert deletes(bench) == 1
+    assert bench.rows.load(Debt, *debt_address(it.id)) is None
+
+
+def test_unless_it_is_allowed_a_person_gets_the_exact_commands(bench: Bench) -> None:
+    careful = Bench(bench.azure)
+    key = careful.key()
+    it = group(careful, key)
+    new = careful.later_version(key)
+    rotation, step = careful.opened(key)
+    careful.run(step)
+    consumer = the_consumer(careful, rotation)
+    assert consumer.verdict is Verdict.MANUAL
+    assert "az container create" in consumer.advice
+    assert new.rpartition("/")[2] in consumer.advice
+    assert "--name web" in consumer.advice
+    assert deletes(careful) == 0
+    assert is_there(careful, it)
+
+
+@pytest.mark.parametrize(
+    ("identity", "secrets", "why"),
+    [(True, "hidden", "does not give back"), (False, "none", "no user-assigned identity")],
+)
+def test_a_group_that_would_not_come_back_whole_is_left_alone(
+    bench: Bench,
+    identity: bool,  # noqa: FBT001 - a table
+    secrets: Secrets,
+    why: str,
+) -> None:
+    key = bench.key()
+    group(bench, key, identity=identity, secrets=secrets)
+    bench.later_version(key)
+    rotation, step = bench.opened(key)
+    bench.run(step)
+    consumer = the_consumer(bench, rotation)
+    assert consumer.verdict is Verdict.MANUAL
+    assert why in consumer.reason
+    assert deletes(bench) == 0
+
+
+def test_a_group_that_was_deleted_is_made_again_although_the_rotation_was_stopped(
+    bench: Bench,
+) -> None:
+    key = bench.key()
+    it = group(bench, key)
+    new = bench.later_version(key)
+    rotation, step = bench.opened(key)
+    bench.run(step)
+    bench.steer.cancel(rotation, "enough")
+    bench.run(Supervise(rotation=rotation))
+    assert bench.rotation(rotation).outcome is None
+    bench.settle(rotation)
+    assert version(bench, it) == new.rpartition("/")[2]
+    assert the_consumer(bench, rotation).verdict is Verdict.CANCELLED
+    assert bench.rotation(rotation).outcome is Outcome.CANCELLED
+
+
+def test_a_newer_version_waits_for_a_group_that_is_being_made_again(bench: Bench) -> None:
+    key = bench.key()
+    it = group(bench, key)
+    bench.later_version(key)
+    first, step = bench.opened(key)
+    bench.run(step)
+    newest = bench.later_version(key)
+    second = bench.open(key)
+    bench.discover(second)
+    bench.run(Supervise(rotation=first))
+    bench.settle(first)
+    assert bench.finish(second).outcome is Outcome.COMPLETED
+    assert version(bench, it) == newest.rpartition("/")[2]
+    assert bench.rotation(first).outcome is Outcome.SUPERSEDED
+
+
+def test_a_creation_that_is_refused_is_tried_until_it_succeeds_and_shown_meanwhile(
+    bench: Bench,
+) -> None:
+    key = bench.key()
+    it = group(bench, key)
+    new = bench.later_version(key)
+    rotation, step = bench.opened(key)
+    bench.run(step)
+    bench.azure.faults.add(Fault(method="PUT", times=4, answer=Answer(400, _REFUSED)))
+    for _ in range(20):
+        go_on(bench)
+        if the_consumer(bench, rotation).verdict is Verdict.FAILED:
+            break
+    for _ in range(3):
+        consumer = the_consumer(bench, rotation)
+        assert "no cores left" in consumer.reason
+        assert bench.work(rotation).stage is Stage.OPEN
+        assert bench.supervise(rotation).outcome is None
+        go_on(bench)
+    assert bench.finish(rotation).outcome is Outcome.COMPLETED
+    assert the_consumer(bench, rotation).verdict is Verdict.VERIFIED
+    assert version(bench, it) == new.rpartition("/")[2]
+
+
+def test_a_delete_that_is_refused_ends_failed_and_owes_nothing(bench: Bench) -> None:
+    key = bench.key()
+    it = group(bench, key)
+    before = version(bench, it)
+    bench.later_version(key)
+    locked = {"error": {"code": "ScopeLocked", "message": "locked"}}
+    bench.azure.faults.add(Fault(method="DELETE", answer=Answer(409, locked), times=None))
+    rotation, step = bench.opened(key)
+    bench.run(step)
+    assert the_consumer(bench, rotation).verdict is Verdict.FAILED
+    assert bench.work(rotation).owes == ""
+    assert version(bench, it) == before
+
+
+def test_a_group_that_a_person_deletes_is_not_made_again(bench: Bench) -> None:
+    """It is not ours to bring back what we did not take away."""
+    key = bench.key()
+    it = group(bench, key)
+    bench.later_version(key)
+    rotation, step = bench.opened(key)
+    arm = ArmClient(AZURE_PUBLIC, ManagedIdentityCredential())
+    arm.send("DELETE", it.id, doing="delete it", query={"api-version": "2025-09-01"})
+    it.pace.deletion = timedelta(0)
+    bench.run(step)
+    assert the_consumer(bench, rotation).verdict is Verdict.GONE
+    assert bench.calls("PUT") == []
+
+
+@pytest.mark.parametrize("moment", ["before delete", "after delete", "before write", "after write"])
+def test_a_death_around_the_delete_and_the_creation_loses_no_group(
+    bench: Bench, moment: str
+) -> None:
+    key = bench.key()
+    it = group(bench, key)
+    before = definition(body_of(bench, it))
+    new = bench.later_version(key)
+    runner = Runner(bench)
+    runner.event(key)
+    when, _, method = moment.partition(" ")
+    dies = bench.dying(before=at(method)) if when == "before" else bench.dying(after=at(method))
+    with dies:
+        runner.run(until=partial(getattr, runner, "deaths"))
+    runner.run()
+    rotation = rotation_id(KeyVersion.parse(new), 1)
+    assert bench.rotation(rotation).outcome is Outcome.COMPLETED
+    assert definition(body_of(bench, it)) == before
+    assert version(bench, it) == new.rpartition("/")[2]
+    assert deletes(bench) <= 2
+
+
+@pytest.mark.parametrize("first", [1, 13, 25])
+def test_a_death_after_any_effect_loses_no_group(bench: Bench, first: int) -> None:
+    swift = in_memory(bench, bench.settings)
+    for effects in range(first, first + 12):
+        key = swift.key(f"cmk{effects}")
+        it = group(swift, key, f"web{effects}")
+        new = swift.later_version(key)
+        runner = Runner(swift, seed=effects)
+        runner.event(key)
+        with swift.dying(effects=effects):
+            runner.run(until=partial(getattr, runner, "deaths"))
+        runner.run()
+        rotation = rotation_id(KeyVersion.parse(new), 1)
+        assert swift.rotation(rotation).outcome is Outcome.COMPLETED, effects
+        assert version(swift, it) == new.rpartition("/")[2], effects
+        assert the_consumer(swift, rotation).verdict is Verdict.VERIFIED, effects
+
+
+def test_a_lost_answer_to_the_delete_or_the_creation_loses_no_group(bench: Bench) -> None:
+    key = bench.key()
+    it = group(bench, key)
+    new = bench.later_version(key)
+    for method in ("DELETE", "PUT"):
+        bench.azure.faults.add(Fault(method=method, path="*containergroups*", lose_answer=True))
+    runner = Runner(bench)
+    runner.event(key)
+    runner.run()
+    assert bench.rotation(rotation_id(KeyVersion.parse(new), 1)).outcome is Outcome.COMPLETED
+    assert version(bench, it) == new.rpartition("/")[2]
+    assert ResourceId.parse(it.id).name == "web"
