@@ -22,16 +22,11 @@ from sandbox.event_grid import Schema
 from sandbox.front_door import Call
 from sandbox.identity import APP_PRINCIPAL
 from sandbox.key_vault import Vault
+from tests.rights import TO_READ_AND_WRITE
 
 CHECKOUT = Path(__file__).parents[2]
 VAULT = "kv-stage"
 ARM = "management.azure.com"
-READ_AND_WRITE = (
-    "Microsoft.Resources/subscriptions/read",
-    "Microsoft.Resources/subscriptions/resourceGroups/read",
-    "Microsoft.Storage/storageAccounts/read",
-    "Microsoft.Storage/storageAccounts/write",
-)
 OPERATOR = "0b6f4b0e-0d0a-4f6e-9a55-3b9f3f0c7d11"
 """Object id of a person who changes resources beside the app."""
 
@@ -56,7 +51,7 @@ class Stage:
         """Make a subscription that the app may read and write."""
         subscription = self.azure.estate.subscription(name)
         rbac, scope = self.azure.estate.arm.rbac, f"/subscriptions/{subscription}"
-        rbac.allow(APP_PRINCIPAL, READ_AND_WRITE, scope)
+        rbac.allow(APP_PRINCIPAL, TO_READ_AND_WRITE, scope)
         rbac.allow(OPERATOR, {"*"}, scope)
         return subscription
 

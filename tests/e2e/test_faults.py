@@ -8,6 +8,7 @@ import pytest
 from sandbox.faults import Answer, Fault, server_error_html, throttled
 from sandbox.identity import APP_PRINCIPAL
 from tests.e2e.stage import ARM, Stage, consumer, verdicts
+from tests.rights import TO_READ
 
 _WAIT = timedelta(seconds=60)
 _EXPIRED = {
@@ -97,12 +98,7 @@ def test_an_account_that_we_may_not_write_fails_with_advice_and_the_others_are_v
 ) -> None:
     key = running.key()
     subscription = running.azure.estate.subscription("Read only")
-    readable = {
-        "Microsoft.Resources/subscriptions/read",
-        "Microsoft.Resources/subscriptions/resourceGroups/read",
-        "Microsoft.Storage/storageAccounts/read",
-    }
-    running.azure.estate.arm.rbac.allow(APP_PRINCIPAL, readable, f"/subscriptions/{subscription}")
+    running.azure.estate.arm.rbac.allow(APP_PRINCIPAL, TO_READ, f"/subscriptions/{subscription}")
     locked = running.account("streadonly", key, subscription=subscription)
     free = running.account("stwritable", key)
 

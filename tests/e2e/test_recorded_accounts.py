@@ -8,7 +8,8 @@ import pytest
 
 from sandbox.estate import Account
 from sandbox.identity import APP_PRINCIPAL
-from tests.e2e.stage import CHECKOUT, READ_AND_WRITE, VAULT, Stage, verdicts
+from tests.e2e.stage import CHECKOUT, VAULT, Stage, verdicts
+from tests.rights import TO_READ_AND_WRITE
 
 _RECORDINGS = CHECKOUT.parent / "shared" / "data" / "recordings" / "storage-accounts"
 _FILES = sorted(_RECORDINGS.glob("*.json"))
@@ -24,7 +25,7 @@ def test_recorded_accounts_are_verified_if_they_use_the_key_and_untouched_if_not
     if not accounts:
         pytest.skip("it holds no storage account")
     for account in accounts:
-        estate.arm.rbac.allow(APP_PRINCIPAL, READ_AND_WRITE, account.id)
+        estate.arm.rbac.allow(APP_PRINCIPAL, TO_READ_AND_WRITE, account.id)
     before = {account.id: fast_stage.in_use(account) for account in accounts}
     keys = {kid.rpartition("/")[0] for kid in before.values() if kid} or {fast_stage.key()}
     vaults = {key.removeprefix("https://").partition(".")[0] for key in keys}
