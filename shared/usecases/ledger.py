@@ -78,8 +78,12 @@ class Ledger:
         if kept and kept.row.seq == work.seq:
             self.rows.replace(kept, replace(kept.row, due_at=until))
 
-    def owe(self, debt: Debt) -> None:
-        """Keep a debt, ahead of the write that makes it necessary."""
+    def owe(self, work: Work, debt: Debt) -> None:
+        """Keep a debt, ahead of the write that makes it necessary.
+
+        While the resource is away no inventory shows it: what it is known to hold is kept, too.
+        """
+        self._remember(work)
         self.rows.commit(Put(debt))
 
     def debt_of(self, work: Work) -> Debt | None:

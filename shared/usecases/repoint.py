@@ -185,7 +185,7 @@ class RepointResource:
         before, now, planned = kept.row, self.clock.now(), sending.planned
         intent = Intent(request_id=str(uuid.uuid4()), at=now)
         if planned.owes:
-            self.ledger.owe(_debt(before, planned, sending.reading.body, now))
+            self.ledger.owe(before, _debt(before, planned, sending.reading.body, now))
         about_to = replace(
             before,
             intent=intent,

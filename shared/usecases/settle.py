@@ -75,20 +75,16 @@ class SettleDebt:
         debt, reading = self.ledger.debt_of(kept.row), self._read(kind, kept.row)
         if debt is None:
             raise RejectedError(f"what {kept.row.resource} was is not on record any more")
-        if self._may_be_written(kept.row, reading):
-            self._again(kept, FIRST_WAIT)
-        elif debt.owes == "recreate":
+        if debt.owes == "recreate":
             self._recreate(kept, kind, target, debt, reading, hold)
         else:
             self._restore(kept, kind, target, debt, reading, hold)
 
-    def _may_be_written(self, work: Work, reading: Reading | None) -> bool:
+    def _may_be_written(self, work: Work, body: Json) -> bool:
         """Whether the write that made the debt, or another, is under way."""
-        if reading is not None and not at_rest(reading.body):
-            return True
         is_unanswered = work.intent is not None and work.accepted_at is None
         is_new = work.intent is not None and self.clock.now() < work.intent.at + LEASE
-        return reading is not None and is_unanswered and is_new
+        return (is_unanswered and is_new) or not at_rest(body)
 
     def _restore(  # noqa: PLR0913, PLR0917 - the parts of a step
         self,
@@ -101,6 +97,8 @@ class SettleDebt:
     ) -> None:
         if reading is None:
             self._void(kept, Verdict.GONE, f"there is no {kept.row.resource} any more", GONE_ADVICE)
+        elif self._may_be_written(kept.row, reading.body):
+            self._again(kept, FIRST_WAIT)
         elif not references_to(kind, reading.body, target.key):
             self._void(kept, Verdict.SKIPPED, f"it refers to {target.key} no longer")
         elif request := restored(kind, reading.body, debt.body, target):
@@ -125,7 +123,7 @@ class SettleDebt:
         if references and all(r.pinned == target for r in references):
             logger.info("there again: %s", kept.row.resource)
             self._paid(kept)
-        elif self.clock.now() < debt.since + LEASE:
+        elif self.clock.now() < debt.since + LEASE or not at_rest(reading.body):
             self._again(kept, FIRST_WAIT)  # the delete takes its time, and does not show yet
         else:
             # It did not come about, or somebody made it anew: what it is now is planned on.

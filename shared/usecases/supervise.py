@@ -82,15 +82,12 @@ class SuperviseRotation:
             return
         since = last.row.since if last and now - last.row.at < OVERDUE_AFTER else now
         standing = self.stock.take(kept.row, head.row, since)
-        self._come_again(kept.row, last, since, _interval(kept.row, standing, now))
+        beat = Beat(rotation=kept.row.id, at=now, since=since)
+        self._come_again(beat, last, _interval(kept.row, standing, now))
         self._look(kept, head, standing, since)
 
-    def _come_again(
-        self, rotation: Rotation, last: Kept[Beat] | None, since: datetime, interval: timedelta
-    ) -> None:
-        now = self.clock.now()
-        self.queue.send(Supervise(rotation=rotation.id, after=now), at=now + interval)
-        beat = Beat(rotation=rotation.id, at=now, since=since)
+    def _come_again(self, beat: Beat, last: Kept[Beat] | None, interval: timedelta) -> None:
+        self.queue.send(Supervise(rotation=beat.rotation, after=beat.at), at=beat.at + interval)
         if last:
             self.rows.replace(last, beat)
         else:
@@ -233,7 +230,7 @@ class SuperviseRotation:
         if _is_followed(last, after):
             return
         since = last.row.since if last and now - last.row.at < OVERDUE_AFTER else now
-        self._come_again(rotation, last, since, BEAT)
+        self._come_again(Beat(rotation=rotation.id, at=now, since=since), last, BEAT)
         self._send([entry for entry in owing if is_overdue(entry.row, since, now)])
 
     def _unfinished(self, rotation: str) -> Iterator[Kept[Outstanding]]:

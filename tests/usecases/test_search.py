@@ -244,5 +244,5 @@ def test_known_resources_are_added_by_pages_of_five_hundred(bench: Bench) -> Non
         bench.rows.commit(*(Insert(row) for row in old[start : start + 100]))
     follow(bench, Discover(rotation=rotation))
     assert found(bench, rotation) == {row.resource.rpartition("/")[2] for row in old[-2:]}
-    # Subscriptions, what the inventory shows of them, no more subscriptions, two pages.
-    assert [step.page for step in bench.sent(Discover)] == [0, 1, 2, 3, 4]
+    # Subscriptions, what the inventory shows of them, accounts, no more subscriptions, two pages.
+    assert [step.page for step in bench.sent(Discover)] == [0, 1, 2, 3, 4, 5]
