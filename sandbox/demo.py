@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from azure.core.credentials import AccessToken
 from azure.keyvault.keys import KeyClient
@@ -15,16 +14,19 @@ from rich.console import Console
 from sandbox.azure import LocalAzure
 from sandbox.azurite import Azurite
 from sandbox.clock import SandboxClock
-from sandbox.demo_estate import DemoEstate, demo_estate
-from sandbox.demo_view import LiveView, print_report
-from sandbox.estate import Account
+from sandbox.demo_estate import PAYMENTS, VAULT, DemoEstate, demo_estate
+from sandbox.demo_files import CANARY, SOURCE, put_files
+from sandbox.demo_judge import Judge, definitions_of
+from sandbox.demo_report import print_report, print_truth
+from sandbox.demo_view import LiveView, Report
 
 _APP = Path(__file__).parents[1]
 _RATE = 60
 _OPERATOR = "0b6c5f1e-7a3d-4d0a-9f41-5e2c8a7d9b33"
 """Object id of the person who rotates the key; the app's identity is another."""
-_GIVE_UP_AFTER = 240  # real seconds; the scenario takes about 70
+_GIVE_UP_AFTER = 240  # real seconds; the scenario takes about 100
 _POLL_SECONDS = 0.25
+_LOG_TAIL = 4000
 _HOUR = 3600
 
 
@@ -55,31 +57,53 @@ def run(console: Console, *, keep: bool) -> int:
             console, "Starting Key Vault, ARM, Resource Graph, Event Grid, managed identity"
         ):
             azure = stack.enter_context(LocalAzure(SandboxClock.start(_RATE), azurite, "keyturn"))
-        with _stage(console, "Building an estate: 23 storage accounts in two subscriptions"):
-            estate = demo_estate(azure.estate, azure.clock)
+        with _stage(console, "Building an estate: two subscriptions with resources of five kinds"):
+            estate = demo_estate(azure.estate)
+            before, archive = (
+                _newest(azure, estate.payments_key),
+                _newest(azure, estate.archive_key),
+            )
+            files = put_files(azure.blobs, estate, before, archive)
+            definitions = definitions_of(azure, estate)
         with _stage(console, "Starting Keyturn on the real azure-functions-runtime"):
-            azure.start_app(_APP, {"KEYTURN_VAULTS": estate.vault}, freeze_timers=False)
+            azure.start_app(_APP, _settings(estate), freeze_timers=False)
         with _stage(console, f"Subscribing it to {estate.vault}'s events (Event Grid handshake)"):
             azure.subscribe(estate.vault)
-        problems = _play(console, azure, estate)
+        with _stage(console, f"Rotating {PAYMENTS} with the ordinary azure-keyvault-keys client"):
+            target = _rotate(azure, estate)
+        judge = Judge(
+            azure=azure,
+            estate=estate,
+            files=files,
+            before=before,
+            target=target,
+            definitions=definitions,
+        )
+        problems = _play(console, judge)
         if keep:
             _keep(console, azure, estate)
     return 1 if problems else 0
 
 
-def _play(console: Console, azure: LocalAzure, estate: DemoEstate) -> list[str]:
-    before = _newest(azure, estate)
-    name = estate.payments_key.rpartition("/")[2]
-    with _stage(console, f"Rotating {name} with the ordinary azure-keyvault-keys client"):
-        target = _rotate(azure, estate)
+def _settings(estate: DemoEstate) -> dict[str, str]:
+    account = estate.files_account.id.rpartition("/")[2]
+    return {
+        "KEYTURN_VAULTS": estate.vault,
+        "KEYTURN_RECREATE_CONTAINER_GROUPS": "true",
+        "KEYTURN_CONFIG_SOURCES": f"https://{account}.blob.core.windows.net/{SOURCE}",
+        "KEYTURN_BLOB_CANARY": CANARY,
+    }
+
+
+def _play(console: Console, judge: Judge) -> list[str]:
     console.print(
-        f"  {name}: {_short(before)} → [bold]{_short(target)}[/]"
+        f"  {PAYMENTS}: {_short(judge.before)} → [bold]{_short(judge.target)}[/]"
         f"   (the sandbox's clock: a second here is {_RATE} s there)\n"
     )
-    report = _watch(console, azure, target, len(estate.payments))
+    report = _watch(console, judge)
     print_report(console, report)
-    problems = list(_judge(azure, estate, before, target, report))
-    _print_truth(console, azure, estate, target)
+    problems = list(judge.problems(report))
+    print_truth(console, judge)
     for problem in problems:
         console.print(f"[red]✗ {problem}[/]")
     if not problems:
@@ -92,28 +116,33 @@ def _rotate(azure: LocalAzure, estate: DemoEstate) -> str:
     vault.grant(_OPERATOR, {"get", "rotate"})
     os.environ.update(azure.serving.environment())
     with KeyClient(vault.uri, _SignIn(azure)) as client:
-        return str(client.rotate_key(estate.payments_key.rpartition("/")[2]).id)
+        estate.follow_from(azure.clock.now())
+        return str(client.rotate_key(PAYMENTS).id)
 
 
-def _watch(console: Console, azure: LocalAzure, target: str, expected: int) -> dict[str, Any]:
+def _watch(console: Console, judge: Judge) -> Report:
     """Show the rotation, as its HTTP API tells it, until it has ended.
 
     Raises:
+        RuntimeError: It was paused, which is none of the scenario.
         TimeoutError: It did not start, or did not end.
     """
-    until = time.monotonic() + _GIVE_UP_AFTER
-    with LiveView(console, azure.clock, expected) as view:
+    azure, until = judge.azure, time.monotonic() + _GIVE_UP_AFTER
+    with LiveView(console, azure.clock, len(judge.members)) as view:
         rotation = ""
         while time.monotonic() < until:
             time.sleep(_POLL_SECONDS)
-            rotation = rotation or _rotation_to(azure, target)
+            rotation = rotation or _rotation_to(azure, judge.target)
             if not rotation:
                 continue
             _, _, report = azure.call_app("GET", f"/api/rotations/{rotation}")
             view.show(report)
             if report["endedAt"]:
                 return dict(report)
-    raise TimeoutError(f"the rotation did not end within {_GIVE_UP_AFTER} s; see {azure.log}")
+            if report["pausedBecause"]:
+                raise RuntimeError(f"the rotation is paused: {report['pausedBecause']}")
+    log = azure.log.read_text(errors="replace")[-_LOG_TAIL:]
+    raise TimeoutError(f"the rotation did not end within {_GIVE_UP_AFTER} s; the log ends:\n{log}")
 
 
 def _rotation_to(azure: LocalAzure, target: str) -> str:
@@ -125,45 +154,6 @@ def _rotation_to(azure: LocalAzure, target: str) -> str:
     return next((data["rotation"] for data in started if data["target"] == target), "")
 
 
-def _judge(
-    azure: LocalAzure, estate: DemoEstate, before: str, target: str, report: dict[str, Any]
-) -> Iterator[str]:
-    """Yield what is not as the scenario says; the sandbox's ground truth judges, not the app."""
-    truth = azure.estate.truth
-    said = {c["resource"].lower(): c for c in report["consumers"]}
-    for account in estate.payments:
-        stuck, free = account == estate.stuck, account in estate.versionless
-        consumer = said.pop(account.id.lower(), {"verdict": "missing", "inUse": None})
-        if consumer["verdict"] != ("stuck" if stuck else "verified"):
-            yield f"{_name(account)}: its verdict is {consumer['verdict']}"
-        used = truth.version_in_use(account.id)
-        if used != (before if stuck else target) or consumer["inUse"] != used:
-            yield f"{_name(account)}: it uses {used}, and the report says {consumer['inUse']}"
-        if truth.writes(account.id) != (0 if free else 1):
-            yield f"{_name(account)}: it was written {truth.writes(account.id)} times"
-    for account in (*estate.archive, *estate.platform):
-        if truth.writes(account.id):
-            yield f"{_name(account)}: it does not use the key, and was written"
-    for resource in said:
-        yield f"{resource}: it does not use the key, and is in the report"
-    if report["state"] != "failed":
-        yield f"the rotation ended as {report['state']}, although one account is stuck"
-
-
-def _print_truth(console: Console, azure: LocalAzure, estate: DemoEstate, target: str) -> None:
-    on_target = len(azure.estate.truth.users_of(target))
-    others = sum(azure.estate.truth.writes(a.id) for a in (*estate.archive, *estate.platform))
-    arm = [c for c in azure.front_door.traffic() if "/storageaccounts/" in c.path.lower()]
-    writes = sum(c.method == "PATCH" for c in arm)
-    console.print(
-        "[bold]Ground truth[/] (the sandbox unwraps each account's data key to see which version"
-        f" wrapped it)\n  {on_target} of {len(estate.payments)} accounts use {_short(target)};"
-        f" {_name(estate.stuck)} was made to accept the write and never act on it."
-        f"\n  {others} writes to the {len(estate.archive) + len(estate.platform)} accounts"
-        f" on other keys; {writes} writes and {len(arm) - writes} reads of accounts in all.\n"
-    )
-
-
 def _keep(console: Console, azure: LocalAzure, estate: DemoEstate) -> None:
     variables = {
         **azure.environment(),
@@ -173,12 +163,12 @@ def _keep(console: Console, azure: LocalAzure, estate: DemoEstate) -> None:
     exports = "".join(f"export {name}='{value}'\n" for name, value in variables.items())
     file = azure.log.with_name("env.sh")
     file.write_text(exports)
-    vault, key = estate.vault, estate.payments_key.rpartition("/")[2]
+    asked = f"$KEYTURN_URL/api/keys/{estate.vault}/{PAYMENTS}/rotate"
     console.print(
         "\n[bold]The sandbox goes on running.[/] Lead another terminal into it:\n\n"
         f". {file}\n\nwhich says:\n\n{exports}\n"
         "Then, for example, have the vault make another version and look what becomes of it:\n\n"
-        f'curl -si -H "x-functions-key: $KEYTURN_KEY" "$KEYTURN_URL/api/keys/{vault}/{key}/rotate"'
+        f'curl -si -H "x-functions-key: $KEYTURN_KEY" "{asked}"'
         ' -d \'{"reason": "trying it out"}\'\n'
         "az login --identity && az storage account list -o table\n"
         f"\nThe app's log: {azure.log}\nCtrl-C stops everything.",
@@ -202,12 +192,8 @@ def _stage(console: Console, what: str) -> Iterator[None]:
     console.print(f"[green]✓[/] {what} [dim]{time.monotonic() - started:.1f} s[/]")
 
 
-def _newest(azure: LocalAzure, estate: DemoEstate) -> str:
-    return azure.estate.vaults.newest(estate.vault, estate.payments_key.rpartition("/")[2])
-
-
-def _name(account: Account) -> str:
-    return account.id.rpartition("/")[2]
+def _newest(azure: LocalAzure, key: str) -> str:
+    return azure.estate.vaults.newest(VAULT, key.rpartition("/")[2])
 
 
 def _short(kid: str) -> str:

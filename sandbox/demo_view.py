@@ -1,21 +1,24 @@
 """How the demo shows a rotation: live on a terminal, a line for each change elsewhere."""
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import groupby
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from sandbox.clock import SandboxClock
+from sandbox.demo_estate import Family
 
 type Report = dict[str, Any]
 """What ``GET /api/rotations/{id}`` answers."""
 
-_STYLES = {
+STYLES = {
     "verified": "green",
     "already": "green",
     "late": "yellow",
@@ -24,6 +27,19 @@ _STYLES = {
     "unknown": "red",
     "manual": "yellow",
 }
+FAMILIES = {
+    "storage_account": Family.ACCOUNTS,
+    "storage_encryption_scope": Family.SCOPES,
+    "cosmosdb_account": Family.COSMOS,
+    "container_group": Family.GROUPS,
+    "deployment_config": Family.FILES,
+}
+"""By the report's ``kind``, in the order in which they are shown."""
+
+_WIDE = 100
+"""From so many columns on, there is room for all that is known."""
+_NARROW_COLUMNS = ("", "key version", "verdict", "after")
+_WIDE_COLUMNS = ("", "refers by", "key version", "proof", "verdict", "after")
 
 
 class LiveView:
@@ -43,6 +59,7 @@ class LiveView:
         self._task = self._progress.add_task("waiting for the event", total=expected, elapsed="")
         self._live = Live(self._progress, console=console, refresh_per_second=8)
         self._told: set[str] = set()
+        self._last: Report | None = None
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -56,8 +73,10 @@ class LiveView:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leave the last picture standing."""
+        """Leave the last picture standing, whole."""
         if self._console.is_terminal:
+            if self._last:
+                self._live.update(Group(self._progress, self._consumers(self._last)))
             self._live.stop()
 
     def show(self, report: Report) -> None:
@@ -68,71 +87,102 @@ class LiveView:
             self._tell(report)
 
     def _draw(self, report: Report) -> None:
-        consumers = report["consumers"]
-        closed = sum(c["verdict"] is not None for c in consumers)
+        self._last, consumers = report, report["consumers"]
         self._progress.update(
             self._task,
             description=report["state"],
-            completed=closed,
+            completed=sum(c["verdict"] is not None for c in consumers),
             total=len(consumers) or None,
             elapsed=_spoken((self._clock.now() - _moment(report["openedAt"])).total_seconds()),
         )
-        self._live.update(Group(self._progress, consumers_table(report, self._clock.now())))
+        lines = len(consumers) + len(FAMILIES) + 3
+        is_high = self._console.height >= lines
+        shown = self._consumers(report) if is_high else counts_table(report)
+        self._live.update(Group(self._progress, shown))
+
+    def _consumers(self, report: Report) -> Table:
+        return consumers_table(report, self._clock.now(), wide=self._console.width >= _WIDE)
 
     def _tell(self, report: Report) -> None:
         for consumer in report["consumers"]:
-            name = consumer["name"]
-            if consumer["verdict"] and name not in self._told:
-                self._told.add(name)
+            if consumer["verdict"] and consumer["resource"] not in self._told:
+                self._told.add(consumer["resource"])
                 after = _spoken(_seconds(consumer, self._clock.now()))
+                versions = _versions(consumer, report["target"])
                 self._console.print(
-                    f"  {name:<20} {_versions(consumer)}  {consumer['level'] or '-':<9}"
-                    f" {consumer['verdict']:<9} {after}"
+                    f"  {consumer['name']:<31} {versions:<19} "
+                    f" {consumer['level'] or '-':<10} {consumer['verdict']:<9} {after}"
                 )
 
 
-def consumers_table(report: Report, now: datetime) -> Table:
-    """Return a line for each consumer: version before → in use, proof, verdict, time."""
+def consumers_table(report: Report, now: datetime, *, wide: bool) -> Table:
+    """Return a line for each consumer: version before → now, proof, verdict, time.
+
+    Args:
+        report: How the rotation stands.
+        now: The sandbox's time.
+        wide: Whether there is room for all of it.
+    """
+    columns = _WIDE_COLUMNS if wide else _NARROW_COLUMNS
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("storage account", "refers by", "version in use", "proof", "verdict", "after"):
+    for column in columns:
         table.add_column(column, no_wrap=True, justify="right" if column == "after" else "left")
-    for consumer in report["consumers"]:
-        verdict = consumer["verdict"]
-        waiting = "accepted" if consumer["acceptedAt"] else "found"
-        if not consumer["acceptedAt"] and consumer["form"] == "versionless":
-            waiting = "following"
-        style = _STYLES.get(verdict or "", "dim")
-        table.add_row(
-            consumer["name"],
-            consumer["form"],
-            _versions(consumer),
-            consumer["level"] or "-",
-            f"[{style}]{verdict or waiting + ' …'}[/]",
-            _spoken(_seconds(consumer, now)),
-        )
+    for family, consumers in by_family(report["consumers"]):
+        table.add_row(f"[bold]{family}[/]")
+        for consumer in consumers:
+            cells = {
+                "": f"  {consumer['name']}",
+                "refers by": consumer["form"] or "-",
+                "key version": _versions(consumer, report["target"]),
+                "proof": consumer["level"] or "-",
+                "verdict": _verdict(consumer),
+                "after": _spoken(_seconds(consumer, now)),
+            }
+            table.add_row(*(cells[column] for column in columns))
     return table
 
 
-def print_report(console: Console, report: Report) -> None:
-    """Print the end of a rotation: what it says of itself, and what a person must do."""
-    colour = "red" if report["state"] == "failed" else "green"
-    console.print(f"\n[bold]Report[/] of rotation {report['id']}")
-    console.print(f"  [{colour}]{report['state']}[/]: {report['summary']}")
-    for consumer in report["consumers"]:
-        if consumer["verdict"] in {"verified", "already"}:
-            continue
-        style = _STYLES.get(consumer["verdict"] or "", "dim")
-        console.print(f"  [{style}]{consumer['verdict']}[/] {consumer['name']}")
-        for line in (f"seen: {consumer['reason']}", f"to do: {consumer['advice']}"):
-            console.print(Padding(line, (0, 0, 0, 4)))
-    console.print("  A rotation re-wraps data-encryption keys; data is not re-encrypted.\n")
+def counts_table(report: Report) -> Table:
+    """Return a line for each kind: how many of which verdict. For terminals of few lines."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for family, consumers in by_family(report["consumers"]):
+        counts = Counter(consumer["verdict"] for consumer in consumers)
+        said = [
+            f"[{STYLES.get(verdict or '', 'dim')}]{count} {verdict or 'open'}[/]"
+            for verdict, count in sorted(counts.items(), key=lambda each: each[0] or "~")
+        ]
+        table.add_row(f"[bold]{family}[/]", ", ".join(said))
+    return table
 
 
-def _versions(consumer: Report) -> str:
+def by_family(consumers: Iterable[Report]) -> Iterator[tuple[str, list[Report]]]:
+    """Return the consumers of each kind, with what people call it."""
+    order = list(FAMILIES)
+    ordered = sorted(consumers, key=lambda c: order.index(c["kind"]))
+    for kind, some in groupby(ordered, key=lambda c: c["kind"]):
+        yield FAMILIES[kind], list(some)
+
+
+def _verdict(consumer: Report) -> str:
+    if verdict := consumer["verdict"]:
+        return f"[{STYLES.get(verdict, 'dim')}]{verdict}[/]"
+    if consumer["owed"]:
+        return "[dim]deleted …[/]"
+    if consumer["acceptedAt"]:
+        return "[dim]accepted …[/]"
+    return f"[dim]{'following' if consumer['form'] == 'versionless' else 'found'} …[/]"
+
+
+def _versions(consumer: Report, target: str) -> str:
+    """Return which version it used and uses; where it does not say, which one it names."""
     before, now = consumer["inUseBefore"], consumer["inUse"]
-    if before == now:
-        return f"{_short(now):<19}"
-    return f"{_short(before)} → {_short(now)}"
+    if consumer["level"] == "configured":
+        before, now = consumer["before"], target
+    elif not before and not now:
+        before = now = consumer["before"] if consumer["form"] == "pinned" else None
+        if consumer["acceptedAt"]:
+            return f"{_short(before)} → ?"
+    return _short(before) if before == now else f"{_short(before)} → {_short(now)}"
 
 
 def _short(kid: str | None) -> str:

@@ -176,7 +176,7 @@ def _obstacle(
 def symptom_of(kind: Kind, body: Json) -> tuple[str, str] | None:
     """Return what must be mended before the resource can take up any version, and how."""
     shown = next((symptom for symptom in kind.symptoms if symptom.shows(body)), None)
-    return (f"it says: {text_at(body, shown.path)[:300]}", shown.advice) if shown else None
+    return (f"it says: {text_at(body, shown.path)[:500]}", shown.advice) if shown else None
 
 
 def _follow(

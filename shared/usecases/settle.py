@@ -29,7 +29,7 @@ from shared.usecases.leases import Hold, Leases
 from shared.usecases.ledger import Ledger
 from shared.usecases.overdue import LEASE
 from shared.usecases.pace import Pace
-from shared.usecases.verify import GONE_ADVICE
+from shared.usecases.verify import GONE_ADVICE, MOST_ROUNDS
 
 logger = logging.getLogger(__name__)
 
@@ -125,10 +125,14 @@ class SettleDebt:
             self._paid(kept)
         elif self.clock.now() < debt.since + LEASE or not at_rest(reading.body):
             self._again(kept, FIRST_WAIT)  # the delete takes its time, and does not show yet
-        else:
+        elif kept.row.rounds < MOST_ROUNDS:
             # It did not come about, or somebody made it anew: what it is now is planned on.
             logger.warning("there after all, not as we would make it: %s", kept.row.resource)
-            self._end(kept, rows_of_work.reopen(rows_of_work.paid(kept.row)))
+            again = rows_of_work.reopen(rows_of_work.paid(kept.row))
+            self._end(kept, replace(again, rounds=again.rounds + 1))
+        else:
+            reason = "Azure accepts its deletion time after time, and it is still there as it was"
+            self._void(kept, Verdict.STUCK, reason, "see its events; delete it and make it by hand")
 
     def _read(self, kind: Kind, work: Work) -> Reading | None:
         try:

@@ -169,7 +169,9 @@ class SuperviseRotation:
             return problem
         unsettled = self.ledger.outstanding(rotation.id, Stage.UNSETTLED)
         failed = [kept.row for kept in unsettled if kept.row.failed] + standing.owing
-        if not head.tolerated and any(entry.wave is Wave.CANARY for entry in failed):
+        if not head.tolerated and any(
+            entry.wave is Wave.CANARY and entry.written for entry in failed
+        ):
             return "a canary failed: the first resource of its kind that was moved"
         if len(failed) - head.tolerated >= self.failure_limit:
             return f"{len(failed)} resources failed; the limit is {self.failure_limit}"

@@ -155,6 +155,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         nudged_at=maybe_time,
         nudges=counts,
         failed=st.booleans(),
+        written=st.booleans(),
         moved=st.booleans(),
     ),
     Lease: st.builds(

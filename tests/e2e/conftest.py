@@ -5,6 +5,7 @@ import pytest
 
 from sandbox.azure import LocalAzure
 from sandbox.event_grid import Schema
+from tests.e2e.every_kind import Rotated, rotate_every_kind
 from tests.e2e.stage import VAULT, Stage
 
 CLOUD_VAULT = "kv-cloud"
@@ -61,3 +62,10 @@ def running(_shared_stage: Stage) -> Iterator[Stage]:
     """
     yield _shared_stage
     _shared_stage.azure.faults.clear()
+
+
+@pytest.fixture(scope="session")
+def moved(local_azure: Callable[[float], LocalAzure]) -> Iterator[Rotated]:
+    """A rotation that has ended, with a resource of every kind. To be looked at only."""
+    with local_azure(60) as azure:
+        yield rotate_every_kind(Stage(azure))

@@ -266,6 +266,10 @@ class Stage:
             f"{what} did not come within {within:g} s; the host said: {self.log()[-4000:]}"
         )
 
+    def reads(self, account: Account) -> list[Call]:
+        """Return the reads of an account itself; its scopes are listed apart."""
+        return [c for c in self.calls("GET", account.id) if c.path.lower() == account.id.lower()]
+
     def calls(self, method: str, path: str = "") -> list[Call]:
         """Return the app's requests of a method whose path holds ``path``, in any casing."""
         return [

@@ -240,7 +240,7 @@ def test_a_host_that_stands_still_before_its_write_finds_itself_overtaken_and_do
     azure.faults.on("GET", account.id, lambda _: frozen.freeze(), when="after")
 
     target = stage.rotate(moving.key)
-    stage.until(lambda: stage.calls("GET", account.id), 20, "the read behind which it is frozen")
+    stage.until(lambda: stage.reads(account), 20, "the read behind which it is frozen")
     azure.start_app(CHECKOUT, {"KEYTURN_VAULTS": VAULT}, lease_seconds=1)
     report = stage.ended(target, within=60)
     frozen.thaw()

@@ -52,7 +52,7 @@ def test_recorded_accounts_are_verified_if_they_use_the_key_and_untouched_if_not
 
 def _await_first_look(stage: Stage, account: Account) -> None:
     """An account that polled its vault before then would count as moved already."""
-    stage.until(lambda: stage.calls("GET", account.id), 20, "the first look")
+    stage.until(lambda: stage.reads(account), 20, "the first look")
 
 
 @pytest.mark.skipif(not _FILES, reason="the recordings are not part of this checkout")

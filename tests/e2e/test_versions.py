@@ -79,7 +79,7 @@ def test_an_account_that_follows_the_vault_is_not_written_and_ends_verified_afte
     fast_stage.start()
 
     target = fast_stage.rotate(key)
-    fast_stage.until(lambda: fast_stage.calls("GET", account.id), 20, "the first look")
+    fast_stage.until(lambda: fast_stage.reads(account), 20, "the first look")
     polls_at = account.pace.next_poll_at = fast_stage.azure.clock.now() + timedelta(minutes=5)
     report = fast_stage.ended(target)
 

@@ -303,6 +303,10 @@ class Bench:
         """Return how many writes its service accepted (ground truth)."""
         return self.azure.estate.truth.writes(account.id)
 
+    def reads(self, account: Account) -> int:
+        """Return how often an account itself was read; its scopes are listed apart."""
+        return sum(c.path.lower() == account.id.lower() for c in self.calls("GET", account.id))
+
     def patch(self, account: Account, body: Json) -> None:
         """Write to an account as somebody else would."""
         arm = ArmClient(AZURE_PUBLIC, ManagedIdentityCredential())

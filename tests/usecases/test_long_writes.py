@@ -47,11 +47,6 @@ def go_on(bench: Bench) -> None:
     bench.run(step)
 
 
-def reads(bench: Bench, account: Account) -> int:
-    """Return how often the account itself was read; its scopes are listed apart."""
-    return sum(c.path.lower() == account.id.lower() for c in bench.calls("GET", account.id))
-
-
 def test_a_write_that_goes_on_is_proven_when_it_has_ended_and_not_before(
     bench: Bench, key: str, account: Account
 ) -> None:
@@ -72,7 +67,7 @@ def test_a_write_that_goes_on_is_proven_when_it_has_ended_and_not_before(
     assert bench.finish(rotation).outcome is Outcome.COMPLETED
     assert bench.in_use(account) == new
     assert bench.writes(account) == 1
-    assert reads(bench, account) <= 5
+    assert bench.reads(account) <= 5
     assert bench.calls("GET", "asyncoperations") == []  # the resource itself says it
 
 

@@ -59,11 +59,6 @@ def go_on(bench: Bench) -> None:
     bench.run(step)
 
 
-def reads(bench: Bench, account: Account) -> int:
-    """Return how often the account itself was read; its scopes are listed apart."""
-    return sum(c.path.lower() == account.id.lower() for c in bench.calls("GET", account.id))
-
-
 def is_owed(bench: Bench, account: Account) -> bool:
     return bench.rows.load(Debt, *debt_address(account.id)) is not None
 
@@ -84,7 +79,7 @@ def test_a_nudged_account_uses_the_target_at_once_and_is_versionless_again(
     assert bench.in_use(account) == new
     assert reference(bench, account) == before
     assert bench.writes(account) == 2
-    assert reads(bench, account) == 5 + 2  # and twice by this test
+    assert bench.reads(account) == 5 + 2  # and twice by this test
     assert not is_owed(bench, account)
 
 

@@ -1,0 +1,156 @@
+"""Whether what happened in the demo is what its scenario says must happen."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.arm.resource_ids import ResourceId
+from sandbox.arm.resources import Body
+from sandbox.azure import LocalAzure
+from sandbox.demo_estate import DemoEstate, Family, Member
+from sandbox.demo_files import CANARY, SOURCE, DemoFile
+from sandbox.demo_view import Report
+
+_ARM = "management.azure.com"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Compares what the report says with the sandbox's ground truth."""
+
+    azure: LocalAzure
+    estate: DemoEstate
+    files: tuple[DemoFile, ...]
+    before: str
+    """URL of the version that the key had."""
+    target: str
+    """URL of the one that it was given."""
+    definitions: Mapping[str, Body]
+    """By id, what the container groups were; see ``definitions_of``."""
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All that is on the payments key, files included."""
+        return (*self.estate.members, *(each.member for each in self.files if each.member))
+
+    def problems(self, report: Report) -> Iterator[str]:
+        """Yield what is not as the scenario says: the ground truth judges, not the app."""
+        said = {consumer["resource"].lower(): consumer for consumer in report["consumers"]}
+        for member in self.members:
+            consumer = said.pop(member.id.lower(), {"verdict": "missing", "inUse": None})
+            if consumer["verdict"] not in member.fate.verdicts:
+                yield f"{name_of(member.id)}: its verdict is {consumer['verdict']}"
+            if member.family is not Family.FILES:
+                yield from self._of_resource(member, consumer)
+        yield from (f"{resource}: it is in the report, and not on the key" for resource in said)
+        yield from self._of_definitions()
+        yield from self._of_others()
+        yield from self._of_files()
+        yield from self._of_canaries(report)
+        yield from _of_preflight(report)
+        if report["state"] != "failed":
+            yield f"the rotation ended as {report['state']}, although not all could be proven"
+
+    def _of_resource(self, member: Member, consumer: Report) -> Iterator[str]:
+        truth, name, fate = self.azure.estate.truth, name_of(member.id), member.fate
+        is_there = fate.moves or not fate.made_again
+        must_use = (self.target if fate.moves else self.before) if is_there else None
+        used = truth.version_in_use(member.id)
+        if used != must_use:
+            yield f"{name}: it uses {used}"
+        if member.family is not Family.GROUPS and consumer["inUse"] != used:
+            yield f"{name}: it uses {used}, and the report says {consumer['inUse']}"
+        if truth.writes(member.id) != fate.writes:
+            yield f"{name}: it was written {truth.writes(member.id)} times"
+        made, deleted = truth.creations(member.id), truth.deletions(member.id)
+        if not made == deleted == fate.made_again:
+            yield f"{name}: it was deleted {deleted} times, and made {made} times"
+
+    def _of_others(self) -> Iterator[str]:
+        truth = self.azure.estate.truth
+        for resource in self.estate.others:
+            if truth.writes(resource) or truth.deletions(resource):
+                yield f"{name_of(resource)}: it does not use the key, and was changed"
+
+    def _of_definitions(self) -> Iterator[str]:
+        for resource, definition in definitions_of(self.azure, self.estate).items():
+            if definition != self.definitions[resource]:
+                yield f"{name_of(resource)}: more of it has changed than the version of its key"
+
+    def _of_files(self) -> Iterator[str]:
+        old, new = (version.rpartition("/")[2] for version in (self.before, self.target))
+        for file in self.files:
+            found = self._read(file)
+            if found != file.after(old, new):
+                yield f"{file.path}: its bytes are not what they must be: {found!r}"
+
+    def _of_canaries(self, report: Report) -> Iterator[str]:
+        well = {each["resource"].lower() for each in report["consumers"] if each["healthy"]}
+        for account in self.estate.with_canary:
+            if account.id.lower() not in well:
+                yield f"{name_of(account.id)}: no blob was written and read in it"
+            with self.azure.blobs.client(account) as client:
+                left = list(client.get_container_client(CANARY).list_blob_names())
+            if left:
+                yield f"{name_of(account.id)}: {len(left)} blobs were left in it"
+
+    def calls(self) -> tuple[int, int]:
+        """Return how many writes, and how many reads, of resources Resource Manager has got."""
+        to_arm = [call for call in self.azure.front_door.traffic() if call.host == _ARM]
+        writes = sum(call.method in {"PATCH", "PUT", "DELETE"} for call in to_arm)
+        return writes, sum(call.method == "GET" for call in to_arm)
+
+    def made_again(self, member: Member) -> int:
+        """Return how often a resource was made again."""
+        is_file = member.family is Family.FILES
+        return 0 if is_file else self.azure.estate.truth.creations(member.id)
+
+    def left_alone(self) -> tuple[int, int]:
+        """Return how many resources and files are on other keys, and how many were changed."""
+        truth, files = self.azure.estate.truth, [each for each in self.files if not each.member]
+        changed = sum(
+            bool(truth.writes(each) or truth.deletions(each)) for each in self.estate.others
+        )
+        changed += sum(self._read(each) != each.content for each in files)
+        return len(self.estate.others) + len(files), changed
+
+    def uses_target(self, member: Member) -> bool:
+        """Tell whether a resource uses the new version, or a file names it."""
+        if member.family is not Family.FILES:
+            return self.azure.estate.truth.version_in_use(member.id) == self.target
+        (file,) = (each for each in self.files if each.member == member)
+        return self.target.rpartition("/")[2].encode() in self._read(file)
+
+    def _read(self, file: DemoFile) -> bytes:
+        return self.azure.blobs.get(self.estate.files_account, SOURCE, file.path)
+
+
+def definitions_of(azure: LocalAzure, estate: DemoEstate) -> dict[str, Body]:
+    """Return what the container groups on the payments key are, without the version of it."""
+    resources = azure.estate.arm.resources
+    ids = (member.id for member in estate.members if member.family is Family.GROUPS)
+    with resources.lock:
+        return {each: _lasting(resources.get(ResourceId.parse(each)).body) for each in ids}
+
+
+_PASSING = {"instanceView", "provisioningState", "ip", "keyVersion"}
+"""What a group shows of its state, and the version of its key."""
+
+
+def _lasting(body: Any) -> Any:  # noqa: ANN401 - any part of a JSON body
+    if isinstance(body, dict):
+        return {name: _lasting(part) for name, part in body.items() if name not in _PASSING}
+    return [_lasting(part) for part in body] if isinstance(body, list) else body
+
+
+def _of_preflight(report: Report) -> Iterator[str]:
+    findings = report["preflight"] or [{"severity": "missing", "text": "it did not take place"}]
+    for finding in findings:
+        if finding["severity"] != "note":
+            yield f"the look ahead: {finding['severity']}: {finding['text']}"
+
+
+def name_of(resource: str) -> str:
+    """Return the name of a resource, a scope's with its account's, and the path of a file."""
+    parts = resource.split("/")
+    return "/".join(parts[8::2] if resource.startswith("/") else parts[4:])
