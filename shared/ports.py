@@ -155,7 +155,11 @@ class Resources(Protocol):
         ...
 
     def delete(self, kind: Kind, resource: str, *, request_id: str) -> Accepted:
-        """Delete the resource, which may take its time. Raises as ``write``."""
+        """Delete the resource, which may take its time. Raises as ``write``.
+
+        Raises:
+            GoneError: Somebody else has.
+        """
         ...
 
     def failure(self, operation: str) -> PermanentError | None:
@@ -308,28 +312,16 @@ class Announcer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class FileEntry:
-    """A deployment config that a source holds.
-
-    Attributes:
-        url: Of its blob.
-        size: In bytes; ``None`` where the listing does not say.
-    """
-
-    url: str
-    size: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class FilePage:
     """One page of a source's listing.
 
     Attributes:
-        files: What is named like a deployment config, whatever its size.
+        urls: Of blobs: in a source told by a tag, of all that have it; in others, of those that
+            are named like a deployment config.
         token: Continues after this page; empty: it is the last.
     """
 
-    files: Sequence[FileEntry]
+    urls: Sequence[str]
     token: str
 
 
@@ -351,6 +343,10 @@ class ConfigFiles(Protocol):
     Every method raises ``NotAllowedError`` for what no registered source covers.
     """
 
+    def covers(self, url: str) -> bool:
+        """Return whether a registered source holds, or would hold, the file. Raises nothing."""
+        ...
+
     def page(self, source: str, token: str) -> FilePage:
         """Return a page of a source, given as it is registered; an empty token: the first.
 
@@ -366,7 +362,7 @@ class ConfigFiles(Protocol):
         Raises:
             GoneError: It does not exist.
             AccessDeniedError: Our identity may not read it, or its account cannot use its key.
-            UnreadableError: It is larger than a deployment config may be.
+            UnreadableError: It is larger than a deployment config may be, or not named like one.
         """
         ...
 
@@ -392,6 +388,7 @@ class Canary(Protocol):
             resource: Id of the account.
 
         Raises:
+            UnreadableError: The blob read back as something else.
             PermanentError: The account did not let us; ``code`` is the service's own.
         """
         ...

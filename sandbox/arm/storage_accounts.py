@@ -117,6 +117,12 @@ class StorageAccounts:
     ) -> None:
         self.etags = False
         """Whether accounts have ETags. Real ones have none; see ``Provider.etags``."""
+        self.merges_patches = False
+        """Whether a write whose ``keyvaultproperties`` leave out ``keyversion`` keeps the old one.
+
+        Else the account follows the key from then on. Which of the two Azure does is not recorded;
+        recorded is that an empty ``keyversion`` lets go of the version.
+        """
         self.quota = ProviderQuota(clock)
         self._clock = clock
         self._truth = truth
@@ -156,7 +162,8 @@ class StorageAccounts:
         """See ``Provider.patch``: all is checked, with the vault too, before anything changes."""
         _require_idle(resource)
         written = Written()
-        body = changed(resource.body, request, self._clock.now())
+        now = self._clock.now()
+        body = changed(resource.body, request, now, merges=self.merges_patches)
         if "identity" in request:
             identity = self._identities.assign(body.pop("identity", None), request["identity"])
             body = {"identity": identity, **body} if identity else body

@@ -85,8 +85,10 @@ def sku(name: str) -> Body:
     return {"name": name, "tier": name.partition("_")[0]}
 
 
-def changed(body: Body, request: Body, now: datetime) -> Body:
+def changed(body: Body, request: Body, now: datetime, *, merges: bool) -> Body:
     """Return ``body`` as ``request`` changes it; identity and key version are the caller's.
+
+    ``merges``: see ``StorageAccounts.merges_patches``.
 
     Tags are replaced whole; other objects are merged one level deep. Read-only and unknown
     properties are ignored (inference: the OpenAPI file marks the first read-only, and clients
@@ -107,24 +109,24 @@ def changed(body: Body, request: Body, now: datetime) -> Body:
         new["properties"][name] = {**old, **properties[name]} if merge else properties[name]
     if "encryption" in properties:
         old = new["properties"]["encryption"]
-        new["properties"]["encryption"] = _encryption(old, properties["encryption"], now)
+        sent = properties["encryption"]
+        new["properties"]["encryption"] = _encryption(old, sent, now, merges=merges)
     return new
 
 
-def _encryption(old: Body, sent: Body, now: datetime) -> Body:
+def _encryption(old: Body, sent: Body, now: datetime, *, merges: bool) -> Body:
     """Return the encryption settings as a request changes them.
 
     What is left out stays: recorded for ``identity`` (the CLI must send an empty one to remove
     it) and for ``lastEnabledTime``, inference for ``keySource`` and ``services``.
-    ``keyvaultproperties`` is taken as a whole, so that leaving ``keyversion`` out makes a pinned
-    account versionless (inference).
+    Unless the service merges, ``keyvaultproperties`` is taken as a whole, so that leaving
+    ``keyversion`` out makes a pinned account versionless (inference).
     """
     source = _key_source(str(sent.get("keySource", old["keySource"])))
     new: Body = {"services": _services(old["services"], sent.get("services") or {}, now)}
     if source == CUSTOMER_KEYS:
-        new["keyvaultproperties"] = _key_properties(
-            old.get("keyvaultproperties", {}), sent.get("keyvaultproperties", {})
-        )
+        held, wanted = old.get("keyvaultproperties", {}), sent.get("keyvaultproperties", {})
+        new["keyvaultproperties"] = _key_properties(held, {**held, **wanted} if merges else wanted)
         identity = sent.get("identity", old.get("identity"))
         if identity:
             new["identity"] = _encryption_identity(identity)
@@ -162,9 +164,16 @@ def _key_properties(old: Body, sent: Body) -> Body:
 
 
 def _encryption_identity(identity: Body) -> Body:
-    """Return the identity with its group segment in lower case (spec example: UpdateUser…CMK)."""
+    """Return the identity with its group segment in lower case (spec example: UpdateUser…CMK).
+
+    The client id of an application that reaches another tenant's vault is shown as it was sent
+    (OpenAPI: ``EncryptionIdentity``), and changes nothing else: all vaults are of one tenant here.
+    """
     wanted = str(identity.get("userAssignedIdentity") or "")
-    return {"userAssignedIdentity": wanted.replace("/resourceGroups/", "/resourcegroups/")}
+    kept: Body = {"userAssignedIdentity": wanted.replace("/resourceGroups/", "/resourcegroups/")}
+    if identity.get("federatedIdentityClientId"):
+        kept["federatedIdentityClientId"] = str(identity["federatedIdentityClientId"])
+    return kept
 
 
 def as_written(body: Body) -> Body:

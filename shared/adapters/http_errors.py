@@ -25,9 +25,10 @@ from azure.core.exceptions import (
 from shared.domain import errors
 
 _EXCERPT = 300  # enough to explain, too little to fill the logs
-_GONE = {"ResourceNotFound", "ResourceGroupNotFound"}
+_GONE = {"ResourceNotFound", "ResourceGroupNotFound", "ParentResourceNotFound"}
 _LASTING = {
     "ScopeLocked",  # a person's lock
+    "FeatureNotSupportedForAccount",  # of a storage account of another kind
     # docs: Storage REST API, "Blob service error codes"
     "BlobArchived",
     "BlobImmutableDueToLegalHold",
@@ -76,7 +77,7 @@ def _of_response(error: HttpResponseError, doing: str) -> errors.KeyturnError:
 def error_for(  # noqa: C901, PLR0911 - one line an error
     status: int, headers: Mapping[str, str], text: str, doing: str
 ) -> errors.KeyturnError:
-    """Return the error for an answer of 400 or above.
+    """Return the error for an answer of 400 or above, or for one that was cut short.
 
     Args:
         status: Its HTTP status.
@@ -107,7 +108,10 @@ def error_for(  # noqa: C901, PLR0911 - one line an error
             return errors.GoneError(said, code=code)
         case HTTPStatus.NOT_FOUND:
             return errors.NotFoundError(said, code=code)
-        case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        case _ if (
+            status >= HTTPStatus.INTERNAL_SERVER_ERROR or status < HTTPStatus.MULTIPLE_CHOICES
+        ):
+            # Said to have been done, and cut short: what became of it is not known.
             return errors.UnavailableError(said, retry_after=wait)
         case _:
             return errors.RejectedError(said, code=code)

@@ -13,6 +13,10 @@ from shared.ports import Accepted, ConfigFiles, File, FilePage, Reading, Resourc
 class NoConfigFiles:
     """No source of deployment configs is registered: nothing is one, and no SDK is loaded."""
 
+    def covers(self, url: str) -> bool:  # noqa: ARG002 - the port's form
+        """See ``ConfigFiles.covers``."""
+        return False
+
     def page(self, source: str, token: str) -> FilePage:  # noqa: ARG002 - the port's form
         """See ``ConfigFiles.page``."""
         raise NotAllowedError(f"{source} is not registered")

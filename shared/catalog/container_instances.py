@@ -36,35 +36,51 @@ _SECRETS = (
     Secret(
         each="properties.containers.*.properties.environmentVariables.*",
         unless=("value", "secureValueReference"),
+        fields=("secureValue",),
         title="secure environment variables",
     ),
     Secret(
         each="properties.initContainers.*.properties.environmentVariables.*",
         unless=("value", "secureValueReference"),
+        fields=("secureValue",),
         title="secure environment variables of init containers",
     ),
     Secret(
         each="properties.imageRegistryCredentials.*",
         unless=("identity", "passwordReference"),
+        fields=("password",),
         title="registry passwords",
     ),
     Secret(
         each="properties.volumes.*.azureFile",
         unless=("storageAccountKeyReference",),
+        fields=("storageAccountKey",),
         title="storage account keys of volumes",
     ),
     # A volume of no other form is one of secrets, whether a GET shows their names or nothing.
     Secret(
         each="properties.volumes.*",
         unless=("azureFile", "emptyDir", "gitRepo", "secretReference"),
+        fields=("secret",),
         title="secret volumes",
     ),
-    Secret(each="properties.diagnostics.logAnalytics", unless=(), title="Log Analytics keys"),
-    Secret(each="properties.extensions.*", unless=(), title="protected settings of extensions"),
+    Secret(
+        each="properties.diagnostics.logAnalytics",
+        unless=(),
+        fields=("workspaceKey", "workspaceResourceId"),
+        title="Log Analytics keys",
+    ),
+    Secret(
+        each="properties.extensions.*",
+        unless=(),
+        fields=("properties.protectedSettings",),
+        title="protected settings of extensions",
+    ),
     # Made again without its policy, a confidential group would enforce none.
     Secret(
         each="",
         unless=("properties.confidentialComputeProperties.ccePolicy",),
+        fields=("properties.confidentialComputeProperties.ccePolicy",),
         title="confidential computing policy",
         when=("properties.sku", "Confidential"),
     ),
@@ -73,25 +89,33 @@ _SECRETS = (
 _RECREATION = Recreation(
     secrets=_SECRETS,
     identity=f"{_KEY}.identity",
+    state="properties.instanceView.state",
     own_identity="identity.type",
+    # A profile has encryptionProperties of its own; which of the two wins is documented nowhere.
+    made_from=(
+        "properties.containerGroupProfile",
+        "properties.standbyPoolProfile",
+        "properties.isCreatedFromStandbyPool",
+    ),
+    at_source=(
+        "have the container group profile, that of the standby pool too, name the new version in"
+        " its encryptionProperties, make the group again from it as it was made at first, and see"
+        " that its keyVersion is the new one; its containers stop meanwhile"
+    ),
     consequences=(
         "The group is deleted and made new: its containers stop and start again, on another host;"
         " images are pulled afresh; what is in emptyDir volumes and in its logs is lost; its public"
         " or private IP address may change; its DNS name stays if its label's scope lets it be"
         " used again (not with Noreuse) and nobody took it meanwhile."
     ),
+    # Not "az container export": it reads at an API version without secretReferences and drops
+    # zones. --output-file, because what ">" writes depends on the shell.
     commands=(
-        'az container export --subscription {subscription} --resource-group "{group}"'
-        " --name {name} --file {name}.yaml\n"
-        "# In {name}.yaml set keyVersion under encryptionProperties to {version}. See that its"
-        " apiVersion is 2025-09-01 or later if the group has secretReferences. Put back what Azure"
-        " does not give out: secureValue of environment variables, password of registry"
-        " credentials, storageAccountKey of volumes, contents of secret volumes, workspaceKey,"
-        " protectedSettings.\n"
+        'az rest --method get --url "{url}" --output-file {name}.json\n'
+        "# In {name}.json: {change}.\n"
         'az container delete --subscription {subscription} --resource-group "{group}"'
         " --name {name} --yes\n"
-        'az container create --subscription {subscription} --resource-group "{group}"'
-        " --file {name}.yaml"
+        'az rest --method put --url "{url}" --body "@{name}.json"'
     ),
 )
 
@@ -160,8 +184,14 @@ CONTAINER_GROUP = Kind(
         _QUOTAS,
         "azure-rest-api-specs: ContainerGroupEncryptionProperties.json (2025-09-01)",
         "bicep-types-az: microsoft.containerinstance 2025-09-01",
-        "azure-cli: az container export, az container create --file",
+        "azure-cli: az rest (--url without a host, --output-file, --body @file)",
         "terraform-provider-azurerm: container_group_resource.go (key_vault_key_id is ForceNew)",
     ),
     recreation=_RECREATION,
+    if_stuck=(
+        "look at the group's events (az container show, instanceView): whether its image can be"
+        " pulled, cores are left in the region's quota, and the identity that it uses the key"
+        " under may get and unwrap with the new version and gets through the vault's firewall;"
+        " keep the old version enabled, then rotate again"
+    ),
 )

@@ -101,8 +101,9 @@ COSMOSDB_ACCOUNT = Kind(
     # The lowest stable version that has keyVaultKeyUriVersion.
     api_version="2025-10-15",
     shape=UrlReference(place="account", when=None, url=_URI),
-    # Only for an account whose URI carries a version: Microsoft documents the URI without one, and
-    # a PATCH of nothing but it. Null is refused (400), so that nothing switches the key off here.
+    # Only for an account whose URI carries a version. That such a URI is taken is an inference:
+    # Microsoft documents it without one, and a PATCH of nothing but it; no traffic is recorded.
+    # Null is refused (400), so that nothing switches the key off here.
     write=Write(verb="PATCH", send=(_URI,), never=(), guard=""),
     # No example shows keyVaultKeyUriVersion: whether it is a URL or a bare version, it is compared
     # whole, and vault and name through the URI.
@@ -144,8 +145,12 @@ COSMOSDB_ACCOUNT = Kind(
             "open the vault's firewall to Cosmos DB (trusted Microsoft services), and give the"
             f" account's default identity {_RIGHTS}"
         ),
-        # "Error contacting the Azure Key Vault resource": it stays until the vault is mended.
-        "ServiceUnavailable": "check that the vault exists and that its name is right",
+        # "Error contacting the Azure Key Vault resource", as the end of a write that was accepted:
+        # it stays until the vault is mended. As an answer, a 503 is tried again like any other.
+        "ServiceUnavailable": (
+            "check that the vault and the key in the account's keyVaultKeyUri exist, then rotate"
+            " again"
+        ),
         **advice("databaseAccounts/read and databaseAccounts/write on the account"),
     },
     sources=(

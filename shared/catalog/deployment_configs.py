@@ -7,6 +7,7 @@ file is moved so that the next deployment uses the new one.
 from datetime import timedelta
 
 from shared.catalog.container_instances import CONTAINER_GROUP
+from shared.catalog.storage_errors import CONFIG_ADVICE
 from shared.domain.deployment_configs import DeploymentConfig
 from shared.domain.kinds import Kind, Looks, Plane, Window, Write
 from shared.domain.pacing import Budget
@@ -15,13 +16,6 @@ from shared.domain.proofs import EchoesTarget, Level
 _CONSISTENCY = "https://learn.microsoft.com/azure/storage/blobs/concurrency-manage"
 _ERRORS = "https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes"
 _SHAPE = DeploymentConfig()
-
-_RIGHTS = "give Keyturn's identity the role Storage Blob Data Contributor on the container"
-_LEASED = "end the lease on the blob, or ask who holds it, then rotate again"
-_IMMUTABLE = (
-    "the blob cannot be overwritten while it is immutable: put a copy that names the new version"
-    " where deployments read it, and register that container"
-)
 
 DEPLOYMENT_CONFIG = Kind(
     id="deployment_config",
@@ -49,17 +43,11 @@ DEPLOYMENT_CONFIG = Kind(
         "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read",
         "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write",
     ),
-    advice={
-        "AuthorizationPermissionMismatch": _RIGHTS,
-        "AuthorizationFailure": (
-            "let Keyturn through the storage account's firewall, and " + _RIGHTS
-        ),
-        "ContainerNotFound": "make the container again, or take it out of KEYTURN_CONFIG_SOURCES",
-        "LeaseIdMissing": _LEASED,
-        "BlobImmutableDueToPolicy": _IMMUTABLE,
-        "BlobImmutableDueToLegalHold": _IMMUTABLE,
-        "BlobArchived": "bring the blob back to an online tier, then rotate again",
-    },
+    advice=CONFIG_ADVICE,
+    if_stuck=(
+        "see who else writes the file (a pipeline, a synchronisation) and have them name the new"
+        " version; then rotate again"
+    ),
     sources=(
         _CONSISTENCY,
         _ERRORS,

@@ -17,15 +17,13 @@ _CURRENT = f"{_KEY}.currentVersionedKeyIdentifier"
 
 _CMK_OVERVIEW = "https://learn.microsoft.com/azure/storage/common/customer-managed-keys-overview"
 _LIMITS = "azure-docs: includes/azure-storage-limits-azure-resource-manager.md"
-_BLOB_ERRORS = "https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes"
 
 # "checks the key vault daily"; the page asks to wait 24 hours before disabling the old one.
 _VERSIONLESS = Window(
     length=timedelta(days=1), looks=Looks(first=timedelta(minutes=5)), source=_CMK_OVERVIEW
 )
-_PINNED = Window(
-    length=timedelta(hours=1), looks=Looks(first=timedelta(seconds=5)), source=_CMK_OVERVIEW
-)
+# No page has a figure for a version that is written out.
+_PINNED = Window(length=timedelta(hours=1), looks=Looks(first=timedelta(seconds=5)), source="")
 _KEY_TYPES = frozenset({"RSA", "RSA-HSM"})
 _KEY_BITS = frozenset({2048, 3072, 4096})
 
@@ -50,16 +48,6 @@ _ADVICE = {
     "StorageAccountOperationInProgress": (
         "another change of the account is under way: find out what makes it, then rotate again"
     ),
-    # The data plane's, shown by the blob canary.
-    "KeyVaultAccessTokenCannotBeAcquired": (
-        "the account's identity gets no token: make it again if it was deleted, set it as the"
-        " encryption identity, give it get, wrapKey and unwrapKey on the vault"
-    ),
-    "KeyVaultEncryptionKeyNotFound": (
-        "the key or its version cannot be read: restore it if it was deleted, enable the version"
-        " that the account names, then " + _ACCESS
-    ),
-    "KeyVaultVaultNotFound": "restore the vault if it was deleted, and check its DNS name",
 }
 
 STORAGE_ACCOUNT = Kind(
@@ -111,7 +99,6 @@ STORAGE_ACCOUNT = Kind(
     sources=(
         _CMK_OVERVIEW,
         _LIMITS,
-        _BLOB_ERRORS,
         "azure-rest-api-specs: StorageAccountUpdateUserAssignedEncryptionIdentityWithCMK.json",
         "azure-rest-api-specs: StorageAccountGetPropertiesCMKVersionExpirationTime.json",
         "azure-cli 2.77.0, recorded traffic: storage account with a customer-managed key",

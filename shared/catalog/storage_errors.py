@@ -16,14 +16,21 @@ class Explanation:
 
     Attributes:
         advice: What a person does about it.
+        of_config: The same, where the blob is a deployment config and the way out is another one.
         is_ours: Whether it is about us, or about where we looked, and says nothing of whether the
             account can use its key.
         source: The page that the code, and what it means, are taken from.
     """
 
     advice: str
+    of_config: str = ""
     is_ours: bool
     source: str
+
+
+_OTHER_COPY = (
+    "put a copy that names the new version where deployments read it, and register that container"
+)
 
 
 EXPLANATIONS: Mapping[str, Explanation] = {
@@ -73,29 +80,53 @@ EXPLANATIONS: Mapping[str, Explanation] = {
         source=_NETWORK,
     ),
     "ContainerNotFound": Explanation(
-        advice="make the container, or leave the account out: Keyturn makes none",
+        advice=(
+            "make the container if this account is to be tried, for Keyturn makes none; else"
+            " nothing is to be done"
+        ),
+        of_config="make the container again, or take it out of KEYTURN_CONFIG_SOURCES",
         is_ours=True,
         source=_BLOB,
     ),
     "BlobImmutableDueToPolicy": Explanation(
         advice="name a container without an immutability policy",
+        of_config=f"the blob is immutable by a policy: {_OTHER_COPY}",
         is_ours=True,
         source=_BLOB,
     ),
     "BlobImmutableDueToLegalHold": Explanation(
         advice="name a container without a legal hold",
+        of_config=f"the blob is immutable by a legal hold: {_OTHER_COPY}",
         is_ours=True,
         source=_BLOB,
     ),
     "LeaseIdMissing": Explanation(
-        advice="end the lease on the blob, or wait for its end",
+        advice="end the lease on the blob, or ask who holds it, then rotate again",
         is_ours=True,
         source=_BLOB,
     ),
     "BlobArchived": Explanation(
-        advice="rehydrate the blob to an online tier",
+        advice="bring the blob back to an online tier, then rotate again",
+        is_ours=True,
+        source=_BLOB,
+    ),
+    "BlobUsesCustomerSpecifiedEncryption": Explanation(
+        advice=(
+            "the blob is encrypted with a key that each request must bring along: upload it"
+            " without one, then rotate again"
+        ),
+        is_ours=True,
+        source=_BLOB,
+    ),
+    "InvalidBlobType": Explanation(
+        advice="upload the file as a block blob, then rotate again",
         is_ours=True,
         source=_BLOB,
     ),
 }
 """By code, as in ``x-ms-error-code``."""
+
+CONFIG_ADVICE: Mapping[str, str] = {
+    code: known.of_config or known.advice for code, known in EXPLANATIONS.items()
+}
+"""What a person does where a deployment config could not be read or written, by code."""

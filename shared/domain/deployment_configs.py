@@ -18,6 +18,8 @@ from shared.domain.resources import Reference
 from shared.domain.source_trees import Node, Source, Style, differences
 
 MAX_BYTES = 1 << 20
+"""Of a file: a deployment config has a few thousand; what is larger is something else."""
+
 _BOM = "\ufeff"
 # Without quotes, YAML 1.2 reads the first form as a number, and YAML 1.1 (az) the second.
 _NUMBER = re.compile(r"[0-9]+(?:e[0-9]+)?|0b[01]+")
@@ -101,7 +103,7 @@ class DeploymentConfig:
             name = text_at(body, "name")
             body["text"] = repointed(_content(body), name, [reference.place], target).decode()
 
-    def restore(self, body: Json, original: Json) -> None:  # noqa: ARG002 - the shape of Shape
+    def restore(self, body: Json, original: Json, *, again: bool) -> None:  # noqa: ARG002 - the shape of Shape
         """See ``Shape.restore``. No file follows a vault by itself, so none is ever nudged.
 
         Raises:

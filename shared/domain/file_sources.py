@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from shared.domain.clouds import Cloud
 from shared.domain.errors import NotAllowedError
@@ -69,8 +69,8 @@ class FileSource:
     def parse(cls, text: str, cloud: Cloud) -> Self:
         """Read ``https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX?tag=NAME=VALUE``.
 
-        Prefix and tag may be left out. Which letters a tag may have, docs: "Manage and find Azure
-        Blob data with blob index tags".
+        Prefix and tag may be left out. All are percent-encoded where need be; a ``+`` is itself.
+        Which letters a tag may have, docs: "Manage and find Azure Blob data with blob index tags".
 
         Raises:
             NotAllowedError: It is none, or of another cloud. The message holds no query, which may
@@ -100,9 +100,10 @@ class FileSource:
 def _tag(query: str, url: str) -> tuple[str, str] | None:
     if not query:
         return None
-    parameters = parse_qsl(query, keep_blank_values=True)
-    name, equals, value = parameters[0][1].partition("=") if parameters else ("", "", "")
-    known = [parameter for parameter, _ in parameters] == ["tag"]
-    if not known or not equals or not _TAG_NAME.fullmatch(name) or not _TAG_VALUE.fullmatch(value):
+    parameter, _, tag = query.partition("=")
+    name, equals, value = tag.partition("=")
+    name, value = unquote(name), unquote(value)
+    known = parameter == "tag" and equals
+    if not known or not _TAG_NAME.fullmatch(name) or not _TAG_VALUE.fullmatch(value):
         raise NotAllowedError(f"a source may be told by ?tag=NAME=VALUE and no more: {url!r:.200}")
     return name, value

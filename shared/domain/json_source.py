@@ -96,7 +96,9 @@ class _Reader:
         try:
             value, self._at = _STRING.raw_decode(self._text, start)
         except json.JSONDecodeError as error:
-            raise self._source.error(error.pos, f"not JSON: {error.msg.removesuffix(' at')}") from None
+            raise self._source.error(
+                error.pos, f"not JSON: {error.msg.removesuffix(' at')}"
+            ) from None
         return ScalarNode(value, start, self._at, Style.QUOTED)
 
     def _next(self) -> str:

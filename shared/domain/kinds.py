@@ -56,9 +56,9 @@ class SplitReference:
         if reference.key == target.key:
             put(body, self.version, target.version)
 
-    def restore(self, body: Json, original: Json) -> None:
+    def restore(self, body: Json, original: Json, *, again: bool) -> None:
         """See ``Shape.restore``. To leave the version out is another form than an empty one."""
-        version = look_up(original, self.version)
+        version = "" if again else look_up(original, self.version)
         if version is None:
             drop(body, self.version)
         else:
@@ -96,7 +96,7 @@ class UrlReference:
         if reference.key == target.key:
             put(body, self.url, str(target))
 
-    def restore(self, body: Json, original: Json) -> None:
+    def restore(self, body: Json, original: Json, *, again: bool) -> None:  # noqa: ARG002 - one form
         """See ``Shape.restore``."""
         put(body, self.url, look_up(original, self.url))
 
@@ -200,12 +200,14 @@ class Secret:
         each: Path of the objects that hold one; ``*`` stands for every name or item.
         unless: Paths in them of which one must have a value, for the object to hold none. Empty:
             each holds one.
+        fields: Paths in them of what is not shown, as it is sent when the resource is made.
         title: For people, in the plural: ``registry passwords``.
         when: Path and text, in any casing, without which an object holds none; ``None``: any may.
     """
 
     each: str
     unless: tuple[str, ...]
+    fields: tuple[str, ...]
     title: str
     when: tuple[str, str] | None = None
 
@@ -228,15 +230,25 @@ class Recreation:
         secrets: What must not be hidden.
         identity: Path of the text that must be there: a user-assigned identity, which outlives
             the resource and keeps its rights.
+        state: Path of the text that is ``Running`` where making it again starts nothing that had
+            stopped or come to its end.
         own_identity: Path of a text that must not contain ``SystemAssigned``: such an identity
             dies with the resource, and what it was allowed with it.
+        made_from: Paths of which none may have a value: the resource then comes from a definition
+            that lies elsewhere, and what a body that names it brings back is documented nowhere.
+        at_source: For people: what to do then.
         consequences: For people: what the resource and its users will notice.
-        commands: The way by hand, with ``{subscription}``, ``{group}``, ``{name}``, ``{version}``.
+        commands: The way by hand, with ``{subscription}``, ``{group}``, ``{name}``; ``{url}`` of
+            the resource, from ``/subscriptions`` on, at the kind's API version; ``{change}``, what
+            to change in what a GET of it shows.
     """
 
     secrets: tuple[Secret, ...]
     identity: str
+    state: str
     own_identity: str
+    made_from: tuple[str, ...]
+    at_source: str
     consequences: str
     commands: str
 
@@ -269,6 +281,7 @@ class Kind:
             and then its versionless form again.
         recreation: Where no write changes the key; ``None``: one does.
         has_blobs: Whether a blob can be written and read in it, to see that it works.
+        if_stuck: What a person does if the window closes before the proof shows.
     """
 
     id: str
@@ -295,6 +308,10 @@ class Kind:
     recreation: Recreation | None = None
     has_blobs: bool = False
     in_use_key: str = ""
+    if_stuck: str = (
+        "keep the old version enabled; check that the resource's identity can reach the vault,"
+        " unwrap with the old version and wrap with the new; then rotate again"
+    )
 
     @property
     def read_action(self) -> str:

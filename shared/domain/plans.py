@@ -1,14 +1,14 @@
 """What to do with one resource, decided on a fresh body before anything is changed."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from shared.domain.errors import RefusedWriteError
-from shared.domain.json_paths import Json, drop, look_up, put, text_at
+from shared.domain.json_paths import Json, drop, every, look_up, put, text_at
 from shared.domain.keys import Key, KeyVersion, VersionState
-from shared.domain.kinds import Kind, Recreation
+from shared.domain.kinds import Kind, Recreation, SplitReference
 from shared.domain.resources import Reference, ResourceId
 from shared.domain.rows import Owing
 
@@ -154,7 +154,7 @@ def _move(
         return Repoint(references, request)
     if why := _why_not_recreated(kind.recreation, body, policy):
         reason = f"its key version cannot be changed in place, and {why}"
-        return Manual(references, reason, _by_hand(kind.recreation, body, target))
+        return Manual(references, reason, _by_hand(kind, kind.recreation, body, target))
     return Repoint(references, request, "recreate", kind.recreation.consequences)
 
 
@@ -168,9 +168,19 @@ def _obstacle(
     if why := unfit(kind, target):
         return why, "rotate to a key of a type and size the service takes"
     if kind.versionless is None and (free := [r for r in references if r.pinned is None]):
-        why = f"{free[0].place} names no version that can be read, where a {kind.title} needs one"
-        return why, "see which version it uses, or is filled in, and have it name the new one"
+        return _unversioned(kind, body, free[0], target.id)
     return symptom_of(kind, body)
+
+
+def _unversioned(kind: Kind, body: Json, free: Reference, target: KeyVersion) -> tuple[str, str]:
+    if kind.recreation is None:
+        why = f"{free.place} names no version that can be read, where a {kind.title} needs one"
+        return why, "see which version it uses, or is filled in, and have it name the new one"
+    why = (
+        f"{free.place} names no version, and Azure does not say which one it uses: it is said to"
+        " follow the vault, which nothing that can be read proves"
+    )
+    return why, _by_hand(kind, kind.recreation, body, target)
 
 
 def symptom_of(kind: Kind, body: Json) -> tuple[str, str] | None:
@@ -197,9 +207,13 @@ def _follow(
 
 def _why_not_recreated(recreation: Recreation, body: Json, policy: Policy) -> str:
     """Return why the resource is not deleted and made again; empty: it may be."""
+    if source := _made_from(recreation, body):
+        return f"what {source} would bring back is documented nowhere"
     if not policy.recreate:
         return "the settings allow no recreation"
-    if "systemassigned" in text_at(body, recreation.own_identity).lower():
+    if (state := text_at(body, recreation.state)).lower() not in ("", "running"):
+        return f"it would be started again, and it is {state}"
+    if _has_own_identity(recreation, body):
         return "its system-assigned identity would come back as another one, without its rights"
     if not text_at(body, recreation.identity):
         return "it uses the key under no user-assigned identity"
@@ -207,18 +221,48 @@ def _why_not_recreated(recreation: Recreation, body: Json, policy: Policy) -> st
     return f"Azure does not give back its {', '.join(hidden)}" if hidden else ""
 
 
-def _by_hand(recreation: Recreation, body: Json, target: KeyVersion) -> str:
+def _has_own_identity(recreation: Recreation, body: Json) -> bool:
+    return "systemassigned" in text_at(body, recreation.own_identity).lower()
+
+
+def _made_from(recreation: Recreation, body: Json) -> str:
+    """Return which fields say that the definition lies elsewhere; empty: none does."""
+    return ", ".join(path for path in recreation.made_from if look_up(body, path))
+
+
+def _by_hand(kind: Kind, recreation: Recreation, body: Json, target: KeyVersion) -> str:
+    if _made_from(recreation, body):
+        return recreation.at_source
     resource = ResourceId.parse(text_at(body, "id"))
     commands = recreation.commands.format(
         subscription=resource.subscription,
         group=resource.group,
         name=resource.name,
-        version=target.version,
+        url=f"{resource}?api-version={kind.api_version}",
+        change="; ".join(_changes(kind, recreation, body, target)),
     )
+    if _has_own_identity(recreation, body):
+        commands += (
+            "\n# Its system-assigned identity is then another: give it the rights of the old one."
+        )
     return f"{commands}\n{recreation.consequences}"
 
 
-def restored(kind: Kind, body: Json, original: Json, target: KeyVersion) -> Json | None:
+def _changes(kind: Kind, recreation: Recreation, body: Json, target: KeyVersion) -> Iterator[str]:
+    """Return what makes the definition, with ``target``, of what a GET shows."""
+    assert isinstance(kind.shape, SplitReference)  # noqa: S101 - the only one that is recreated
+    yield f"set {kind.shape.version} to {target.version}"
+    unsent = [name for name in body if name.lower() not in kind.write.send]
+    unsent += [path for path in kind.write.never if every(body, path)]
+    yield f"take out {', '.join(unsent)} (* is every name or item)"
+    if hidden := [secret for secret in recreation.secrets if secret.hides(body)]:
+        told = (f"{secret.title} ({', '.join(secret.fields)})" for secret in hidden)
+        yield f"put back what Azure does not give out: {', '.join(told)}"
+
+
+def restored(
+    kind: Kind, body: Json, original: Json, target: KeyVersion, *, again: bool
+) -> Json | None:
     """Return what to send so that a nudged resource is versionless again; ``None``: it is.
 
     Args:
@@ -226,6 +270,7 @@ def restored(kind: Kind, body: Json, original: Json, target: KeyVersion) -> Json
         body: A fresh GET of it.
         original: The resource as it was before.
         target: What it was nudged to.
+        again: Whether that was sent already, accepted, and has not shown.
 
     Raises:
         RefusedWriteError: The write would do more than that.
@@ -233,7 +278,7 @@ def restored(kind: Kind, body: Json, original: Json, target: KeyVersion) -> Json
     if all(r.pinned is None for r in references_to(kind, body, target.key)):
         return None
     changed = copy.deepcopy(body)
-    kind.shape.restore(changed, original)
+    kind.shape.restore(changed, original, again=again)
     return _request(kind, body, changed)
 
 

@@ -98,6 +98,19 @@ def _of_network(vault: VaultSettings) -> Iterator[Finding]:
         text = "not looked at: the network security perimeter that decides who reaches the vault"
         advice = "see that its rules let in every service that uses the key"
         yield _warning("network_perimeter", text, advice)
+    elif vault.is_private and vault.trusts_services:
+        text = "the vault lets in Microsoft's trusted services and private endpoints, and no rule"
+        advice = "a service that is not on the list of trusted ones needs a private endpoint"
+        yield _note("public_access_off", text, advice)
+    elif vault.is_private:
+        text = (
+            "the vault lets in private endpoints only, and keeps Microsoft's trusted services out"
+        )
+        advice = (
+            "allow them (az keyvault update --bypass AzureServices), or see that every service that"
+            " uses the key has a private endpoint: no rule is honoured"
+        )
+        yield _blocker("trusted_services_shut_out", text, advice)
     elif vault.is_shut and vault.trusts_services:
         text = "the vault's firewall lets in Microsoft's trusted services, and what a rule names"
         advice = "a service that is not on the list of trusted ones needs a rule of its own"

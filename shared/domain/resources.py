@@ -101,6 +101,9 @@ class Shape(Protocol):
         """Make ``reference``, which ``body`` holds, name ``target``; change nothing else."""
         ...
 
-    def restore(self, body: Json, original: Json) -> None:
-        """Give the references of ``body`` the form that they have in ``original``."""
+    def restore(self, body: Json, original: Json, *, again: bool) -> None:
+        """Give the references of ``body`` the versionless form that they have in ``original``.
+
+        ``again``: that was tried, and has not shown; where there is another form, it is used.
+        """
         ...

@@ -209,8 +209,8 @@ class Search(Row, frozen=True, kw_only=True):
         page: Raised by every page; a message with another one is stale.
         at: When the last page was done.
         place: Where it looks now.
-        after: What is behind it there: subscriptions up to this id are searched, or being searched;
-            files of the sources before this number; known resources up to this row key.
+        after: What is behind it there: subscriptions up to this id, and sources up to this one,
+            are searched or being searched; known resources are added up to this row key.
         batch: The subscriptions being searched; empty: take the next ones after ``after``.
         token: Continues within the batch, or within the source; empty: its first page.
         scope: What has been searched so far, this batch included.

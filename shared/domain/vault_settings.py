@@ -18,9 +18,10 @@ class VaultSettings:
         purge_protection: Whether a deleted key cannot be destroyed before its time.
         rbac: Whether Azure RBAC says who may use keys; else the vault's access policies do.
         permissions: By principal, what the access policies allow with keys, in lower case.
+        is_private: Whether only private endpoints get in: no rule is honoured.
         is_shut: Whether the firewall lets in only what a rule names.
         is_perimeter: Whether a network security perimeter decides instead of the firewall.
-        trusts_services: Whether Microsoft's trusted services get past the firewall.
+        trusts_services: Whether Microsoft's trusted services get in all the same.
         tenant: Id of the tenant whose tokens the vault accepts.
         home_tenant: Id of the tenant of the vault's subscription; empty: not known.
     """
@@ -29,6 +30,7 @@ class VaultSettings:
     purge_protection: bool
     rbac: bool
     permissions: tuple[frozenset[str], ...]
+    is_private: bool
     is_shut: bool
     is_perimeter: bool
     trusts_services: bool
@@ -55,7 +57,8 @@ class VaultSettings:
             purge_protection=look_up(body, "properties.enablePurgeProtection") is True,
             rbac=look_up(body, "properties.enableRbacAuthorization") is True,
             permissions=_permissions(body),
-            is_shut=access == "disabled" or default_action == "deny",
+            is_private=access == "disabled",
+            is_shut=default_action == "deny",
             is_perimeter=access == "securedbyperimeter",
             trusts_services=bypass == "azureservices",
             tenant=text_at(body, "properties.tenantId").lower(),

@@ -104,7 +104,7 @@ class Work(Row, frozen=True, kw_only=True):
         rounds: How often it was moved again because a late write of ours had undone it.
         owes: What the resource needs of us whatever becomes of the rotation, see ``rows.Debt``;
             empty: nothing. Work that owes stays open, even with a verdict.
-        payments: How often that was tried.
+        payments: How many writes for that were accepted.
         note: What the write does beside re-pointing, for people.
         healthy, health: What came of trying the resource out once it was proven, see ``Health``;
             an empty ``health``: it was not tried.
@@ -252,7 +252,7 @@ def pay_at(work: Work, when: datetime) -> Work:
 
 def paid(work: Work) -> Work:
     """Owe nothing any more; a verdict that was waiting for that stands from now on."""
-    work = replace(work, owes="", payments=0, seq=work.seq + 1, due_at=None, trouble="")
+    work = replace(work, owes="", payments=0, doubts=0, seq=work.seq + 1, due_at=None, trouble="")
     verdicts = {c.verdict for c in work.consumers if c.verdict}
     if not verdicts:
         return work

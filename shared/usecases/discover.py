@@ -15,6 +15,7 @@ from shared.domain.errors import (
     InvalidResourceIdError,
     PermanentError,
     RowConflictError,
+    TransientError,
     UnreadableError,
 )
 from shared.domain.json_paths import Json, text_at
@@ -26,7 +27,7 @@ from shared.domain.rows import Known, Phase, Place, Rotation, Search
 from shared.domain.steps import Discover
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Wave, Work, close
-from shared.ports import Clock, ConfigFiles, Inventory, Kept, Queue, Resources, Rows
+from shared.ports import Clock, ConfigFiles, FilePage, Inventory, Kept, Queue, Resources, Rows
 from shared.usecases.active import head_if_active
 from shared.usecases.ledger import Ledger
 
@@ -36,6 +37,12 @@ BATCH = 100
 """Subscriptions in one query: Resource Graph's guidance is to stay below 300."""
 
 KNOWN_PAGE = 500
+
+MOST_PATIENCE = 12
+"""Tries of a page, some forty minutes: then what stands in its way is ``unknown``."""
+
+_CHILDLESS = "FeatureNotSupportedForAccount"
+"""Storage accounts that have no such service say so (seen for other services of theirs)."""
 
 PARENTS_TAKE = timedelta(seconds=25)
 """Between two pages of parents: two lists a second, which leaves the providers' budgets room."""
@@ -80,7 +87,7 @@ class DiscoverConsumers:
         if search.row.page != step.page:
             return
         try:
-            done = self._next(search.row, kept.row)
+            done = self._next(search.row, kept.row, patient=step.attempt < MOST_PATIENCE)
         except PermanentError as error:
             logger.error("rotation %s: consumers cannot be found: %s", step.rotation, error)  # noqa: TRY400 - no bug of ours
             self.rows.replace(kept, replace(kept.row, problem=str(error)))
@@ -107,17 +114,20 @@ class DiscoverConsumers:
             kept = self.rows.insert(fresh) or self.rows.load(Search, *fresh.address)
         return kept
 
-    def _next(self, search: Search, rotation: Rotation) -> Search | None:
-        """Do one page; return how far the search has come; ``None``: to the end."""
+    def _next(self, search: Search, rotation: Rotation, *, patient: bool) -> Search | None:
+        """Do one page; return how far the search has come; ``None``: to the end.
+
+        ``patient``: what cannot be had for a while makes the page be asked for again.
+        """
         match search.place:
             case Place.INVENTORY if not search.batch:
                 return self._next_batch(search)
             case Place.INVENTORY:
                 return self._page(search, rotation)
             case Place.PARENTS:
-                return self._parents_page(search, rotation)
+                return self._parents_page(search, rotation, patient=patient)
             case Place.FILES:
-                return self._files_page(search, rotation)
+                return self._files_page(search, rotation, patient=patient)
             case Place.KNOWN:
                 return self._known_page(search, rotation)
 
@@ -128,20 +138,24 @@ class DiscoverConsumers:
         found = self._considered(page.resources, search, rotation)
         return replace(found, token=page.token, place=found.place if page.token else Place.PARENTS)
 
-    def _parents_page(self, search: Search, rotation: Rotation) -> Search:
+    def _parents_page(self, search: Search, rotation: Rotation, *, patient: bool) -> Search:
         """Ask some resources for the children that the inventory does not hold."""
         types = sorted({kind.listed_under for kind in KINDS if kind.listed_under})
         if not types:
             return replace(search, place=Place.INVENTORY, batch=())
         page = self.inventory.parents(types=types, subscriptions=search.batch, token=search.token)
         self._see_it_lives(rotation)
-        children = (child for body in page.resources for child in self._children(body, rotation))
+        children = [
+            child
+            for body in page.resources
+            for child in self._children(body, rotation, patient=patient)
+        ]
         found = self._considered(children, search, rotation)
         if page.token:
             return replace(found, token=page.token)
         return replace(found, place=Place.INVENTORY, batch=(), token="")
 
-    def _children(self, parent: Json, rotation: Rotation) -> Iterator[Json]:
+    def _children(self, parent: Json, rotation: Rotation, *, patient: bool) -> Iterator[Json]:
         """Yield a resource's children. What cannot be listed is ``unknown``."""
         path = text_at(parent, "id")
         for kind in KINDS:
@@ -152,32 +166,50 @@ class DiscoverConsumers:
                     yield {**child, "location": text_at(parent, "location")}
             except GoneError:
                 continue
-            except PermanentError as error:
+            except (PermanentError, TransientError) as error:
+                if isinstance(error, TransientError) and patient:
+                    raise
+                if getattr(error, "code", "") == _CHILDLESS:
+                    continue
                 whole = f"{path}/{kind.resource_type.rpartition('/')[2]}"
                 self._add_unknown(_work(whole, kind, rotation, self.clock.now()), str(error))
 
-    def _files_page(self, search: Search, rotation: Rotation) -> Search:
-        """Read some files of a source. One that cannot be read is ``unknown``."""
-        number = int(search.after or "0")
-        page = self.files.page(self.sources[number], search.token)
+    def _files_page(self, search: Search, rotation: Rotation, *, patient: bool) -> Search:
+        """Read some files of a source. What cannot be listed or read is ``unknown``."""
+        sources = sorted(self.sources)
+        left = [s for s in sources if s > search.after]
+        source = search.after if search.token else left[0] if left else ""
+        if not source:
+            return replace(search, place=Place.KNOWN, after="")
+        page = self._files(source, search.token, rotation, patient=patient)
         self._see_it_lives(rotation)
-        bodies = (body for file in page.files for body in self._file(file.url, rotation))
+        bodies = (body for url in page.urls for body in self._file(url, rotation, patient=patient))
         found = self._considered(bodies, search, rotation)
-        scope = replace(found.scope, files=found.scope.files + len(page.files))
-        found = replace(found, token=page.token, scope=scope)
-        if page.token:
-            return found
-        if number + 1 < len(self.sources):
-            return replace(found, after=str(number + 1))
-        return replace(found, place=Place.KNOWN, after="")
+        scope = replace(found.scope, files=found.scope.files + len(page.urls))
+        found = replace(found, after=source, token=page.token, scope=scope)
+        is_last = source == sources[-1] and not page.token
+        return replace(found, place=Place.KNOWN, after="") if is_last else found
 
-    def _file(self, url: str, rotation: Rotation) -> Iterator[Json]:
+    def _files(self, source: str, token: str, rotation: Rotation, *, patient: bool) -> FilePage:
+        kind = kind_named("deployment_config")
+        try:
+            return self.files.page(source, token)
+        except (PermanentError, TransientError) as error:
+            if isinstance(error, TransientError) and patient:
+                raise
+            place = source.partition("?")[0]
+            self._add_unknown(_work(place, kind, rotation, self.clock.now()), str(error))
+            return FilePage((), "")
+
+    def _file(self, url: str, rotation: Rotation, *, patient: bool) -> Iterator[Json]:
         kind = kind_named("deployment_config")
         try:
             yield self.resources.read(kind, url).body
         except GoneError:
             return
-        except PermanentError as error:
+        except (PermanentError, TransientError) as error:
+            if isinstance(error, TransientError) and patient:
+                raise
             self._add_unknown(_work(url, kind, rotation, self.clock.now()), str(error))
 
     def _see_it_lives(self, rotation: Rotation) -> None:
@@ -216,7 +248,11 @@ class DiscoverConsumers:
         known = self.rows.scan(Known, digest(rotation.key), where=after)
         page = [kept.row for kept in itertools.islice(known, KNOWN_PAGE)]
         for known_resource in page:
-            if known_resource.holds and known_resource.rotation != rotation.id:
+            if known_resource.rotation == rotation.id or not known_resource.holds:
+                continue
+            if known_resource.resource.startswith("/") or self.files.covers(
+                known_resource.resource
+            ):
                 self._add(_work_of(known_resource, rotation))
         if len(page) < KNOWN_PAGE:
             return None

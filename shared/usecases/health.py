@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 
 from shared.catalog.storage_errors import EXPLANATIONS
-from shared.domain.errors import PermanentError, TransientError
+from shared.domain.errors import PermanentError, TransientError, UnreadableError
 from shared.domain.health import Health
 from shared.domain.kinds import Kind
 from shared.ports import Canary
@@ -30,6 +30,8 @@ class CheckHealth:
             self.canary.try_out(resource)
         except TransientError as error:
             return Health(None, str(error))
+        except UnreadableError as error:
+            return Health(ok=False, said=str(error))
         except PermanentError as error:
             return _explained(error)
         except Exception:  # whatever it is, the step has a proven verdict to keep
@@ -40,6 +42,6 @@ class CheckHealth:
 
 def _explained(error: PermanentError) -> Health:
     found = EXPLANATIONS.get(error.code)
-    if found is None:
-        return Health(ok=False, said=str(error))
+    if found is None:  # no sign that the account is ill
+        return Health(None, str(error))
     return Health(None if found.is_ours else False, f"{error}; {found.advice} ({found.source})")

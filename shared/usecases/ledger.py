@@ -6,7 +6,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from shared.domain.errors import RowConflictError
+from shared.domain.errors import BusyError, RowConflictError
 from shared.domain.resources import digest
 from shared.domain.rows import Debt, Known, Row, debt_address
 from shared.domain.steps import Pay, Repoint, Verify
@@ -82,7 +82,15 @@ class Ledger:
         """Keep a debt, ahead of the write that makes it necessary.
 
         While the resource is away no inventory shows it: what it is known to hold is kept, too.
+
+        Raises:
+            BusyError: Another rotation owes the resource something.
         """
+        kept = self.rows.load(Debt, *debt.address)
+        if kept and kept.row.rotation != work.rotation:
+            other = self.load(kept.row.rotation, digest(work.resource))
+            if other and other.row.owes:
+                raise BusyError(f"{work.resource} is owed something by another rotation")
         self._remember(work)
         self.rows.commit(Put(debt))
 
@@ -126,10 +134,14 @@ class Ledger:
     def _remember(self, work: Work) -> None:
         """Note on which versions the consumers of a resource have been seen.
 
-        Before the work itself is changed: a crash between the two repeats both.
+        What was never read is not known to hold anything. Done before the work itself is changed:
+        a crash between the two repeats both.
         """
         fresh = Known(key=work.key, resource=work.resource, kind=work.kind, location=work.location)
         kept = self.rows.load(Known, *fresh.address)
+        absent = {c.verdict for c in work.consumers} <= {Verdict.GONE, Verdict.SKIPPED}
+        if not absent and all(consumer.pinned is None for consumer in work.consumers):
+            return
         known = kept.row if kept else fresh
         versions = dict(known.versions)
         for consumer in work.consumers:
@@ -138,7 +150,6 @@ class Ledger:
                 if version and version not in seen:
                     seen = (*seen, version)
             versions[consumer.place] = seen
-        absent = {c.verdict for c in work.consumers} <= {Verdict.GONE, Verdict.SKIPPED}
         known = replace(known, versions=versions, holds=not absent, rotation=work.rotation)
         if kept is None:
             self.rows.insert(known)

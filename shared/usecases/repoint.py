@@ -20,6 +20,7 @@ from shared.domain.errors import (
     ThrottledError,
     UnansweredError,
     UnavailableError,
+    UnreadableError,
 )
 from shared.domain.json_paths import Json, text_at
 from shared.domain.kinds import Kind
@@ -199,6 +200,7 @@ class RepointResource:
         kept = self.rows.replace(kept, about_to)  # (5)
         unsent = Kept(before, kept.etag)
         if not self._may_write(unsent, rotation):
+            self._owe_nothing_new(before)
             return
         try:
             sending.hold.begin(self.clock.now())
@@ -206,14 +208,30 @@ class RepointResource:
         except (ThrottledError, BusyError, ChangedError):
             # This one was surely not taken; an earlier one may be.
             self.rows.replace(kept, before)
+            self._owe_nothing_new(before)
             raise
         except UnavailableError as error:
             raise UnansweredError(str(error), retry_after=error.retry_after) from error
-        except PermanentError as error:  # even a 404: the resource itself was read just now
+        except UnreadableError as error:  # it said yes, and nobody can read to what
+            raise UnansweredError(str(error)) from error
+        except GoneError as error:
+            self._owe_nothing_new(before)
+            owing = Kept(replace(kept.row, owes=before.owes), kept.etag)
+            if planned.owes == "recreate":
+                self.verify.close_gone(owing, error)
+            else:  # the resource itself was read just now
+                self._close_with_error(owing, sending.kind, Verdict.FAILED, error)
+        except PermanentError as error:
+            self._owe_nothing_new(before)
             refused = Kept(replace(kept.row, owes=before.owes), kept.etag)
             self._close_with_error(refused, sending.kind, Verdict.FAILED, error)
         else:
             self._accepted(kept, rotation, sending.kind, accepted)  # (7)
+
+    def _owe_nothing_new(self, work: Work) -> None:
+        """Forget the debt of a write that was surely not made."""
+        if not work.owes:
+            self.ledger.forget_debt(work)
 
     def _send(self, sending: "_Sending", resource: str, intent: Intent) -> Accepted:
         kind, request_id = sending.kind, intent.request_id

@@ -3,7 +3,7 @@
 import logging
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -15,12 +15,13 @@ from shared.domain.errors import (
     RejectedError,
     UnansweredError,
     UnavailableError,
+    UnreadableError,
 )
 from shared.domain.json_paths import Json
 from shared.domain.keys import KeyVersion
 from shared.domain.kinds import Kind
-from shared.domain.plans import at_rest, references_to, restored
-from shared.domain.rows import Debt, Rotation
+from shared.domain.plans import at_rest, references_to, request_body, restored
+from shared.domain.rows import Debt, Rotation, rotation_id
 from shared.domain.steps import Pay
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Intent, Work
@@ -35,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 FIRST_WAIT = timedelta(seconds=10)
 AFTER_REFUSAL = timedelta(minutes=5)
+LONGEST_DELETION = timedelta(days=1)
+"""After the last of our deletions: one that comes about later is none of ours any more."""
+
 LONGEST_WAIT = timedelta(hours=1)
 
 
@@ -74,8 +78,9 @@ class SettleDebt:
     def _pay(self, kept: Kept[Work], kind: Kind, target: KeyVersion, hold: Hold) -> None:
         debt, reading = self.ledger.debt_of(kept.row), self._read(kind, kept.row)
         if debt is None:
-            raise RejectedError(f"what {kept.row.resource} was is not on record any more")
-        if debt.owes == "recreate":
+            reason = "what it was before our write is not on record any more"
+            self._void(kept, Verdict.FAILED, reason, "look at it, and put it right by hand")
+        elif debt.owes == "recreate":
             self._recreate(kept, kind, target, debt, reading, hold)
         else:
             self._restore(kept, kind, target, debt, reading, hold)
@@ -95,13 +100,18 @@ class SettleDebt:
         reading: Reading | None,
         hold: Hold,
     ) -> None:
+        again = kept.row.payments > 1  # once more as it was: a read may lag
         if reading is None:
             self._void(kept, Verdict.GONE, f"there is no {kept.row.resource} any more", GONE_ADVICE)
         elif self._may_be_written(kept.row, reading.body):
-            self._again(kept, FIRST_WAIT)
+            self._wait(kept)
         elif not references_to(kind, reading.body, target.key):
             self._void(kept, Verdict.SKIPPED, f"it refers to {target.key} no longer")
-        elif request := restored(kind, reading.body, debt.body, target):
+        elif foreign := self._foreign(kind, reading.body, target):
+            reason = f"it names {foreign}, which none of our rotations gave it"
+            self._void(kept, Verdict.REVERTED, reason, "find out who changed it")
+        elif request := restored(kind, reading.body, debt.body, target, again=again):
+            kept = self._in_vain(kept, kind, "its versionless form, and shows a version")
             self._write(kept, kind, request, reading.etag, hold)
         else:
             logger.info("versionless again: %s", kept.row.resource)
@@ -117,22 +127,61 @@ class SettleDebt:
         hold: Hold,
     ) -> None:
         if reading is None:
+            kept = self._in_vain(kept, kind, "its definition, and does not show it")
             self._write(kept, kind, debt.body, "", hold)
             return
+        now = self.clock.now()
         references = references_to(kind, reading.body, target.key)
-        if references and all(r.pinned == target for r in references):
+        is_ours = bool(references) and all(r.pinned == target for r in references)
+        begun = kept.row.accepted_at or debt.since
+        if is_ours and (at_rest(reading.body) or now > begun + kind.pinned.length):
             logger.info("there again: %s", kept.row.resource)
             self._paid(kept)
-        elif self.clock.now() < debt.since + LEASE or not at_rest(reading.body):
-            self._again(kept, FIRST_WAIT)  # the delete takes its time, and does not show yet
+        elif is_ours or now < debt.since + LEASE or not at_rest(reading.body):
+            self._wait(kept)  # it is coming, or going and does not show it
+        elif not _is_as_it_was(kind, reading.body, debt, target):
+            # Somebody has made it anew, or changed it: what it is now is planned on.
+            logger.warning("there, and not as we knew it: %s", kept.row.resource)
+            self._end(kept, rows_of_work.reopen(rows_of_work.paid(kept.row)))
         elif kept.row.rounds < MOST_ROUNDS:
-            # It did not come about, or somebody made it anew: what it is now is planned on.
-            logger.warning("there after all, not as we would make it: %s", kept.row.resource)
-            again = rows_of_work.reopen(rows_of_work.paid(kept.row))
-            self._end(kept, replace(again, rounds=again.rounds + 1))
+            self._delete_again(kept, kind, debt, hold)
+        elif now < debt.since + LONGEST_DELETION:
+            self._wait(self._undeleted(kept))
         else:
-            reason = "Azure accepts its deletion time after time, and it is still there as it was"
-            self._void(kept, Verdict.STUCK, reason, "see its events; delete it and make it by hand")
+            self._end(kept, rows_of_work.paid(self._undeleted(kept).row))
+
+    def _undeleted(self, kept: Kept[Work]) -> Kept[Work]:
+        """Say that the deletion does not come about, unless the work has its verdict already."""
+        if any(consumer.verdict for consumer in kept.row.consumers):
+            return kept
+        reason = "Azure accepts its deletion time after time, and it is still there as it was"
+        advice = "see its events; it is made again if it should go after all, within a day"
+        now = self.clock.now()
+        stuck = rows_of_work.close(kept.row, Verdict.STUCK, now, reason=reason, advice=advice)
+        return Kept(stuck, kept.etag)
+
+    def _foreign(self, kind: Kind, body: Json, target: KeyVersion) -> KeyVersion | None:
+        """Return a version that the resource names, and that no rotation of ours moves it to."""
+        named = {r.pinned for r in references_to(kind, body, target.key) if r.pinned} - {target}
+        return next((v for v in named if not self._is_ours(v)), None)
+
+    def _is_ours(self, version: KeyVersion) -> bool:
+        return self.rows.load(Rotation, rotation_id(version, 1), "rotation") is not None
+
+    def _delete_again(self, kept: Kept[Work], kind: Kind, debt: Debt, hold: Hold) -> None:
+        """Delete it once more, under the same debt: the first time does not show."""
+        logger.warning("there after all: %s", kept.row.resource)
+        now = self.clock.now()
+        self.ledger.owe(kept.row, replace(debt, since=now))
+        hold.begin(now)
+        try:
+            self.resources.delete(kind, kept.row.resource, request_id=str(uuid.uuid4()))
+        except UnavailableError as error:
+            raise UnansweredError(str(error), retry_after=error.retry_after) from error
+        except (GoneError, UnreadableError):
+            pass  # the next look sees what is so
+        again = rows_of_work.pay_at(kept.row, now + FIRST_WAIT)
+        self.ledger.change(kept, replace(again, rounds=again.rounds + 1, doubts=0))
 
     def _read(self, kind: Kind, work: Work) -> Reading | None:
         try:
@@ -151,6 +200,11 @@ class SettleDebt:
             )
         except UnavailableError as error:
             raise UnansweredError(str(error), retry_after=error.retry_after) from error
+        except UnreadableError as error:  # it said yes, and nobody can read to what
+            raise UnansweredError(str(error)) from error
+        except GoneError as error:  # what it lay in was deleted
+            self._void(kept, Verdict.GONE, str(error), GONE_ADVICE)
+            return
         logger.info("accepted: %s is asked to %s", work.resource, work.owes)
         if work.owes == "recreate":  # it is this write that names the target
             work = replace(
@@ -160,26 +214,44 @@ class SettleDebt:
                 correlation_id=accepted.correlation_id,
                 operation=accepted.operation,
             )
-        self._again(Kept(work, kept.etag), FIRST_WAIT)
+        self._see(Kept(work, kept.etag))
 
-    def _again(self, kept: Kept[Work], wait: timedelta) -> None:
-        tries = kept.row.payments
-        due_at = self.clock.now() + min(wait * (1 << min(tries, 10)), LONGEST_WAIT)
-        again = rows_of_work.pay_at(kept.row, due_at)
-        self.ledger.change(kept, replace(again, payments=tries + 1))
+    def _wait(self, kept: Kept[Work], wait: timedelta = FIRST_WAIT) -> None:
+        """Look again, later each time: nothing could be paid yet."""
+        doubts = kept.row.doubts
+        again = rows_of_work.pay_at(kept.row, self._in(wait, doubts))
+        self.ledger.change(kept, replace(again, doubts=doubts + 1))
+
+    def _see(self, kept: Kept[Work]) -> None:
+        """Look again, later each time: a payment was accepted."""
+        payments = kept.row.payments
+        again = rows_of_work.pay_at(kept.row, self._in(FIRST_WAIT, payments))
+        self.ledger.change(kept, replace(again, payments=payments + 1))
+
+    def _in(self, wait: timedelta, tries: int) -> datetime:
+        return self.clock.now() + min(wait * (1 << min(tries, 10)), LONGEST_WAIT)
 
     def _refused(self, kept: Kept[Work], kind: Kind, error: PermanentError) -> None:
         """Say so, and try again later: nobody but us knows what the resource was."""
         logger.error("cannot %s %s: %s", kept.row.owes, kept.row.resource, error)
-        failed = rows_of_work.close_with_error(
-            kept.row, kind, Verdict.FAILED, self.clock.now(), error
-        )
-        self._again(Kept(failed, kept.etag), AFTER_REFUSAL)
+        if not any(c.verdict is Verdict.FAILED for c in kept.row.consumers):
+            kept = Kept(replace(kept.row, doubts=0), kept.etag)  # the waits so far do not count
+        self._wait(Kept(self._failed(kept, kind, error), kept.etag), AFTER_REFUSAL)
+
+    def _in_vain(self, kept: Kept[Work], kind: Kind, what: str) -> Kept[Work]:
+        """Say so once enough payments have been accepted, and none has shown."""
+        if kept.row.payments < MOST_ROUNDS:
+            return kept
+        return Kept(self._failed(kept, kind, RejectedError(f"Azure accepts {what}")), kept.etag)
+
+    def _failed(self, kept: Kept[Work], kind: Kind, error: PermanentError) -> Work:
+        now = self.clock.now()
+        return rows_of_work.close_with_error(kept.row, kind, Verdict.FAILED, now, error)
 
     def _paid(self, kept: Kept[Work]) -> None:
         """End the debt; what was ``failed``, or has no verdict, is still to be proven."""
         work, now = rows_of_work.paid(kept.row), self.clock.now()
-        if {c.verdict for c in work.consumers} & {None, Verdict.FAILED}:
+        if {c.verdict for c in work.consumers} & {None, Verdict.FAILED, Verdict.STUCK}:
             work = rows_of_work.look_at(rows_of_work.reopen(work), now)
         self._end(kept, work)
 
@@ -190,3 +262,9 @@ class SettleDebt:
     def _end(self, kept: Kept[Work], work: Work) -> None:
         self.ledger.change(kept, work)
         self.ledger.forget_debt(work)
+
+
+def _is_as_it_was(kind: Kind, body: Json, debt: Debt, target: KeyVersion) -> bool:
+    """Whether the resource is still the one whose definition the debt holds."""
+    moving = references_to(kind, body, target.key)
+    return bool(moving) and request_body(kind, body, moving, target) == debt.body

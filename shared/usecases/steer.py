@@ -44,8 +44,11 @@ class SteerRotation:
     def resume(self, asked: str, reason: str) -> str:
         """Let it go on, whatever has failed so far."""
         rotation = self._rotation(asked)
-        unsettled = self.ledger.outstanding(rotation.id, Stage.UNSETTLED)
-        failed = sum(kept.row.failed for kept in unsettled)
+        failed = sum(
+            kept.row.failed
+            for stage in (Stage.UNSETTLED, Stage.OPEN)  # what owes something stays open
+            for kept in self.ledger.outstanding(rotation.id, stage)
+        )
         return self._change(
             rotation, reason, lambda head: replace(head, paused="", tolerated=failed)
         )

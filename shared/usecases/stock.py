@@ -108,7 +108,7 @@ class Stock:
         for wave in (Wave.CANARY, Wave.NO_WRITE):
             for kept in self.ledger.outstanding(rotation.id, Stage.OPEN, wave):
                 standing.open += 1
-                canaries += wave is Wave.CANARY
+                canaries += wave is Wave.CANARY and not kept.row.failed
                 consider(kept)
         if rotation.phase in (Phase.CLOSING, Phase.CONFIRMING):
             for kept in self.ledger.outstanding(rotation.id, Stage.CONFIRM):

@@ -33,9 +33,9 @@ GONE_ADVICE = (
     "see that it was deleted, and not moved to another group or subscription: if it was moved,"
     " rotate again when Resource Graph shows it there"
 )
-_STUCK_ADVICE = (
-    "keep the old version enabled; check that the resource's identity can reach the vault, unwrap"
-    " with the old version and wrap with the new; then rotate again"
+
+_MISSING_ADVICE = (
+    "see in the activity log who deleted it, and when; make it again from its own template"
 )
 
 MOST_ROUNDS = 3
@@ -102,6 +102,10 @@ class VerifyResource:
         """
         if self.ledger.is_missed(kept.row):
             raise BusyError(f"{kept.row.resource} is being made again by another rotation")
+        if kept.row.accepted_at and kind_named(kept.row.kind).recreation:
+            reason = f"it was made again by us, and is missing since: {error}"
+            self._close(kept, Verdict.FAILED, reason, _MISSING_ADVICE)
+            return
         self._close(kept, Verdict.GONE, str(error), GONE_ADVICE)
 
     def judge(self, kept: Kept[Work], rotation: Rotation, kind: Kind, body: Json) -> None:
@@ -153,7 +157,7 @@ class VerifyResource:
         if when is None:
             seen = finding.seen if finding else "it was not looked at in time"
             reason = f"not proven within {_spoken(window)}: {seen}"
-            self._close(kept, Verdict.STUCK, reason, _STUCK_ADVICE)
+            self._close(kept, Verdict.STUCK, reason, kind.if_stuck)
             return
         self.ledger.change(kept, rows_of_work.look_at(work, when))
 
@@ -275,9 +279,16 @@ def _lost(work: Work, references: tuple[Reference, ...], target: KeyVersion) -> 
     for reference in references:
         if reference.pinned not in (None, target):
             return f"{reference.place} names {reference.pinned} instead"
+        if reference.pinned and not work.owes and reference.place in _versionless(work):
+            return f"{reference.place} names {reference.pinned}, and named no version before"
     held = {reference.place for reference in references}
     gone = (consumer.place for consumer in work.consumers if consumer.place not in held)
     return next((f"{place} refers to {target.key} no longer" for place in gone), "")
+
+
+def _versionless(work: Work) -> set[str]:
+    """Return the consumers that named no version when they were first read."""
+    return {consumer.place for consumer in work.consumers if consumer.pinned is False}
 
 
 def _spoken(window: Window) -> str:

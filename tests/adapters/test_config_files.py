@@ -11,11 +11,12 @@ from sandbox.blobs import DataRight
 from sandbox.estate import Account
 from sandbox.faults import Answer, Fault, server_error_html, throttled
 from sandbox.identity import APP_PRINCIPAL
-from shared.adapters.storage.config_files import LARGEST, BlobConfigFiles
+from shared.adapters.storage.config_files import BlobConfigFiles
 from shared.adapters.storage.containers import connect_as
 from shared.domain import errors
 from shared.domain.clouds import AZURE_PUBLIC
-from shared.ports import File, FileEntry
+from shared.domain.deployment_configs import MAX_BYTES
+from shared.ports import File
 from tests.adapters.conftest import Served
 
 HOST = "stone.blob.core.windows.net"
@@ -54,24 +55,24 @@ def write(files: BlobConfigFiles, name: str, content: bytes, etag: str) -> str:
     return files.write(f"{SOURCE}/{name}", content, etag=etag, request_id=REQUEST_ID)
 
 
-def every(files: BlobConfigFiles, source: str) -> list[FileEntry]:
+def every(files: BlobConfigFiles, source: str) -> list[str]:
     page = files.page(source, "")
     assert page.token == ""
-    return list(page.files)
+    return list(page.urls)
 
 
 class TestFinding:
-    def test_what_is_named_like_a_config_is_found_with_its_size(
+    def test_what_is_named_like_a_config_is_found_whatever_its_size(
         self, served: Served, inside: ContainerClient
     ) -> None:
         for name in ("a.json", "b/C.YAML", "d e.yml", "f.txt", "json", "g.json.bak"):
             inside.upload_blob(name, b"12345")
-        inside.upload_blob("large.json", b" " * (LARGEST + 1))
+        inside.upload_blob("large.json", b" " * (MAX_BYTES + 1))
         assert every(config_files(served), SOURCE) == [
-            FileEntry(f"{SOURCE}/a.json", 5),
-            FileEntry(f"{SOURCE}/b/C.YAML", 5),
-            FileEntry(f"{SOURCE}/d%20e.yml", 5),
-            FileEntry(f"{SOURCE}/large.json", LARGEST + 1),
+            f"{SOURCE}/a.json",
+            f"{SOURCE}/b/C.YAML",
+            f"{SOURCE}/d%20e.yml",
+            f"{SOURCE}/large.json",
         ]
 
     def test_a_prefix_holds_the_others_back(self, served: Served, inside: ContainerClient) -> None:
@@ -79,7 +80,7 @@ class TestFinding:
             inside.upload_blob(name, b"{}")
         source = f"{SOURCE}/prod/"
         found = every(config_files(served, source), source)
-        assert [entry.url for entry in found] == [f"{SOURCE}/prod/a.json"]
+        assert found == [f"{SOURCE}/prod/a.json"]
 
     def test_a_tag_and_a_prefix_together_tell_what_is_meant(
         self, served: Served, inside: ContainerClient
@@ -90,11 +91,21 @@ class TestFinding:
         inside.upload_blob("d.json", b"{}", tags={"env": "prod 1"})
         tagged, both = f"{SOURCE}?tag=env=prod%201", f"{SOURCE}/prod/?tag=env=prod%201"
         files = config_files(served, tagged, both)
-        assert {entry.url for entry in every(files, tagged)} == {
-            f"{SOURCE}/d.json",
-            f"{SOURCE}/prod/a.json",
-        }
-        assert every(files, both) == [FileEntry(f"{SOURCE}/prod/a.json", None)]
+        assert sorted(every(files, tagged)) == [f"{SOURCE}/d.json", f"{SOURCE}/prod/a.json"]
+        assert every(files, both) == [f"{SOURCE}/prod/a.json"]
+
+    def test_what_has_the_tag_is_found_whatever_its_name_and_is_not_read_as_what_it_is_not(
+        self, served: Served, inside: ContainerClient
+    ) -> None:
+        inside.upload_blob("deploy.txt", b"{}", tags={"team": "a+b"})
+        inside.upload_blob("other.txt", b"{}", tags={"team": "a b"})
+        source = f"{SOURCE}?tag=team=a+b"
+        files = config_files(served, source)
+        assert every(files, source) == [f"{SOURCE}/deploy.txt"]
+        before = served.seen(HOST)
+        with pytest.raises(errors.UnreadableError, match="named unlike a config"):
+            files.read(f"{SOURCE}/deploy.txt")
+        assert served.seen(HOST) == before
 
     def test_a_large_container_comes_page_by_page(
         self, served: Served, inside: ContainerClient
@@ -103,10 +114,10 @@ class TestFinding:
             inside.upload_blob(f"{number:03}.json", b"")
         files = config_files(served)
         first = files.page(SOURCE, "")
-        assert len(first.files) == 100
+        assert len(first.urls) == 100
         assert first.token
         again = config_files(served).page(SOURCE, first.token)
-        assert [entry.url for entry in again.files] == [f"{SOURCE}/100.json"]
+        assert list(again.urls) == [f"{SOURCE}/100.json"]
         assert again.token == ""
 
     def test_a_source_without_a_container_is_gone_and_one_without_rights_is_refused(
@@ -143,13 +154,13 @@ class TestReading:
     def test_the_limit_is_read_and_a_byte_more_is_not(
         self, served: Served, files: BlobConfigFiles, inside: ContainerClient
     ) -> None:
-        inside.upload_blob("limit.json", b" " * LARGEST)
-        inside.upload_blob("more.json", b" " * (LARGEST * 3))
-        assert len(files.read(f"{SOURCE}/limit.json").content) == LARGEST
+        inside.upload_blob("limit.json", b" " * MAX_BYTES)
+        inside.upload_blob("more.json", b" " * (MAX_BYTES * 3))
+        assert len(files.read(f"{SOURCE}/limit.json").content) == MAX_BYTES
         with pytest.raises(errors.UnreadableError, match="larger than 1,048,576 bytes"):
             files.read(f"{SOURCE}/more.json")
         sent = [len(call.response_body) for call in served.azure.front_door.traffic()]
-        assert max(sent) == LARGEST
+        assert max(sent) == MAX_BYTES
 
     def test_what_is_compressed_stays_so(
         self, files: BlobConfigFiles, inside: ContainerClient

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from shared.domain.json_paths import put
+from shared.domain.json_paths import Json, put
 from shared.domain.keys import Key, KeyVersion
-from tests.domain.values import ACCOUNT, KEY, OLD
+from tests.domain.values import ACCOUNT, KEY, OLD, account
 
 GROUP = (
     "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590/resourceGroups/rg1"
@@ -125,6 +125,55 @@ def group(
             "sku": "Standard",
         },
     }
+
+
+def full_account() -> Json:
+    """A storage account with all that may stand beside its key (bicep types 2026-04-01)."""
+    body = account(
+        identity={
+            "userAssignedIdentity": IDENTITY,
+            "federatedIdentityClientId": "f83c6b1b-4d34-47e4-bb34-9d83df58b540",
+        },
+        requireInfrastructureEncryption=True,
+    )
+    for service, scope_of_key in (("file", "Account"), ("queue", "Service"), ("table", "Account")):
+        path = f"properties.encryption.services.{service}"
+        put(body, path, {"enabled": True, "keyType": scope_of_key, "lastEnabledTime": "2026"})
+    body["identity"] = {"type": "UserAssigned", "userAssignedIdentities": {IDENTITY: {}}}
+    return body
+
+
+def full_group() -> Json:
+    """A container group with every way to hold a secret by reference, and places to lie in."""
+    body = group()
+    body["zones"] = ["1"]
+    body["identity"]["principalId"] = "p"
+    properties = body["properties"]
+    first = {"name": "first", "properties": {"image": "busybox", "instanceView": {"state": "Done"}}}
+    properties.update(
+        initContainers=[first],
+        imageRegistryCredentials=[{"server": "r", "username": "u", "passwordReference": "ref2"}],
+        volumes=[
+            {"name": "v", "emptyDir": {}},
+            {"name": "s", "secretReference": {"file": "ref3"}},
+            {
+                "name": "f",
+                "azureFile": {
+                    "shareName": "s",
+                    "storageAccountName": "st1",
+                    "storageAccountKeyReference": "ref4",
+                },
+            },
+        ],
+        secretReferences=[
+            {"name": "ref1", "identity": IDENTITY, "secretReferenceUri": "https://kv2/secrets/s"}
+        ],
+        subnetIds=[{"id": f"{GROUP}/subnets/s", "name": "s"}],
+        dnsConfig={"nameServers": ["192.0.2.53"], "searchDomains": "example.test"},
+        restartPolicy="OnFailure",
+        priority="Regular",
+    )
+    return body
 
 
 def config(*versions: KeyVersion) -> dict[str, Any]:

@@ -30,3 +30,7 @@ def name(kind: Kind) -> str:
 
 every_kind = pytest.mark.parametrize("kind", ENTRIES, ids=name)
 every_arm_kind = pytest.mark.parametrize("kind", ON_ARM, ids=name)
+every_guarded_kind = pytest.mark.parametrize(
+    "kind", [kind for kind in ON_ARM if kind.write.guard], ids=name
+)
+"""Those of which a write could switch the customer-managed key off."""

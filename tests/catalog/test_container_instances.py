@@ -9,11 +9,11 @@ import pytest
 from shared.catalog.container_instances import CONTAINER_GROUP
 from shared.domain.json_paths import Json, drop, put
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.plans import references_to, request_body
+from shared.domain.plans import Age, Manual, Policy, Repoint, plan, references_to, request_body
 from shared.domain.resources import Reference
-from tests.catalog.bodies import group
+from tests.catalog.bodies import full_group, group
 from tests.catalog.entries import DATA, with_data
-from tests.domain.values import KEY, OLD, TARGET
+from tests.domain.values import KEY, OLD, TARGET, state
 
 KIND = CONTAINER_GROUP
 EXAMPLE = DATA / "spec-examples" / "containerGroups" / "ContainerGroupEncryptionProperties.json"
@@ -56,7 +56,7 @@ def test_the_definition_is_the_request_of_the_example_but_for_what_the_service_a
 
 
 def test_the_definition_lacks_what_azure_gives_and_keeps_the_rest() -> None:
-    body = group()
+    body = full_group()
     sent = request_body(KIND, body, references_to(KIND, body, KEY), TARGET)
     for path in ("id", "name", "type"):
         drop(body, path)
@@ -190,16 +190,102 @@ def test_the_consequences_are_all_told() -> None:
         assert word in told
 
 
+def by_hand(body: Json) -> str:
+    """Return what a person is told about a group that may not be made again."""
+    found = plan(KIND, body, state(TARGET), {OLD: Age.OLDER}, Policy())
+    assert isinstance(found, Manual)
+    return found.advice
+
+
 def test_the_commands_by_hand_come_in_the_order_in_which_they_are_safe() -> None:
+    body = group()
+    body["id"] = body["id"].replace("/rg1/", "/rg(1)/")
+    get, edit, delete, put_, consequences = by_hand(body).splitlines()
+    url = f'--url "{body["id"]}?api-version={KIND.api_version}"'
+    assert get == f"az rest --method get {url} --output-file cg1.json"
+    assert edit.startswith("# In cg1.json: set properties.encryptionProperties.keyVersion to")
+    assert delete.startswith("az container delete --subscription 0b1f6471-")
+    assert delete.endswith('--resource-group "rg(1)" --name cg1 --yes')
+    assert put_ == f'az rest --method put {url} --body "@cg1.json"'
     assert KIND.recreation
-    told = KIND.recreation.commands.format(
-        subscription="s1", group="rg(1)", name="cg1", version=TARGET.version
-    )
-    export, edit, delete, create = told.splitlines()
-    assert export.startswith("az container export")
-    assert TARGET.version in edit
-    assert "Put back" in edit
-    assert delete.startswith("az container delete")
-    assert create.startswith("az container create")
-    for command in (export, delete, create):
-        assert '--subscription s1 --resource-group "rg(1)"' in command
+    assert consequences == KIND.recreation.consequences
+
+
+def left_out(told: str) -> set[str]:
+    """Return what a person is told to take out."""
+    names = told.partition("take out ")[2].partition(" (* is")[0]
+    return set(names.split(", "))
+
+
+def test_the_commands_by_hand_name_what_this_group_must_not_send_and_nothing_else() -> None:
+    body, always = group(), {"id", "name", "type"}
+    seldom = {"identity.principalId", "properties.initContainers.*.properties.instanceView"}
+    assert left_out(by_hand(body)) == always | {*KIND.write.never} - seldom
+    drop(body, "properties.ipAddress")
+    found = left_out(by_hand(body))
+    assert "properties.ipAddress.ip" not in found
+    assert "properties.containers.*.properties.instanceView" in found
+
+
+def test_the_commands_by_hand_name_the_secrets_that_this_group_hides_and_no_other() -> None:
+    assert "put back" not in by_hand(group())
+    body = group()
+    registry()(body)
+    told = by_hand(body)
+    assert "put back what Azure does not give out: registry passwords (password)." in told
+    share()(body)
+    assert "(password), storage account keys of volumes (storageAccountKey)." in by_hand(body)
+
+
+@pytest.mark.parametrize("kind", ["SystemAssigned", "SystemAssigned, UserAssigned"])
+def test_the_commands_by_hand_end_with_the_rights_of_an_identity_that_is_made_anew(
+    kind: str,
+) -> None:
+    body = group()
+    put(body, "identity.type", kind)
+    *_, last_command, rights, _ = by_hand(body).splitlines()
+    assert "--method put" in last_command
+    assert "give it the rights of the old one" in rights
+    assert "rights of the old one" not in by_hand(group())
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy(recreate=True)])
+def test_a_group_without_a_version_is_left_to_a_person_who_gets_the_commands(
+    policy: Policy,
+) -> None:
+    found = plan(KIND, group(None), state(TARGET), {}, policy)
+    assert isinstance(found, Manual)
+    assert "does not say which one it uses" in found.reason
+    assert found.advice == by_hand(group())
+
+
+PROFILE = {"id": "/subscriptions/s/…/containerGroupProfiles/p", "revision": 1}
+
+
+@pytest.mark.parametrize("version", [OLD.version, None])
+@pytest.mark.parametrize("policy", [Policy(), Policy(recreate=True)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("containerGroupProfile", PROFILE),
+        ("standbyPoolProfile", {"id": "/subscriptions/s/…/standbyContainerGroupPools/p"}),
+        ("isCreatedFromStandbyPool", True),
+    ],
+)
+def test_a_group_that_comes_from_a_profile_is_made_again_from_there_by_a_person(
+    name: str, value: object, policy: Policy, version: str | None
+) -> None:
+    body = group(version)
+    setting(name, value)(body)
+    found = plan(KIND, body, state(TARGET), {OLD: Age.OLDER}, policy)
+    assert isinstance(found, Manual)
+    assert found.advice.startswith("have the container group profile")
+    assert "az rest" not in found.advice
+    if version:
+        assert f"what properties.{name} would bring back" in found.reason
+
+
+def test_a_group_of_its_own_definition_may_be_made_again() -> None:
+    found = plan(KIND, group(), state(TARGET), {OLD: Age.OLDER}, Policy(recreate=True))
+    assert isinstance(found, Repoint)
+    assert found.owes == "recreate"

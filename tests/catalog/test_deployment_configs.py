@@ -6,6 +6,7 @@ import pytest
 
 from shared.catalog.container_instances import CONTAINER_GROUP
 from shared.catalog.deployment_configs import DEPLOYMENT_CONFIG
+from shared.catalog.storage_errors import EXPLANATIONS
 from shared.domain.kinds import Plane
 from shared.domain.plans import references_to, request_body
 from shared.domain.proofs import Level
@@ -43,7 +44,29 @@ def test_the_whole_text_is_sent_and_it_is_the_proof() -> None:
         "BlobImmutableDueToLegalHold",
         "LeaseIdMissing",
         "ContainerNotFound",
+        "BlobArchived",
+        "BlobUsesCustomerSpecifiedEncryption",
+        "InvalidBlobType",
+        "AccountIsDisabled",
+        "KeyVaultAccessTokenCannotBeAcquired",
+        "KeyVaultEncryptionKeyNotFound",
+        "KeyVaultVaultNotFound",
     ],
 )
-def test_what_keeps_a_blob_from_being_written_is_explained(code: str) -> None:
+def test_what_keeps_a_blob_from_being_read_or_written_is_explained(code: str) -> None:
     assert KIND.advice[code]
+
+
+@pytest.mark.parametrize(
+    ("code", "way_out"),
+    [
+        ("ContainerNotFound", "KEYTURN_CONFIG_SOURCES"),
+        ("BlobImmutableDueToPolicy", "register that container"),
+        ("BlobImmutableDueToLegalHold", "register that container"),
+    ],
+)
+def test_the_way_out_is_a_configs_and_not_the_one_of_a_blob_that_is_only_a_trial(
+    code: str, way_out: str
+) -> None:
+    assert way_out in KIND.advice[code]
+    assert way_out not in EXPLANATIONS[code].advice

@@ -8,6 +8,9 @@ import pytest
 
 from shared.catalog import KINDS, find_kind, kind_named, kind_of
 from shared.catalog.container_instances import CONTAINER_GROUP
+from shared.catalog.cosmosdb import COSMOSDB_ACCOUNT
+from shared.catalog.deployment_configs import DEPLOYMENT_CONFIG
+from shared.catalog.storage import STORAGE_ACCOUNT, STORAGE_ENCRYPTION_SCOPE
 from shared.domain.errors import UnreadableError
 from shared.domain.kinds import Kind, Plane
 from shared.domain.proofs import AllOf, EchoesTarget, Level, NamesTarget
@@ -80,14 +83,39 @@ def test_a_window_is_looked_into_before_it_closes(kind: Kind) -> None:
         assert window.looks.factor >= 2
 
 
+ASSUMED = {"storage_account", "storage_encryption_scope", "container_group"}
+"""Kinds for which no page says how long a written version takes; read for each."""
+
+
 @every_kind
 def test_a_window_names_microsofts_page_or_is_the_assumed_hour(kind: Kind) -> None:
+    assert bool(kind.pinned.source) is (kind.id not in ASSUMED)
     for window in filter(None, (kind.pinned, kind.versionless)):
         if window.source:
             assert window.source.startswith("https://learn.microsoft.com/")
             assert window.source in kind.sources
         else:
+            assert window is kind.pinned
             assert window.length == timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (STORAGE_ACCOUNT, ("identity can reach the vault", "wrap with the new")),
+        (STORAGE_ENCRYPTION_SCOPE, ("identity can reach the vault", "wrap with the new")),
+        (COSMOSDB_ACCOUNT, ("identity can reach the vault", "wrap with the new")),
+        (CONTAINER_GROUP, ("events", "image", "quota", "may get and unwrap")),
+        (DEPLOYMENT_CONFIG, ("who else writes the file",)),
+    ],
+    ids=lambda value: value.id if isinstance(value, Kind) else "",
+)
+def test_what_to_do_about_a_stuck_resource_fits_its_kind(
+    kind: Kind, words: tuple[str, ...]
+) -> None:
+    assert all(word in kind.if_stuck for word in words)
+    assert "then rotate again" in kind.if_stuck
+    assert ("vault" in kind.if_stuck) is (kind is not DEPLOYMENT_CONFIG)
 
 
 @every_kind
@@ -121,4 +149,4 @@ def test_the_commands_by_hand_take_exactly_what_they_are_given() -> None:
     recreation = CONTAINER_GROUP.recreation
     assert recreation
     fields = {field for _, field, _, _ in string.Formatter().parse(recreation.commands) if field}
-    assert fields == {"subscription", "group", "name", "version"}
+    assert fields == {"subscription", "group", "name", "url", "change"}

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,12 +14,12 @@ from shared.catalog.cosmosdb import COSMOSDB_ACCOUNT
 from shared.catalog.deployment_configs import DEPLOYMENT_CONFIG
 from shared.catalog.storage import STORAGE_ACCOUNT, STORAGE_ENCRYPTION_SCOPE
 from shared.domain.errors import RefusedWriteError, UnreadableError
-from shared.domain.json_paths import Json, drop, put
+from shared.domain.json_paths import Json, drop, every, put
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Kind, SplitReference, UrlReference
 from shared.domain.plans import references_to, request_body
-from tests.catalog.bodies import config
-from tests.catalog.entries import every_arm_kind, with_data
+from tests.catalog.bodies import config, cosmos, full_account, full_group, scope
+from tests.catalog.entries import DATA, every_arm_kind, every_guarded_kind, with_data
 from tests.catalog.microsoft_types import fullest, problems, types_of
 from tests.domain.values import KEY, NEWER, OLD, TARGET, any_casing
 
@@ -28,6 +29,14 @@ REFERENCE = {
     COSMOSDB_ACCOUNT: "properties.keyVaultKeyUri",
     CONTAINER_GROUP: "properties.encryptionProperties.keyVersion",
 }
+SHIPPED = {
+    STORAGE_ACCOUNT: full_account(),
+    STORAGE_ENCRYPTION_SCOPE: scope(),
+    COSMOSDB_ACCOUNT: cosmos(),
+    CONTAINER_GROUP: full_group(),
+}
+"""A body of each kind, tried beside those of Microsoft's types, which are not everywhere."""
+
 Leaf = tuple[tuple[str, ...], str]
 
 
@@ -91,11 +100,19 @@ def perturbed(draw: st.DrawFn, value: object, chosen: dict[tuple[str, ...], str]
     return go(value, ())
 
 
+def typed(kind: Kind) -> list[Json]:
+    """Return a body that has all that Microsoft's types allow, for each version that is kept."""
+    return [fullest(root) for root in types_of(kind.resource_type)]
+
+
+def bodies(kind: Kind) -> list[Json]:
+    """Return bodies of a kind that lack nothing that matters to it."""
+    return [copy.deepcopy(SHIPPED[kind]), *(typed(kind) if DATA.is_dir() else ())]
+
+
 @st.composite
-def cases(draw: st.DrawFn, kind: Kind) -> Case:
-    """Any body that Microsoft's types allow, less some of it, and with things unheard of."""
-    root = draw(st.sampled_from(types_of(kind.resource_type)))
-    full = fullest(root)
+def cases(draw: st.DrawFn, kind: Kind, full: Json) -> Case:
+    """Any body, less some of it, and with things unheard of."""
     paths = sorted(names_below(full))
     changes = st.sampled_from(["drop", "null", "casing", "more"])
     chosen = draw(st.dictionaries(st.sampled_from(paths), changes, max_size=12))
@@ -155,12 +172,11 @@ def reference(kind: Kind) -> tuple[str, ...]:
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@with_data
 @every_arm_kind
 @quick
 @given(st.data())
 def test_everything_but_the_reference_is_sent_as_it_was(kind: Kind, data: st.DataObject) -> None:
-    case = data.draw(cases(kind))
+    case = data.draw(st.sampled_from(bodies(kind)).flatmap(partial(cases, kind)))
     target = TARGET.version if isinstance(kind.shape, SplitReference) else str(TARGET)
     assert set(leaves(case.sent)) == {*expected(case), (reference(kind), repr(target))}
 
@@ -172,7 +188,7 @@ def test_everything_but_the_reference_is_sent_as_it_was(kind: Kind, data: st.Dat
 def test_what_is_sent_fits_microsofts_types_and_holds_nothing_computed(
     kind: Kind, data: st.DataObject
 ) -> None:
-    case = data.draw(cases(kind))
+    case = data.draw(st.sampled_from(typed(kind)).flatmap(partial(cases, kind)))
     for root in types_of(kind.resource_type):
         found = problems(root, case.sent, whole=False)
         # What Azure shows beyond its own types is sent back as it was.
@@ -191,28 +207,31 @@ def test_the_definition_of_a_group_is_whole() -> None:
     assert problems(root, sent, whole=True) == [".properties.containers is missing"]
 
 
-@with_data
 @every_arm_kind
+def test_what_is_shipped_is_tried_in_all_that_is_never_sent(kind: Kind) -> None:
+    shipped = SHIPPED[kind]
+    assert kind.shape.read(shipped)
+    assert [path for path in kind.write.never if not every(shipped, path)] == []
+
+
+@every_guarded_kind
 def test_a_body_without_what_marks_the_key_as_customer_managed_is_refused(kind: Kind) -> None:
-    if not kind.write.guard:
-        return
-    body = fullest(types_of(kind.resource_type)[0])
-    pinned(kind, body)
-    assert request_body(kind, body, (), TARGET)
-    drop(body, kind.write.guard)
-    with pytest.raises((RefusedWriteError, UnreadableError)):
-        request_body(kind, body, (), TARGET)
+    for body in bodies(kind):
+        pinned(kind, body)
+        assert request_body(kind, body, (), TARGET)
+        drop(body, kind.write.guard)
+        with pytest.raises((RefusedWriteError, UnreadableError)):
+            request_body(kind, body, (), TARGET)
 
 
-@with_data
 @every_arm_kind
 def test_a_reference_to_another_key_is_not_moved(kind: Kind) -> None:
-    body = fullest(types_of(kind.resource_type)[0])
-    pinned(kind, body)
-    references = references_to(kind, body, KEY)
     elsewhere = KeyVersion(Key("kv2.vault.azure.net", KEY.name), TARGET.version)
-    with pytest.raises(RefusedWriteError, match="would not name"):
-        request_body(kind, body, references, elsewhere)
+    for body in bodies(kind):
+        pinned(kind, body)
+        references = references_to(kind, body, KEY)
+        with pytest.raises(RefusedWriteError, match="would not name"):
+            request_body(kind, body, references, elsewhere)
 
 
 def test_of_a_config_file_only_the_versions_change() -> None:

@@ -258,10 +258,14 @@ def each(what: str) -> list[object]:
     ]
 
 
+FEWEST = 5
+"""Wrong rules, without which a kind is hardly tried."""
+
+
 @every_kind
 def test_every_kind_is_tried(kind: Kind) -> None:
     assert set(TRIALS) == set(ENTRIES)
-    assert len(TRIALS[kind].wrong) >= len(ENTRIES)
+    assert len(TRIALS[kind].wrong) >= FEWEST
 
 
 @pytest.mark.parametrize(("kind", "name"), each("proven"))

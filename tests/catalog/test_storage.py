@@ -9,15 +9,20 @@ from shared.domain.json_paths import look_up, text_at
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.plans import references_to, request_body
 from shared.domain.resources import Reference
+from tests.catalog.bodies import IDENTITY
 from tests.catalog.entries import DATA, with_data
+from tests.domain.values import TARGET, account
 
+CLIENT = "5c1f7c1e-0d43-4a6c-9c3a-2f0d8f2c6b11"
 RECORDING = DATA / "recordings" / "storage-accounts" / "customer_managed_key.json"
 
 
-def test_the_figures_for_storage_are_microsofts() -> None:
+def test_the_figures_for_storage_are_microsofts_but_for_a_written_version() -> None:
     assert STORAGE_ACCOUNT.pinned.length == timedelta(hours=1)
+    assert STORAGE_ACCOUNT.pinned.source == ""
     assert STORAGE_ACCOUNT.versionless
     assert STORAGE_ACCOUNT.versionless.length == timedelta(days=1)
+    assert "customer-managed-keys-overview" in STORAGE_ACCOUNT.versionless.source
     assert STORAGE_ACCOUNT.key_bits == {2048, 3072, 4096}
     assert STORAGE_ACCOUNT.write.verb == "PATCH"
 
@@ -28,12 +33,14 @@ def test_an_account_can_be_nudged_and_tried_with_a_blob() -> None:
     assert "file shares" in STORAGE_ACCOUNT.title
 
 
-def test_the_codes_of_the_data_plane_are_explained() -> None:
-    assert {
-        "KeyVaultAccessTokenCannotBeAcquired",
-        "KeyVaultEncryptionKeyNotFound",
-        "KeyVaultVaultNotFound",
-    } <= set(STORAGE_ACCOUNT.advice)
+def test_an_account_that_uses_a_key_of_another_tenant_goes_on_doing_so() -> None:
+    identity = {"userAssignedIdentity": IDENTITY, "federatedIdentityClientId": CLIENT}
+    body = account(identity=identity)
+    sent = request_body(
+        STORAGE_ACCOUNT, body, references_to(STORAGE_ACCOUNT, body, TARGET.key), TARGET
+    )
+    assert look_up(sent, "properties.encryption.identity") == identity
+    assert text_at(sent, "properties.encryption.keyvaultproperties.keyversion") == TARGET.version
 
 
 def exchanges() -> list[dict[str, Any]]:

@@ -27,10 +27,13 @@ def paths_of(kind: Kind) -> set[str]:
     found |= {symptom.path for symptom in kind.symptoms}
     if kind.recreation:
         found |= {kind.recreation.identity, kind.recreation.own_identity}
+        found |= {*kind.recreation.made_from}
         for secret in kind.recreation.secrets:
             prefix = f"{secret.each}." if secret.each else ""
             when = [secret.when[0]] if secret.when else []
-            found |= {f"{prefix}{path}" for path in (*secret.unless, *when)} | {secret.each}
+            found |= {f"{prefix}{path}" for path in (*secret.unless, *secret.fields, *when)} | {
+                secret.each
+            }
     return found - {""}
 
 

@@ -383,4 +383,4 @@ def test_the_yaml_reader_is_not_loaded_before_it_is_needed() -> None:
 
 def test_a_file_is_never_given_an_earlier_form_back() -> None:
     with pytest.raises(RefusedWriteError, match="never nudged"):
-        DeploymentConfig().restore(body(CMK), body(CMK))
+        DeploymentConfig().restore(body(CMK), body(CMK), again=False)

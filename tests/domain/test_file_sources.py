@@ -27,6 +27,8 @@ def source(text: str) -> FileSource:
         (f"{CONTAINER}?tag=env=", "", ("env", "")),
         (f"{CONTAINER}/prod/?tag=team=a%20b", "prod/", ("team", "a b")),
         (f"{CONTAINER}?tag=env=a=b", "", ("env", "a=b")),
+        (f"{CONTAINER}?tag=a+b=c+d", "", ("a+b", "c+d")),
+        (f"{CONTAINER}?tag=a%2Bb%3Dc=d%2be", "", ("a+b=c", "d+e")),
     ],
 )
 def test_a_source_is_a_container_with_a_prefix_and_a_tag_if_need_be(
@@ -61,6 +63,12 @@ def test_a_source_is_a_container_with_a_prefix_and_a_tag_if_need_be(
         f"{CONTAINER}?tag==prod",
         f"{CONTAINER}?tag=env='prod' or 1",
         f'{CONTAINER}?tag=e"nv=prod',
+        f"{CONTAINER}?tag",
+        f"{CONTAINER}?Tag=env=prod",
+        f"{CONTAINER}?tag=env=a%26b",
+        f"{CONTAINER}?tag=env=%27a",
+        f"{CONTAINER}?tag=e%22nv=a",
+        f"{CONTAINER}?tag=env=%E4",
         f"{CONTAINER}?tag=env=prod&tag=team=a",
         f"{CONTAINER}?tag=env=prod&sig=secret",
         f"{CONTAINER}?sv=2025&sig=secret",

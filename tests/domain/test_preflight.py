@@ -24,6 +24,7 @@ GOOD = VaultSettings(
     purge_protection=True,
     rbac=True,
     permissions=(),
+    is_private=False,
     is_shut=False,
     is_perimeter=False,
     trusts_services=True,
@@ -72,6 +73,16 @@ def test_where_all_is_well_there_is_nothing_to_do() -> None:
             "trusted_services_shut_out",
             "keeps",
             id="shut to services too",
+        ),
+        pytest.param(
+            {"is_private": True, "is_shut": True}, "note", "public_access_off", "no rule", id="off"
+        ),
+        pytest.param(
+            {"is_private": True, "is_shut": True, "trusts_services": False},
+            "blocker",
+            "trusted_services_shut_out",
+            "private endpoints only",
+            id="off to services too",
         ),
         pytest.param(
             {"is_perimeter": True, "is_shut": True, "trusts_services": True},
@@ -125,6 +136,14 @@ def test_a_shut_vault_that_trusts_services_is_no_trouble_and_an_open_one_no_news
     assert codes(foreseen(vault=replace(GOOD, is_shut=True)), Severity.BLOCKER) == []
     open_to_all = foreseen(vault=replace(GOOD, trusts_services=False))
     assert {f.code for f in open_to_all} == {"rbac", "never_expires", "never_rotates"}
+
+
+@pytest.mark.parametrize("trusts_services", [True, False])
+def test_where_no_rule_is_honoured_none_is_advised(trusts_services: bool) -> None:  # noqa: FBT001 - a table
+    shut = replace(GOOD, is_private=True, is_shut=True, trusts_services=trusts_services)
+    (told,) = [f for f in foreseen(vault=shut) if "private endpoint" in f.advice]
+    assert "a rule" not in told.advice
+    assert "no rule" in f"{told.text} {told.advice}"
 
 
 def test_a_tenant_that_is_not_known_is_no_other_one() -> None:
@@ -240,6 +259,7 @@ def test_a_managed_hsm_is_told_from_a_vault_in_every_cloud(cloud: Cloud) -> None
         purge_protection=st.booleans(),
         rbac=st.booleans(),
         permissions=st.lists(st.frozensets(st.sampled_from([*sorted(ALL), "all"]))).map(tuple),
+        is_private=st.booleans(),
         is_shut=st.booleans(),
         is_perimeter=st.booleans(),
         trusts_services=st.booleans(),

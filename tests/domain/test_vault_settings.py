@@ -35,6 +35,7 @@ def test_microsofts_own_example_is_read() -> None:
     assert read.soft_delete
     assert not read.purge_protection, "absent where it is off"
     assert not read.rbac
+    assert not read.is_private
     assert not read.is_shut
     (permissions,) = read.permissions
     assert {"get", "wrapkey", "unwrapkey"} <= permissions
@@ -62,24 +63,32 @@ def test_protection_is_off_where_it_is_absent_and_soft_delete_on(
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, (False, False, True)),
-        ({"publicNetworkAccess": "Enabled"}, (False, False, True)),
-        ({"publicNetworkAccess": "disabled"}, (True, False, True)),
-        ({"publicNetworkAccess": "SecuredByPerimeter"}, (False, True, True)),
-        ({"networkAcls": {"defaultAction": "Allow", "bypass": "None"}}, (False, False, False)),
-        ({"networkAcls": {"defaultAction": "Deny"}}, (True, False, True)),
-        ({"networkAcls": {"defaultAction": "deny", "bypass": "None"}}, (True, False, False)),
+        ({}, (False, False, False, True)),
+        ({"publicNetworkAccess": "Enabled"}, (False, False, False, True)),
+        ({"publicNetworkAccess": "disabled"}, (True, False, False, True)),
+        (
+            {"publicNetworkAccess": "Disabled", "networkAcls": {"bypass": "None"}},
+            (True, False, False, False),
+        ),
+        ({"publicNetworkAccess": "SecuredByPerimeter"}, (False, False, True, True)),
+        (
+            {"networkAcls": {"defaultAction": "Allow", "bypass": "None"}},
+            (False, False, False, False),
+        ),
+        ({"networkAcls": {"defaultAction": "Deny"}}, (False, True, False, True)),
+        ({"networkAcls": {"defaultAction": "deny", "bypass": "None"}}, (False, True, False, False)),
         (
             {"networkAcls": {"defaultAction": "Deny", "bypass": "AzureServices"}},
-            (True, False, True),
+            (False, True, False, True),
         ),
     ],
 )
 def test_the_firewall_is_read_with_its_defaults(
-    given: dict[str, Any], expected: tuple[bool, bool, bool]
+    given: dict[str, Any], expected: tuple[bool, bool, bool, bool]
 ) -> None:
     read = settings(**given)
-    assert (read.is_shut, read.is_perimeter, read.trusts_services) == expected
+    found = (read.is_private, read.is_shut, read.is_perimeter, read.trusts_services)
+    assert found == expected
 
 
 def test_a_principals_policies_count_together_and_another_applications_do_not() -> None:

@@ -217,6 +217,80 @@ def test_a_user_assigned_identity_uses_the_key_until_an_empty_one_is_sent(
     assert served.estate.truth.version_in_use(account.id) == new
 
 
+def test_the_application_that_reaches_another_tenants_vault_is_kept_and_shown(
+    served: Rig, vault: Vault, subscription: str
+) -> None:
+    identity = served.estate.user_assigned_identity(subscription, "rg-ids", "id-cmk")
+    key = vault.create_key("cmk").rpartition("/")[0]
+    account = served.estate.storage_account(
+        "stone", subscription=subscription, key=key, user_assigned=identity
+    )
+    client = "5c1f7c1e-0d43-4a6c-9c3a-2f0d8f2c6b11"
+    new = vault.rotate("cmk")
+
+    asked = {"userAssignedIdentity": identity, "federatedIdentityClientId": client}
+    written = served.repoint(account, new, identity=asked)
+    again = served.repoint(account, new)
+    without = served.repoint(account, new, identity={"userAssignedIdentity": identity})
+
+    shown = {
+        "userAssignedIdentity": identity.replace("/resourceGroups/", "/resourcegroups/"),
+        "federatedIdentityClientId": client,
+    }
+    assert written.body["properties"]["encryption"]["identity"] == shown
+    assert again.body["properties"]["encryption"]["identity"] == shown
+    assert "federatedIdentityClientId" not in without.body["properties"]["encryption"]["identity"]
+    assert served.estate.truth.version_in_use(account.id) == new
+
+
+@pytest.fixture(name="merging")
+def _merging(served: Rig) -> Iterator[None]:
+    served.estate.storage.merges_patches = True
+    yield
+    served.estate.storage.merges_patches = False
+
+
+def left_out(served: Rig, vault: Vault, account: Account, **version: str) -> dict[str, Any]:
+    """Write the reference without its version, or with ``version``; return what is then shown."""
+    reference = {"keyname": "cmk", "keyvaulturi": f"{vault.uri}/", **version}
+    encryption = {"keySource": "Microsoft.Keyvault", "keyvaultproperties": reference}
+    answer = served.send("PATCH", account.id, {"properties": {"encryption": encryption}})
+    assert answer.status == 200
+    shown = served.key_properties(account)
+    assert shown == answer.body["properties"]["encryption"]["keyvaultproperties"]
+    return shown
+
+
+def test_a_write_that_leaves_the_version_out_lets_go_of_it(
+    served: Rig, vault: Vault, subscription: str
+) -> None:
+    account = pinned(served, subscription, vault)
+    new = vault.rotate("cmk")
+
+    shown = left_out(served, vault, account)
+
+    assert "keyversion" not in shown
+    assert shown["currentVersionedKeyIdentifier"] == new
+    assert served.estate.truth.version_in_use(account.id) == new
+
+
+@pytest.mark.usefixtures("merging")
+def test_a_service_that_merges_keeps_a_version_that_is_left_out_and_lets_go_for_an_empty_one(
+    served: Rig, vault: Vault, subscription: str
+) -> None:
+    account = pinned(served, subscription, vault)
+    old, new = vault.find("cmk").kid, vault.rotate("cmk")
+
+    kept = left_out(served, vault, account)
+    used = served.estate.truth.version_in_use(account.id)
+    emptied = left_out(served, vault, account, keyversion="")
+
+    assert (kept["keyversion"], kept["currentVersionedKeyIdentifier"]) == (old[-32:], old)
+    assert used == old
+    assert emptied["keyversion"] == ""
+    assert served.estate.truth.version_in_use(account.id) == new
+
+
 def refused(served: Rig, vault: Vault, account: Account, cause: str) -> Answer:
     """Make the new version unusable for one cause, and ask for it all the same."""
     new = vault.rotate("cmk")

@@ -41,7 +41,7 @@ class KeyArray:
             if _reference(entry).place == reference.place:
                 entry["keyVersion"] = target.version
 
-    def restore(self, body: Json, original: Json) -> None:
+    def restore(self, body: Json, original: Json, *, again: bool) -> None:  # noqa: ARG002 - one form
         """See ``Shape.restore``."""
         put(body, _KEYS, look_up(original, _KEYS))
 

@@ -8,7 +8,7 @@ import pytest
 from sandbox.estate import Account
 from sandbox.faults import Answer, Fault
 from sandbox.identity import APP_PRINCIPAL
-from shared.domain.json_paths import Json
+from shared.domain.json_paths import Json, look_up
 from shared.domain.steps import Repoint
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Consumer, Stage
@@ -29,6 +29,31 @@ def shown(bench: Bench, account: Account) -> Json:
     bench.get(account)
     found: Json = json.loads(bench.calls("GET", account.id)[-1].response_body)
     return found
+
+
+def test_an_account_that_uses_a_key_of_another_tenant_is_moved_and_goes_on_doing_so(
+    bench: Bench,
+) -> None:
+    key, estate = bench.key(), bench.azure.estate
+    identity = estate.user_assigned_identity(bench.subscription, "rg-ids", "id-cmk")
+    account = estate.storage_account(
+        "stone", subscription=bench.subscription, key=key, user_assigned=identity
+    )
+    client = "5c1f7c1e-0d43-4a6c-9c3a-2f0d8f2c6b11"
+    asked = {"userAssignedIdentity": identity, "federatedIdentityClientId": client}
+    reference = look_up(shown(bench, account), "properties.encryption.keyvaultproperties")
+    encryption = {"identity": asked, "keyvaultproperties": reference}
+    bench.patch(account, {"properties": {"encryption": encryption}})
+    place = "properties.encryption.identity"
+    before = look_up(shown(bench, account), place)
+    new = bench.new_version(key)
+    rotation, step = bench.opened(key)
+    bench.run(step)
+    bench.finish(rotation)
+    assert the_consumer(bench, rotation).verdict is Verdict.VERIFIED
+    assert bench.in_use(account) == new
+    assert look_up(shown(bench, account), place) == before
+    assert before["federatedIdentityClientId"] == client
 
 
 def theirs(bench: Bench, account: Account, version: str) -> None:

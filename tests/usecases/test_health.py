@@ -11,7 +11,6 @@ from shared.domain.health import Health
 from shared.usecases.health import CheckHealth
 
 RESOURCE = "/subscriptions/0/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/stone"
-WITH_BLOBS = replace(STORAGE_ACCOUNT, has_blobs=True)
 
 
 @dataclass
@@ -28,7 +27,7 @@ class Bird:
 
 
 def found(error: Exception | None) -> Health:
-    health = CheckHealth(canary=Bird(error)).of(WITH_BLOBS, RESOURCE)
+    health = CheckHealth(canary=Bird(error)).of(STORAGE_ACCOUNT, RESOURCE)
     assert health is not None
     return health
 
@@ -39,7 +38,7 @@ def test_a_resource_that_works_is_well() -> None:
 
 def test_without_a_container_or_without_blobs_nothing_is_tried() -> None:
     bird = Bird()
-    assert CheckHealth(canary=None).of(WITH_BLOBS, RESOURCE) is None
+    assert CheckHealth(canary=None).of(STORAGE_ACCOUNT, RESOURCE) is None
     without = replace(STORAGE_ACCOUNT, has_blobs=False)
     assert CheckHealth(canary=bird).of(without, RESOURCE) is None
     assert bird.seen == []
@@ -57,8 +56,13 @@ def test_what_passes_says_nothing_of_the_resource(error: Exception) -> None:
     assert found(error) == Health(ok=None, said="slow down")
 
 
-def test_an_error_that_nobody_knows_is_told_as_it_is() -> None:
-    assert found(errors.AccessDeniedError("no", code="Unheard")) == Health(ok=False, said="no")
+@pytest.mark.parametrize("code", ["Unheard", ""])
+def test_an_error_that_nobody_knows_is_told_as_it_is_and_is_no_sign_of_illness(code: str) -> None:
+    assert found(errors.AccessDeniedError("no", code=code)) == Health(ok=None, said="no")
+
+
+def test_what_reads_back_as_something_else_is_a_sign_of_illness() -> None:
+    assert found(errors.UnreadableError("other bytes")) == Health(ok=False, said="other bytes")
 
 
 @pytest.mark.parametrize("code", sorted(EXPLANATIONS))

@@ -223,3 +223,39 @@ def test_a_death_after_any_effect_leaves_no_account_pinned(bench: Bench, first: 
         assert reference(swift, account) == before, effects
         assert 2 <= swift.writes(account) <= 4, effects
         assert the_consumer(swift.work(rotation)).verdict is Verdict.VERIFIED, effects
+
+
+def test_where_a_patch_keeps_what_it_leaves_out_the_form_on_record_is_sent(bench: Bench) -> None:
+    """Which of the two Azure does is not recorded."""
+    bench.azure.estate.storage.merges_patches = True
+    key = bench.key()
+    account = bench.account("stone", key, "absent")
+    new = bench.later_version(key)
+    rotation, _ = opened(bench, key)
+    assert bench.finish(rotation).outcome is Outcome.COMPLETED
+    assert reference(bench, account)["keyversion"] == ""
+    assert bench.in_use(account) == new
+    assert bench.writes(account) == 4
+    assert not is_owed(bench, account)
+
+
+def test_an_account_that_stays_pinned_whatever_is_sent_is_failed_and_tried_on(
+    bench: Bench,
+) -> None:
+    key = bench.key()
+    account = bench.account("stone", key, "absent")
+    new = bench.later_version(key)
+    rotation, step = opened(bench, key)
+    bench.run(step)
+    pinned = bench.steps.repoint.resources.read(KIND, account.id).body
+    deaf = Fault(method="GET", path="*/stone", times=None, answer=Answer(200, pinned))
+    bench.azure.faults.add(deaf)
+    for _ in range(6):
+        go_on(bench)
+    work = bench.work(rotation)
+    assert (the_consumer(work).verdict, work.stage) == (Verdict.FAILED, Stage.OPEN)
+    assert "versionless" in the_consumer(work).reason
+    assert bench.supervise(rotation).outcome is None
+    bench.azure.faults.clear()
+    assert bench.finish(rotation).outcome is Outcome.COMPLETED
+    assert bench.in_use(account) == new

@@ -10,6 +10,7 @@ from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Work
 from tests.usecases.bench import Bench
 
+PLACES = ("prod", "more")
 FORBIDDEN = Answer(403, {"error": {"code": "AuthorizationFailed", "message": "no"}})
 CONFIG = """\
 # who asks: platform team
@@ -126,7 +127,7 @@ def test_a_scope_whose_account_is_deleted_meanwhile_is_no_trouble(
 def _shelf(start: Callable[..., Bench]) -> Bench:
     """A bench with a container of deployment configs in an account on platform keys."""
     url = "https://stconfigs.blob.core.windows.net/configs"
-    bench = start(KEYTURN_CONFIG_SOURCES=f"{url}/prod/,{url}/more/")
+    bench = start(KEYTURN_CONFIG_SOURCES=",".join(f"{url}/{p}/" for p in PLACES))
     account = bench.azure.estate.storage_account(
         "stconfigs", subscription=bench.subscription, key=None
     )
@@ -141,6 +142,29 @@ def put(bench: Bench, path: str, text: str) -> str:
 
 def text_of(bench: Bench, path: str) -> str:
     return bench.azure.blobs.get("stconfigs", "configs", path).decode()
+
+
+def test_a_tagged_file_that_is_named_unlike_a_config_does_not_vanish(
+    start: Callable[..., Bench],
+) -> None:
+    url = "https://stconfigs.blob.core.windows.net/configs"
+    bench = start(KEYTURN_CONFIG_SOURCES=f"{url}?tag=env=prod")
+    account = bench.azure.estate.storage_account(
+        "stconfigs", subscription=bench.subscription, key=None
+    )
+    bench.azure.blobs.allow(account, {"read", "write", "find"})
+    for path, tags in (("deploy.tpl", {"env": "prod"}), ("readme.txt", {"env": "test"})):
+        put(bench, path, "no config")
+        with bench.azure.blobs.client(account) as service:
+            service.get_blob_client("configs", path).set_blob_tags(tags)
+    key = bench.key()
+    bench.new_version(key)
+    rotation = bench.open(key)
+    bench.discover(rotation)
+    assert bench.finish(rotation).outcome is Outcome.FAILED
+    assert verdicts(bench, rotation) == {"deploy.tpl": Verdict.UNKNOWN}
+    (consumer,) = work_on(bench, rotation)["deploy.tpl"].consumers
+    assert "named unlike a config" in consumer.reason
 
 
 def test_a_file_is_brought_to_the_target_and_keeps_every_other_byte(shelf: Bench) -> None:
@@ -183,16 +207,20 @@ def test_a_malformed_file_is_unknown_and_never_written(shelf: Bench) -> None:
     assert shelf.calls("PUT") == []
 
 
-def test_a_source_that_cannot_be_listed_fails_the_rotation(shelf: Bench) -> None:
+def test_a_source_that_cannot_be_listed_is_unknown_and_fails_the_rotation(shelf: Bench) -> None:
     key = shelf.key()
-    shelf.account("stone", key)
+    account = shelf.account("stone", key)
     shelf.new_version(key)
     shelf.azure.faults.add(Fault(host="stconfigs.blob*", answer=Answer(403), times=None))
     rotation = shelf.open(key)
     shelf.discover(rotation)
     ended = shelf.finish(rotation)
     assert ended.outcome is Outcome.FAILED
-    assert "stconfigs" in ended.problem
+    told = {w.row.resource: w.row.consumers[0] for w in shelf.steps.ledger.all(rotation)}
+    assert told.pop(account.id).verdict is Verdict.VERIFIED
+    assert {consumer.verdict for consumer in told.values()} == {Verdict.UNKNOWN}
+    assert set(told) == {f"https://stconfigs.blob.core.windows.net/configs/{p}/" for p in PLACES}
+    assert shelf.writes(account) == 1
 
 
 def test_a_file_that_somebody_changes_between_our_read_and_our_write_is_read_again(

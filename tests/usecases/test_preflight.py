@@ -276,6 +276,10 @@ def _shut_to_services(vault: Vault) -> None:
     vault.network = Network(default="Deny", trusted_services=False, addresses=("20.61.0.0/16",))
 
 
+def _private(vault: Vault) -> None:
+    vault.network = Network(public=False, addresses=("20.61.0.0/16",))
+
+
 def _under_policies(vault: Vault) -> None:
     vault.rbac = False
 
@@ -289,6 +293,7 @@ def _under_policies(vault: Vault) -> None:
         pytest.param(
             _shut_to_services, ("trusted_services_shut_out", "blocker"), id="shut to services"
         ),
+        pytest.param(_private, ("public_access_off", "note"), id="no public access"),
         pytest.param(_under_policies, ("access_policies", "note"), id="access policies"),
     ],
 )

@@ -1,9 +1,11 @@
 """Container groups: deleted and made again with the target, come what may, or left to a person."""
 
+import re
+import shlex
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from azure.identity import ManagedIdentityCredential
@@ -16,7 +18,7 @@ from shared.adapters.arm.client import ArmClient
 from shared.catalog.container_instances import CONTAINER_GROUP
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.errors import GoneError
-from shared.domain.json_paths import look_up
+from shared.domain.json_paths import drop, look_up, put
 from shared.domain.keys import KeyVersion
 from shared.domain.rows import Debt, debt_address, rotation_id
 from shared.domain.steps import Pay, Repoint, Supervise, Verify
@@ -26,6 +28,7 @@ from tests.usecases.bench import Bench, at
 from tests.usecases.memory import in_memory
 from tests.usecases.runner import Runner
 
+_VERSION = {"api-version": "2025-09-01"}
 _REFUSED = {"error": {"code": "QuotaExceeded", "message": "no cores left"}}
 
 
@@ -39,8 +42,14 @@ def _bench(
         yield Bench(azure, {"KEYTURN_RECREATE_CONTAINER_GROUPS": "true"})
 
 
-def group(
-    bench: Bench, key: str, name: str = "web", *, identity: bool = True, secrets: Secrets = "none"
+def group(  # noqa: PLR0913 - the settings of a group, all by name
+    bench: Bench,
+    key: str,
+    name: str = "web",
+    *,
+    identity: bool = True,
+    secrets: Secrets = "none",
+    version: Literal["pinned", "absent"] = "pinned",
 ) -> ContainerGroup:
     """Make a container group that uses a key."""
     estate, user_assigned = bench.azure.estate, ""
@@ -52,6 +61,7 @@ def group(
         key=key,
         user_assigned=user_assigned,
         secrets=secrets,
+        version=version,
     )
     it.pace.creation = timedelta(0)  # the bench's clock runs ahead of the sandbox's
     return it
@@ -136,11 +146,94 @@ def test_unless_it_is_allowed_a_person_gets_the_exact_commands(bench: Bench) -> 
     careful.run(step)
     consumer = the_consumer(careful, rotation)
     assert consumer.verdict is Verdict.MANUAL
-    assert "az container create" in consumer.advice
+    assert "az rest --method put" in consumer.advice
     assert new.rpartition("/")[2] in consumer.advice
     assert "--name web" in consumer.advice
     assert deletes(careful) == 0
     assert is_there(careful, it)
+
+
+@pytest.mark.parametrize("pin", ["pinned", "absent"])
+@pytest.mark.parametrize("secrets", ["none", "references"])
+def test_by_the_commands_a_group_comes_back_with_the_target_and_loses_nothing(
+    bench: Bench, secrets: Secrets, pin: Literal["pinned", "absent"]
+) -> None:
+    careful = Bench(bench.azure)
+    key = careful.key()
+    it = group(careful, key, secrets=secrets, version=pin)
+    arm = ArmClient(AZURE_PUBLIC, ManagedIdentityCredential())
+    in_a_zone(arm, it, body_of(careful, it))
+    before = body_of(careful, it)
+    new = careful.later_version(key)
+    rotation, step = careful.opened(key)
+    careful.run(step)
+
+    follow(arm, the_consumer(careful, rotation).advice)
+    after = body_of(careful, it)
+    assert version(careful, it) == new.rpartition("/")[2]
+    assert after["zones"] == ["1"]
+    assert bool(after["properties"].get("secretReferences")) is (secrets == "references")
+    for path in ("properties.encryptionProperties.keyVersion", *CONTAINER_GROUP.write.never):
+        drop(before, path)
+        drop(after, path)
+    assert after == before
+
+
+def in_a_zone(arm: ArmClient, it: ContainerGroup, body: dict[str, Any]) -> None:
+    """Make a group again that lies in a zone, which an estate's do not."""
+    it.pace.deletion = timedelta(0)
+    arm.send("DELETE", it.id, doing="delete it", query=_VERSION)
+    for path in ("id", "name", "type", *CONTAINER_GROUP.write.never):
+        drop(body, path)
+    arm.send("PUT", it.id, doing="make it", query=_VERSION, body={**body, "zones": ["1"]})
+
+
+def follow(arm: ArmClient, advice: str) -> None:
+    """Do by the letter what a person is told, with ``az`` played by an ARM client."""
+    files: dict[str, dict[str, Any]] = {}
+    for line in advice.splitlines():
+        if line.startswith("# In "):
+            name, _, changes = line.removeprefix("# In ").partition(": ")
+            edit(files[name], changes.removesuffix("."))
+        elif line.startswith("az rest"):
+            options = options_of(line)
+            path, _, asked = options["url"].partition("?api-version=")
+            file = options.get("output-file")
+            body = None if file else files[options["body"].removeprefix("@")]
+            query = {"api-version": asked}
+            answer = arm.send(options["method"].upper(), path, doing="it", query=query, body=body)
+            if file:
+                files[file] = answer.body
+        elif line.startswith("az container delete"):
+            options = options_of(line)
+            path = (
+                f"/subscriptions/{options['subscription']}/resourceGroups"
+                f"/{options['resource-group']}/providers/{CONTAINER_GROUP.resource_type}"
+                f"/{options['name']}"
+            )
+            arm.send("DELETE", path, doing="delete it", query=_VERSION)
+
+
+def options_of(command: str) -> dict[str, str]:
+    words = [word for word in shlex.split(command) if word != "--yes"]
+    first = next(i for i, word in enumerate(words) if word.startswith("--"))
+    return {
+        option.removeprefix("--"): value
+        for option, value in zip(words[first::2], words[first + 1 :: 2], strict=True)
+    }
+
+
+def edit(body: dict[str, Any], changes: str) -> None:
+    """Change a file as told; what is to be put back would be in a person's hands."""
+    for change in changes.split("; "):
+        if change.startswith("set "):
+            path, _, value = change.removeprefix("set ").partition(" to ")
+            put(body, path, value)
+        else:
+            names = re.fullmatch(r"take out (.*) \(\* is every name or item\)", change)
+            assert names, change
+            for path in names[1].split(", "):
+                drop(body, path)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +339,7 @@ def test_a_group_that_a_person_deletes_is_not_made_again(bench: Bench) -> None:
     bench.later_version(key)
     rotation, step = bench.opened(key)
     arm = ArmClient(AZURE_PUBLIC, ManagedIdentityCredential())
-    arm.send("DELETE", it.id, doing="delete it", query={"api-version": "2025-09-01"})
+    arm.send("DELETE", it.id, doing="delete it", query=_VERSION)
     it.pace.deletion = timedelta(0)
     bench.run(step)
     assert the_consumer(bench, rotation).verdict is Verdict.GONE

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from http import HTTPStatus
 
 from shared.adapters.arm.client import Answer, ArmClient
 from shared.adapters.http_errors import envelope
@@ -100,6 +101,8 @@ class ArmResources:
             query=_version(kind),
             headers={"x-ms-client-request-id": request_id},
         )
+        if answer.status == HTTPStatus.NO_CONTENT:  # ARM: there was nothing to delete
+            raise GoneError(f"could not delete {resource}: there is no such resource any more")
         return _accepted(answer)
 
     def failure(self, operation: str) -> PermanentError | None:

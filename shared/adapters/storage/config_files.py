@@ -8,8 +8,9 @@ from typing import Any
 from azure.core import MatchConditions
 from azure.storage.blob import BlobClient, BlobProperties, ContentSettings, StandardBlobTier
 
-from shared.adapters.storage.containers import LARGEST_ANSWER, Connect, translated_blob
+from shared.adapters.storage.containers import Connect, translated_blob
 from shared.domain.clouds import Cloud
+from shared.domain.deployment_configs import MAX_BYTES
 from shared.domain.errors import (
     NotAllowedError,
     RefusedWriteError,
@@ -18,10 +19,7 @@ from shared.domain.errors import (
     UnreadableError,
 )
 from shared.domain.file_sources import BlobName, FileSource
-from shared.ports import File, FileEntry, FilePage
-
-LARGEST = LARGEST_ANSWER
-"""Bytes. A deployment config has a few thousand; what is larger is something else."""
+from shared.ports import File, FilePage
 
 _NAMES = (".json", ".yaml", ".yml")
 _PER_PAGE = 100
@@ -53,13 +51,14 @@ class BlobConfigFiles:
         with translated_blob(f"list {registered.begin.url}"):
             pages = self._pages(registered, token)
             blobs = list(next(pages, ()))
-        named = ((replace(registered.begin, path=blob.name), blob) for blob in blobs)
-        files = [
-            FileEntry(name.url, getattr(blob, "size", None))
-            for name, blob in named
-            if name.path.lower().endswith(_NAMES) and registered.covers(name)
+        named = (replace(registered.begin, path=blob.name) for blob in blobs)
+        # A tag is a person's word that the blob is a config, whatever its name.
+        urls = [
+            name.url
+            for name in named
+            if registered.covers(name) and (registered.tag is not None or _is_config(name))
         ]
-        return FilePage(files, getattr(pages, "continuation_token", None) or "")
+        return FilePage(urls, getattr(pages, "continuation_token", None) or "")
 
     def _pages(self, source: FileSource, token: str) -> Iterator[Iterable[Any]]:
         container = self._container(source.begin.host, source.begin.container)
@@ -78,10 +77,17 @@ class BlobConfigFiles:
     def read(self, url: str) -> File:
         """See ``ConfigFiles.read``."""
         with translated_blob(f"read {url}"), self._blob(url) as blob:
+            if not _is_config(BlobName.parse(url)):
+                raise UnreadableError(
+                    f"could not read {url}: it is named unlike a config: let its name end in"
+                    f" {' or '.join(_NAMES)}, or take the tag off it"
+                )
             # As it is kept: a content encoding is not ours to undo.
             found = blob.download_blob(decompress=False)
-            if found.size > LARGEST:
-                raise UnreadableError(f"could not read {url}: it is larger than {LARGEST:,} bytes")
+            if found.size > MAX_BYTES:
+                raise UnreadableError(
+                    f"could not read {url}: it is larger than {MAX_BYTES:,} bytes"
+                )
             return File(found.readall(), found.properties.etag)
 
     def write(self, url: str, content: bytes, *, etag: str, request_id: str) -> str:
@@ -112,11 +118,23 @@ class BlobConfigFiles:
             raise UnansweredError(str(error), retry_after=error.retry_after) from error
         return str(answer["request_id"])
 
+    def covers(self, url: str) -> bool:
+        """See ``ConfigFiles.covers``."""
+        try:
+            name = BlobName.parse(url)
+        except NotAllowedError:
+            return False
+        return any(source.covers(name) for source in self._sources.values())
+
     def _blob(self, url: str) -> BlobClient:
         name = BlobName.parse(url)
-        if not any(source.covers(name) for source in self._sources.values()):
+        if not self.covers(url):
             raise NotAllowedError(f"no registered source covers {url!r:.200}")
         return self._container(name.host, name.container).get_blob_client(name.path)
+
+
+def _is_config(name: BlobName) -> bool:
+    return name.path.lower().endswith(_NAMES)
 
 
 def _as_it_was(kept: BlobProperties) -> dict[str, Any]:

@@ -8,19 +8,17 @@ from azure.core.credentials import TokenCredential
 from azure.storage.blob import ContainerClient
 
 from shared.adapters.http_errors import translated
+from shared.domain.deployment_configs import MAX_BYTES
 from shared.domain.errors import GoneError, NotFoundError
 
 type Connect = Callable[[str, str], ContainerClient]
 """Takes the host of an account's blob service and the name of a container."""
 
-LARGEST_ANSWER = 1024 * 1024
-"""Bytes of a blob that are asked for at once."""
-
 OPTIONS: Mapping[str, Any] = {
     "connection_timeout": 5,
     "read_timeout": 15,
     "retry_total": 0,  # a step that fails is queued again, and a write must not be sent twice
-    "max_single_get_size": LARGEST_ANSWER,
+    "max_single_get_size": MAX_BYTES,  # what is larger is not read to its end
 }
 
 _GONE = {"BlobNotFound", "ContainerNotFound"}
