@@ -174,6 +174,10 @@ CONTAINER_GROUP = Kind(
             "another change of the group is under way; if it stays so, look at its events (az"
             " container show), stop it or delete it, then rotate again"
         ),
+        "ServiceUnavailable": (
+            "its region has no room for it now; its definition is there, with the new version:"
+            " start it (az container start) when there is room, or make it in another region"
+        ),
         "OsVersionNotSupported": "use an image whose operating system version is still supported",
         **advice("containerGroups/read, containerGroups/write and containerGroups/delete"),
     },

@@ -187,7 +187,7 @@ class DiscoverConsumers:
         found = self._considered(bodies, search, rotation)
         scope = replace(found.scope, files=found.scope.files + len(page.urls))
         found = replace(found, after=source, token=page.token, scope=scope)
-        is_last = source == sources[-1] and not page.token
+        is_last = not page.token and not any(s > source for s in sources)
         return replace(found, place=Place.KNOWN, after="") if is_last else found
 
     def _files(self, source: str, token: str, rotation: Rotation, *, patient: bool) -> FilePage:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from shared.catalog import kind_named
 from shared.domain import work as rows_of_work
 from shared.domain.errors import (
+    BusyError,
     GoneError,
     PermanentError,
     RejectedError,
@@ -26,6 +27,7 @@ from shared.domain.steps import Pay
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Intent, Work
 from shared.ports import Clock, Kept, Reading, Resources, Rows
+from shared.usecases.active import head_if_active
 from shared.usecases.leases import Hold, Leases
 from shared.usecases.ledger import Ledger
 from shared.usecases.overdue import LEASE
@@ -143,7 +145,7 @@ class SettleDebt:
             # Somebody has made it anew, or changed it: what it is now is planned on.
             logger.warning("there, and not as we knew it: %s", kept.row.resource)
             self._end(kept, rows_of_work.reopen(rows_of_work.paid(kept.row)))
-        elif kept.row.rounds < MOST_ROUNDS:
+        elif kept.row.rounds < MOST_ROUNDS and self._may_delete(kept.row):
             self._delete_again(kept, kind, debt, hold)
         elif now < debt.since + LONGEST_DELETION:
             self._wait(self._undeleted(kept))
@@ -155,7 +157,7 @@ class SettleDebt:
         if any(consumer.verdict for consumer in kept.row.consumers):
             return kept
         reason = "Azure accepts its deletion time after time, and it is still there as it was"
-        advice = "see its events; it is made again if it should go after all, within a day"
+        advice = "see its events; should it go after all within a day, it is made again"
         now = self.clock.now()
         stuck = rows_of_work.close(kept.row, Verdict.STUCK, now, reason=reason, advice=advice)
         return Kept(stuck, kept.etag)
@@ -168,20 +170,30 @@ class SettleDebt:
     def _is_ours(self, version: KeyVersion) -> bool:
         return self.rows.load(Rotation, rotation_id(version, 1), "rotation") is not None
 
+    def _may_delete(self, work: Work) -> bool:
+        """Whether the rotation goes on: nothing is taken away for one that was stopped."""
+        rotation = self.rows.load(Rotation, work.rotation, "rotation")
+        head = head_if_active(self.rows, rotation.row) if rotation else None
+        return head is not None and not head.row.paused
+
     def _delete_again(self, kept: Kept[Work], kind: Kind, debt: Debt, hold: Hold) -> None:
         """Delete it once more, under the same debt: the first time does not show."""
         logger.warning("there after all: %s", kept.row.resource)
         now = self.clock.now()
-        self.ledger.owe(kept.row, replace(debt, since=now))
+        kept = Kept(replace(kept.row, rounds=kept.row.rounds + 1), kept.etag)
         hold.begin(now)
         try:
             self.resources.delete(kind, kept.row.resource, request_id=str(uuid.uuid4()))
         except UnavailableError as error:
             raise UnansweredError(str(error), retry_after=error.retry_after) from error
-        except (GoneError, UnreadableError):
-            pass  # the next look sees what is so
-        again = rows_of_work.pay_at(kept.row, now + FIRST_WAIT)
-        self.ledger.change(kept, replace(again, rounds=again.rounds + 1, doubts=0))
+        except (BusyError, GoneError, UnreadableError) as error:
+            logger.info("%s", error)  # the next look sees what is so
+        except PermanentError as error:
+            self._refused(kept, kind, error)
+            return
+        else:
+            self.ledger.owe(kept.row, replace(debt, since=now))
+        self.ledger.change(kept, rows_of_work.pay_at(kept.row, now + LEASE))
 
     def _read(self, kind: Kind, work: Work) -> Reading | None:
         try:
@@ -203,7 +215,8 @@ class SettleDebt:
         except UnreadableError as error:  # it said yes, and nobody can read to what
             raise UnansweredError(str(error)) from error
         except GoneError as error:  # what it lay in was deleted
-            self._void(kept, Verdict.GONE, str(error), GONE_ADVICE)
+            never_made = Kept(replace(work, accepted_at=None), kept.etag)
+            self._void(never_made, Verdict.GONE, str(error), GONE_ADVICE)
             return
         logger.info("accepted: %s is asked to %s", work.resource, work.owes)
         if work.owes == "recreate":  # it is this write that names the target

@@ -98,9 +98,7 @@ def test_a_symptom_shows_by_its_text_in_any_casing(status: object, *, shows: boo
     assert Symptom(path="s", says="Revoked", advice="-").shows({"s": status}) is shows
 
 
-SECRET = Secret(
-    each="items.*", unless=("value", "ref.name"), fields=("value",), title="passwords"
-)
+SECRET = Secret(each="items.*", unless=("value", "ref.name"), fields=("value",), title="passwords")
 
 
 @pytest.mark.parametrize(
