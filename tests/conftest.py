@@ -4,10 +4,17 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sandbox.azure import LocalAzure
 from sandbox.azurite import Azurite
 from sandbox.clock import SandboxClock
+
+# Other tests run beside: how long an example takes says nothing.
+settings.register_profile(
+    "beside others", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("beside others")
 
 _ACCOUNTS = [f"stage{number:04}" for number in range(1000)]
 _unused = itertools.count()

@@ -66,7 +66,10 @@ class Moving:
     def ended_well(self, target: str, report: Report) -> None:
         """See that all ended as it does where nobody dies, whatever was repeated."""
         assert report["state"] == "completed"
-        assert verdicts(report) == dict.fromkeys(self.accounts, "verified")
+        said = verdicts(report)
+        # Where the first look's host is lost, the next one finds that it has followed already.
+        assert said.pop("stfollows", "verified") in ("verified", "already")
+        assert said == dict.fromkeys(self.accounts.keys() - {"stfollows"}, "verified")
         for name, account in self.accounts.items():
             told, is_pinned = consumer(report, name), name != "stfollows"
             assert told["before"] == (self.first if is_pinned else self.key)
@@ -74,8 +77,8 @@ class Moving:
             assert _path(self.stage, account) == [self.first, target]
             assert self.stage.writes(account) in ((1, 2) if is_pinned else (0,))
         for kind in ("Started", "Completed", "Failed"):
-            said = [event["id"] for event in self.stage.announced(f"Keyturn.Rotation{kind}")]
-            assert len({*said}) == (kind != "Failed"), said
+            told_of = [event["id"] for event in self.stage.announced(f"Keyturn.Rotation{kind}")]
+            assert len({*told_of}) == (kind != "Failed"), told_of
 
 
 def _poll_once_looked_at(stage: Stage, account: Account) -> None:
