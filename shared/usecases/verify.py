@@ -279,7 +279,8 @@ def _lost(work: Work, references: tuple[Reference, ...], target: KeyVersion) -> 
     for reference in references:
         if reference.pinned not in (None, target):
             return f"{reference.place} names {reference.pinned} instead"
-        if reference.pinned and not work.owes and reference.place in _versionless(work):
+        is_nudged = work.accepted_at is not None and reference.place in _versionless(work)
+        if reference.pinned and is_nudged and not work.owes:
             return f"{reference.place} names {reference.pinned}, and named no version before"
     held = {reference.place for reference in references}
     gone = (consumer.place for consumer in work.consumers if consumer.place not in held)
