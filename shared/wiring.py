@@ -264,6 +264,7 @@ class Wiring:
             return NoAnnouncer()
         from azure.eventgrid import EventGridPublisherClient
 
+        quieten_sdks()
         client = EventGridPublisherClient(self.settings.topic, self._credential)
         return TopicAnnouncer(client, "keyturn", self._clock)
 
@@ -271,3 +272,5 @@ class Wiring:
 def quieten_sdks() -> None:
     """Keep the Azure SDKs from logging every request: the steps log what matters."""
     logging.getLogger("azure").setLevel(logging.WARNING)
+    # It warns of every option of ``send`` that is not a field of the event.
+    logging.getLogger("azure.eventgrid").setLevel(logging.ERROR)

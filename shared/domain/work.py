@@ -162,7 +162,7 @@ class Outstanding(Row, frozen=True, kw_only=True):
 
     Attributes:
         resource: Digest of the resource's id.
-        written: Whether a write was begun.
+        written: Whether it ended after a write was begun.
         moved: Whether it was written to, and then proven.
         due_at: When the next step is to run; ``None``: not until the supervisor releases it.
         nudged_at: When its message was last sent again because it was overdue.
@@ -199,7 +199,7 @@ class Outstanding(Row, frozen=True, kw_only=True):
             seq=work.seq,
             due_at=work.due_at,
             failed=any(c.verdict in FAILURES for c in work.consumers),
-            written=work.intent is not None,
+            written=work.intent is not None and any(c.verdict for c in work.consumers),
             moved=work.accepted_at is not None and any(c.verdict in PROVEN for c in work.consumers),
         )
 
