@@ -15,12 +15,7 @@ wiring = Wiring(settings)
 
 app = func.FunctionApp()
 app.register_functions(
-    key_events.blueprint(
-        queue=STEPS_QUEUE,
-        cloud=settings.cloud,
-        vaults=settings.vaults,
-        near_expiry=settings.near_expiry,
-    )
+    key_events.blueprint(queue=STEPS_QUEUE, cloud=settings.cloud, vaults=settings.vaults)
 )
 app.register_functions(rotation_steps.blueprint(lambda: wiring.run_step, queue=STEPS_QUEUE))
 app.register_functions(poison.blueprint(lambda: wiring.bury_step, queue=STEPS_QUEUE))

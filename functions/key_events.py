@@ -1,34 +1,34 @@
 """Event Grid: something happens to a key. Queue a look at it, and acknowledge."""
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import azure.functions as func
 
 from shared.domain.clouds import Cloud
 from shared.domain.errors import PermanentError
-from shared.domain.events import KEY_NEAR_EXPIRY, KEY_NEW_VERSION_CREATED, KeyEvent
-from shared.domain.keys import KeyVersion
-from shared.domain.resources import digest
+from shared.domain.events import KEY_EXPIRED, KEY_NEAR_EXPIRY, KEY_NEW_VERSION_CREATED, KeyEvent
 from shared.domain.rows import Cause
-from shared.domain.steps import Open, Refuse, RotateKey, encode
+from shared.domain.steps import Open, Refuse, Watch, encode
 
 logger = logging.getLogger(__name__)
 
 
-_WANTED = {KEY_NEW_VERSION_CREATED.lower(), KEY_NEAR_EXPIRY.lower()}
+_STEPS: Mapping[str, type[Open | Watch]] = {
+    KEY_NEW_VERSION_CREATED.lower(): Open,
+    KEY_NEAR_EXPIRY.lower(): Watch,
+    KEY_EXPIRED.lower(): Watch,
+}
 
 
-def blueprint(
-    *, queue: str, cloud: Cloud, vaults: frozenset[str], near_expiry: bool
-) -> func.Blueprint:
+def blueprint(*, queue: str, cloud: Cloud, vaults: frozenset[str]) -> func.Blueprint:
     """Build the blueprint.
 
     Args:
         queue: Name of the queue of steps.
         cloud: Whose vault hosts are vault hosts.
         vaults: Hosts of the vaults that may be managed.
-        near_expiry: Whether a key that nears its expiry gets a new version.
     """
     bp = func.Blueprint()
 
@@ -42,7 +42,7 @@ def blueprint(
         would only send it again. What raises here is sent again for a day.
         """
         event_type, event_id = _type_of(event).strip().lower(), str(event.id)[:200]
-        if event_type not in _WANTED:
+        if event_type not in _STEPS:
             logger.info("event %s let go: its type is %r", event_id, event_type[:100])
             return
         try:
@@ -53,24 +53,10 @@ def blueprint(
             steps.set(encode(Refuse(event_id=event_id, problem=str(error)[:500], at=now)))
             return
         logger.info("event %s (%s): %s", said.id, event_type, said.announced or said.key)
-        if event_type == KEY_NEW_VERSION_CREATED.lower():
-            cause = Cause(trigger="event", id=event_id)
-            steps.set(encode(Open(key=str(said.key), cause=cause)))
-        elif near_expiry and said.announced:
-            steps.set(encode(_successor_of(said.announced, said)))
+        cause = Cause(trigger="event", id=event_id)
+        steps.set(encode(_STEPS[event_type](key=str(said.key), cause=cause)))
 
     return bp
-
-
-def _successor_of(version: KeyVersion, event: KeyEvent) -> RotateKey:
-    # One request a version, so that twenty events make one successor.
-    return RotateKey(
-        key=str(version.key),
-        cause=Cause(trigger="event", id=event.id, reason=f"{version.version} nears its expiry"),
-        request=f"exp-{digest(str(version))}",
-        expiring=str(version),
-        expires=event.expires,
-    )
 
 
 def _type_of(event: func.EventGridEvent | func.CloudEvent) -> str:

@@ -9,6 +9,7 @@ import azure.functions as func
 
 from functions.http_answers import accepted, problem, read_json
 from functions.rotations_api import BODY_SCHEMA as ROTATE_SCHEMA
+from shared.domain.callers import NOBODY
 from shared.domain.errors import NotActiveError, NotFoundError, RowConflictError
 from shared.usecases.steer import SteerRotation
 
@@ -51,7 +52,7 @@ def blueprint(steer: Callable[[], SteerRotation]) -> func.Blueprint:
         if isinstance(body, func.HttpResponse):
             return body
         try:
-            asked = _ACTIONS[action](steer(), rotation, body["reason"].strip())
+            asked = _ACTIONS[action](steer(), rotation, body["reason"].strip(), NOBODY)
         except NotFoundError as error:
             return problem(HTTPStatus.NOT_FOUND, str(error))
         except NotActiveError as error:

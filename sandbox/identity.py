@@ -67,6 +67,8 @@ class TokenService:
         self.tenant_id = tenant_id
         self.identity_header = secrets.token_hex(16)
         """What ``X-IDENTITY-HEADER`` must carry: the app's ``IDENTITY_HEADER`` setting."""
+        self.asked: list[str] = []
+        """The audiences for which the managed-identity endpoint gave tokens, oldest first."""
         self._revocations: Counter[str] = Counter()
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
@@ -159,6 +161,7 @@ class TokenService:
                 return _refusal(HTTPStatus.BAD_REQUEST, "resource is missing")
             if {"client_id", "principal_id", "mi_res_id"} & set(query):
                 return _refusal(HTTPStatus.BAD_REQUEST, "No User Assigned Identity was found")
+            self.asked.append(query["resource"])
             expires = datetime.now(UTC) + _LIFETIME
             return JSONResponse(
                 {

@@ -18,7 +18,7 @@ class Proxy:
 
     A client that is given it as ``HTTPS_PROXY`` reaches the sandbox at production host names, and
     cannot leave it: a foreign host ends at the same listener, where its TLS check fails, and is
-    seen in ``attempts``.
+    seen in ``attempts``. As ``HTTP_PROXY`` it refuses whatever goes without TLS, and notes it.
     """
 
     def __init__(self, listener_port: int) -> None:
@@ -30,7 +30,10 @@ class Proxy:
         """Such as ``http://127.0.0.1:40123``; empty until started."""
 
     def attempts(self) -> list[str]:
-        """Return the ``host:port`` of every CONNECT so far (of the last 100,000), oldest first."""
+        """Return where every request so far led (of the last 100,000), oldest first.
+
+        ``host:port`` of a CONNECT; of any other, which is refused, the URL: ``http://host/path``.
+        """
         return list(self._attempts)
 
     async def start(self) -> None:
@@ -64,11 +67,12 @@ class Proxy:
             self._tunnels.discard(tunnel)
 
     async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        target = await _read_connect(reader)
-        if target is None:
+        method, target = await _read_head(reader)
+        if target:
+            self._attempts.append(target)
+        if method != "CONNECT":
             writer.write(_status(HTTPStatus.METHOD_NOT_ALLOWED))
             return
-        self._attempts.append(target)
         if len(self._tunnels) > _MAX_TUNNELS:
             writer.write(_status(HTTPStatus.SERVICE_UNAVAILABLE))
             return
@@ -92,15 +96,15 @@ class Proxy:
             upstream_writer.close()
 
 
-async def _read_connect(reader: asyncio.StreamReader) -> str | None:
-    """Return the ``host:port`` that a CONNECT asks for; ``None`` for any other request."""
+async def _read_head(reader: asyncio.StreamReader) -> tuple[str, str]:
+    """Return a request's method and target, in lower case; empty if it is none."""
     try:
         async with asyncio.timeout(_HEAD_SECONDS):
             head = await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
-        return None
+        return "", ""
     method, _, rest = head.decode("latin-1").partition(" ")
-    return rest.partition(" ")[0].lower() if method == "CONNECT" else None
+    return method, rest.partition(" ")[0].lower()
 
 
 async def _pump(

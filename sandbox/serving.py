@@ -93,6 +93,7 @@ class Serving:
         """Return the variables that lead a process's SDK clients into the sandbox."""
         return {
             "HTTPS_PROXY": self.proxy.url,
+            "HTTP_PROXY": self.proxy.url,
             "NO_PROXY": "127.0.0.1,localhost",
             "REQUESTS_CA_BUNDLE": str(self.ca_file),
             "SSL_CERT_FILE": str(self.ca_file),

@@ -3,7 +3,7 @@
 Every method may raise ``TransientError`` (the step is queued again) besides what it names.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from shared.domain.errors import PermanentError
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.kinds import Kind
+from shared.domain.policy import Policy
 from shared.domain.rows import Row
 from shared.domain.steps import Step
 from shared.domain.vault_settings import RotationPolicy, VaultSettings
@@ -63,6 +64,10 @@ class Vaults(Protocol):
 
     def rotate(self, key: Key) -> VersionState:
         """Have the vault make a new version. Not idempotent. Raises as ``current``."""
+        ...
+
+    def expire_at(self, version: KeyVersion, when: datetime) -> VersionState:
+        """Let a version expire at another time. Raises as ``current``."""
         ...
 
 
@@ -290,6 +295,31 @@ class Queue(Protocol):
 
     def send(self, step: Step, *, at: datetime | None = None) -> None:
         """Queue a step, to be run at once or not before ``at``."""
+        ...
+
+
+class Policies(Protocol):
+    """The policy, ``keyturn.yaml``."""
+
+    def current(self) -> Policy:
+        """Return the policy in force, at most a minute old.
+
+        Raises:
+            PolicyError: It cannot be read, or is wrong.
+        """
+        ...
+
+
+class EvidenceStore(Protocol):
+    """Keeps one document per concluded rotation."""
+
+    def keep(self, name: str, chunks: Iterable[bytes]) -> None:
+        """Keep a document, in the place of an earlier one of that name.
+
+        Args:
+            name: Such as ``kv1.vault.azure.net/cmk/0a…-1.json``.
+            chunks: Its content, piece by piece.
+        """
         ...
 
 

@@ -4,13 +4,11 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Self
 
 from shared.domain.clouds import CLOUDS, Cloud
 from shared.domain.errors import NotAllowedError
-from shared.domain.file_sources import CONTAINER_NAME, FileSource
-from shared.domain.plans import Policy
+from shared.domain.file_sources import CONTAINER_NAME, BlobName, FileSource
 
 _STORAGE = "AzureWebJobsStorage"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -50,12 +48,10 @@ class Settings:
     Attributes:
         cloud: ``KEYTURN_CLOUD``.
         vaults: ``KEYTURN_VAULTS``, as hosts: the only vaults that are read or given a token.
-        subscriptions: ``KEYTURN_SUBSCRIPTIONS``; empty: every subscription that can be read.
         sweep_schedule: ``KEYTURN_SWEEP_SCHEDULE``, six NCRONTAB fields.
-        near_expiry: ``KEYTURN_NEAR_EXPIRY``: whether a key that nears its expiry gets a version.
-        failure_limit: ``KEYTURN_FAILURE_LIMIT``: resources that may fail before a rotation pauses.
-        recheck_after: ``KEYTURN_RECHECK_HOURS``; ``None``: a key is left alone after a rotation.
-        policy: ``KEYTURN_VERSIONLESS`` and ``KEYTURN_RECREATE_CONTAINER_GROUPS``.
+        policy: ``KEYTURN_POLICY``: path of a file of the app, or URL of a blob; empty: none.
+        app_service_auth: ``KEYTURN_AUTH``: whether App Service authentication is on and says who
+            calls; else function keys let callers in.
         config_sources: ``KEYTURN_CONFIG_SOURCES``: where deployment configs lie, as URLs of blob
             containers, each with a prefix of the names or an index tag if it has one.
         blob_canary: ``KEYTURN_BLOB_CANARY``, a container's name; empty: no blob is ever tried.
@@ -68,12 +64,9 @@ class Settings:
 
     cloud: Cloud
     vaults: frozenset[str]
-    subscriptions: frozenset[str]
     sweep_schedule: str
-    near_expiry: bool
-    failure_limit: int
-    recheck_after: timedelta | None
-    policy: Policy
+    policy: str
+    app_service_auth: bool
     config_sources: tuple[str, ...]
     blob_canary: str
     client_id: str
@@ -93,17 +86,9 @@ class Settings:
         settings = cls(
             cloud=cloud,
             vaults=_vaults(env, cloud, problems),
-            subscriptions=_subscriptions(env, problems),
             sweep_schedule=_schedule(env, problems),
-            near_expiry=_wish(env, "KEYTURN_NEAR_EXPIRY", ("ignore", "rotate"), problems),
-            failure_limit=_number(env, "KEYTURN_FAILURE_LIMIT", "5", range(1, 100_001), problems),
-            recheck_after=_recheck_after(env, problems),
-            policy=Policy(
-                nudge=_wish(env, "KEYTURN_VERSIONLESS", ("verify", "nudge"), problems),
-                recreate=_wish(
-                    env, "KEYTURN_RECREATE_CONTAINER_GROUPS", ("false", "true"), problems
-                ),
-            ),
+            policy=_policy(env, cloud, problems),
+            app_service_auth=_app_service_auth(env, problems),
             config_sources=_config_sources(env, cloud, problems),
             blob_canary=_blob_canary(env, problems),
             client_id=_client_id(env, problems),
@@ -111,6 +96,7 @@ class Settings:
             storage=_storage(env, cloud, problems),
             sandbox_clock=_sandbox_clock(env, problems),
         )
+        problems += [f"{name} is a setting of the policy now: {at}" for name, at in _moved(env)]
         if problems:
             raise SettingsError(problems)
         return settings
@@ -137,16 +123,6 @@ def _vaults(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> frozen
     if not vaults:
         problems.append("KEYTURN_VAULTS names no vault: list those that Keyturn may manage")
     return frozenset(vaults)
-
-
-def _subscriptions(env: Mapping[str, str], problems: list[str]) -> frozenset[str]:
-    listed = [text.lower() for text in _listed(env, "KEYTURN_SUBSCRIPTIONS")]
-    problems += [
-        f"KEYTURN_SUBSCRIPTIONS: {text!r} is no subscription id"
-        for text in listed
-        if not _GUID.fullmatch(text)
-    ]
-    return frozenset(listed)
 
 
 def _schedule(env: Mapping[str, str], problems: list[str]) -> str:
@@ -179,12 +155,42 @@ def _topic(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> str:
     return topic
 
 
-def _wish(env: Mapping[str, str], name: str, choices: tuple[str, str], problems: list[str]) -> bool:
-    """Return whether the second of two choices is made; the first is the default."""
-    wish = env.get(name, "").strip() or choices[0]
-    if wish not in choices:
-        problems.append(f"{name} is {wish!r}, neither {choices[1]!r} nor {choices[0]!r}")
-    return wish == choices[1]
+_MOVED = {
+    "KEYTURN_SUBSCRIPTIONS": "subscriptions",
+    "KEYTURN_NEAR_EXPIRY": "nearExpiry",
+    "KEYTURN_FAILURE_LIMIT": "failureLimit",
+    "KEYTURN_RECHECK_HOURS": "recheckHours",
+    "KEYTURN_VERSIONLESS": "versionless",
+    "KEYTURN_RECREATE_CONTAINER_GROUPS": "recreateContainerGroups",
+}
+
+
+def _moved(env: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    return [(name, at) for name, at in _MOVED.items() if env.get(name, "").strip()]
+
+
+def _policy(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> str:
+    place = env.get("KEYTURN_POLICY", "").strip()
+    if "://" not in place:
+        return place
+    try:
+        blob = BlobName.parse(place)
+    except NotAllowedError:
+        blob = None
+    host = rf"[a-z0-9]{{3,24}}\.blob\.{re.escape(cloud.storage)}"
+    if blob is None or not re.fullmatch(host, blob.host) or not blob.path:
+        problems.append(
+            f"KEYTURN_POLICY is {place.partition('?')[0]!r}, neither a path in the app's folder nor"
+            f" 'https://ACCOUNT.blob.{cloud.storage}/CONTAINER/keyturn.yaml'"
+        )
+    return place
+
+
+def _app_service_auth(env: Mapping[str, str], problems: list[str]) -> bool:
+    auth = env.get("KEYTURN_AUTH", "").strip() or "keys"
+    if auth not in ("keys", "app_service"):
+        problems.append(f"KEYTURN_AUTH is {auth!r}, neither 'keys' nor 'app_service'")
+    return auth == "app_service"
 
 
 def _config_sources(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> tuple[str, ...]:
@@ -206,21 +212,6 @@ def _blob_canary(env: Mapping[str, str], problems: list[str]) -> str:
     if name and not CONTAINER_NAME.fullmatch(name):
         problems.append(f"KEYTURN_BLOB_CANARY is {name!r}: not the name of a blob container")
     return name
-
-
-def _recheck_after(env: Mapping[str, str], problems: list[str]) -> timedelta | None:
-    hours = _number(env, "KEYTURN_RECHECK_HOURS", "24", range(721), problems)
-    return timedelta(hours=hours) if hours else None
-
-
-def _number(
-    env: Mapping[str, str], name: str, default: str, allowed: range, problems: list[str]
-) -> int:
-    text = env.get(name, "").strip() or default
-    if text.isascii() and text.isdecimal() and len(text) < 10 and int(text) in allowed:  # noqa: PLR2004 - longer is no number of ours
-        return int(text)
-    problems.append(f"{name} is {text!r:.50}, no number from {allowed[0]} to {allowed[-1]}")
-    return allowed[0]
 
 
 def _storage(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> Storage:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.settings import Settings
@@ -33,6 +34,7 @@ from shared.usecases.stock import Stock
 from shared.usecases.supervise import SuperviseRotation
 from shared.usecases.sweep import SweepOneVault
 from shared.usecases.verify import VerifyResource
+from shared.usecases.watch import WatchKey
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -40,11 +42,19 @@ if TYPE_CHECKING:
 
     from shared.adapters.arm.client import ArmClient
     from shared.adapters.clock import RealClock
-    from shared.ports import Announcer, Canary, ConfigFiles, Queue, Rows, Vaults
+    from shared.ports import Announcer, Canary, ConfigFiles, Policies, Queue, Rows, Vaults
 
 STEPS_QUEUE = "keyturn-steps"
 
-PATIENCE: Mapping[str, Any] = {"connection_timeout": 5, "read_timeout": 15, "retry_total": 2}
+APP = Path(__file__).parents[1]
+"""The app's folder."""
+
+PATIENCE: Mapping[str, Any] = {
+    "connection_timeout": 5,
+    "read_timeout": 15,
+    "retry_total": 2,
+    "permit_redirects": False,
+}
 """With our own storage: what lies between taking a lease and a write must not outlast the lease."""
 
 
@@ -63,10 +73,10 @@ class Wiring:
         from shared.adapters.resource_graph.inventory import GraphInventory
 
         quieten_sdks()
-        files, policy = self._files, self.settings.policy
+        files, policies = self._files, self._policies
         resources = EveryPlane(ArmResources(self._arm), files)
         rows, queue, clock, vaults = self._rows, self._queue, self._clock, self._vaults
-        announce = Announce(self._announcer)
+        announce = self._announce
         ledger, leases, pace = self._ledger, Leases(rows, clock), Pace(rows=rows, clock=clock)
         verify = VerifyResource(
             resources=resources,
@@ -77,10 +87,24 @@ class Wiring:
             leases=leases,
             pace=pace,
             check_health=CheckHealth(canary=self._canary),
+            announce=announce,
         )
         return RunStep(
             open=OpenRotation(
-                vaults=vaults, rows=rows, queue=queue, clock=clock, announce=announce
+                vaults=vaults,
+                rows=rows,
+                queue=queue,
+                clock=clock,
+                announce=announce,
+                policies=policies,
+            ),
+            watch=WatchKey(
+                vaults=vaults,
+                rows=rows,
+                queue=queue,
+                clock=clock,
+                policies=policies,
+                announce=announce,
             ),
             rotate_key=MakeVersion(vaults=vaults, rows=rows, queue=queue, clock=clock),
             preflight=LookAhead(
@@ -94,9 +118,7 @@ class Wiring:
                 clock=clock,
                 files=files,
                 ledger=ledger,
-                declared=self.settings.subscriptions,
                 sources=self.settings.config_sources,
-                policy=policy,
             ),
             repoint=RepointResource(
                 resources=resources,
@@ -107,7 +129,6 @@ class Wiring:
                 leases=leases,
                 pace=pace,
                 verify=verify,
-                policy=policy,
             ),
             verify=verify,
             settle=SettleDebt(
@@ -127,8 +148,7 @@ class Wiring:
                 pace=pace,
                 stock=Stock(clock=clock, ledger=ledger, pace=pace),
                 announce=announce,
-                failure_limit=self.settings.failure_limit,
-                recheck_after=self.settings.recheck_after,
+                policies=policies,
             ),
             sweep=SweepOneVault(vaults=vaults, queue=queue),
             revive=ReviveSupervisors(rows=rows, queue=queue, clock=clock),
@@ -148,7 +168,13 @@ class Wiring:
     @cached_property
     def ask(self) -> AskForRotation:
         """What ``POST …/rotate`` calls."""
-        return AskForRotation(rows=self._rows, queue=self._queue, clock=self._clock)
+        return AskForRotation(
+            rows=self._rows,
+            queue=self._queue,
+            clock=self._clock,
+            policies=self._policies,
+            announce=self._announce,
+        )
 
     @cached_property
     def report(self) -> ReportRotation:
@@ -158,7 +184,18 @@ class Wiring:
     @cached_property
     def steer(self) -> SteerRotation:
         """What ``POST /api/rotations/{id}/{action}`` calls."""
-        return SteerRotation(rows=self._rows, queue=self._queue, ledger=self._ledger, ask=self.ask)
+        return SteerRotation(
+            rows=self._rows,
+            queue=self._queue,
+            clock=self._clock,
+            ledger=self._ledger,
+            ask=self.ask,
+            policies=self._policies,
+        )
+
+    @cached_property
+    def _announce(self) -> Announce:
+        return Announce(announcer=self._announcer, rows=self._rows, clock=self._clock)
 
     @cached_property
     def _ledger(self) -> Ledger:
@@ -172,11 +209,32 @@ class Wiring:
         return RealClock.parse(text) if text else RealClock()
 
     @cached_property
+    def _policies(self) -> "Policies":
+        from shared.adapters.policies import NoPolicy, ReadPolicy, read_blob, read_file
+
+        place = self.settings.policy
+        if not place:
+            return NoPolicy()
+        if "://" not in place:
+            return ReadPolicy(place, read_file(APP / place), self._clock)
+        from shared.adapters.storage.containers import connect_as
+        from shared.domain.file_sources import BlobName
+
+        read = read_blob(BlobName.parse(place), connect_as(self._credential))
+        return ReadPolicy(place, read, self._clock)
+
+    @cached_property
     def _credential(self) -> "TokenCredential":
         from azure.identity import ManagedIdentityCredential
 
         client_id = self.settings.client_id
         return ManagedIdentityCredential(client_id=client_id or None)
+
+    @cached_property
+    def _storage_credential(self) -> "TokenCredential":
+        from shared.adapters.audiences import STORAGE, ForAudience
+
+        return ForAudience(self._credential, STORAGE)
 
     @cached_property
     def _arm(self) -> "ArmClient":
@@ -200,7 +258,8 @@ class Wiring:
         storage, bodies = self.settings.storage, Bodies(self._connect_bodies)
         if text := storage.connection_string:
             return TableRows(TableServiceClient.from_connection_string(text, **PATIENCE), bodies)
-        service = TableServiceClient(storage.table_url, credential=self._credential, **PATIENCE)
+        credential = self._storage_credential
+        service = TableServiceClient(storage.table_url, credential=credential, **PATIENCE)
         return TableRows(service, bodies)
 
     def _connect_bodies(self) -> "ContainerClient":
@@ -211,7 +270,8 @@ class Wiring:
         storage = self.settings.storage
         if text := storage.connection_string:
             return ContainerClient.from_connection_string(text, CONTAINER, **PATIENCE)
-        return ContainerClient(storage.blob_url, CONTAINER, credential=self._credential, **PATIENCE)
+        credential = self._storage_credential
+        return ContainerClient(storage.blob_url, CONTAINER, credential=credential, **PATIENCE)
 
     @cached_property
     def _files(self) -> "ConfigFiles":
@@ -250,7 +310,7 @@ class Wiring:
             client = QueueClient(
                 storage.queue_url,
                 STEPS_QUEUE,
-                credential=self._credential,
+                credential=self._storage_credential,
                 message_encode_policy=encoding,
                 **PATIENCE,
             )

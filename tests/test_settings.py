@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.plans import Policy
+from shared.domain.plans import Allowed
 from shared.settings import Settings, SettingsError
 
 STORAGE = "AzureWebJobsStorage"
@@ -27,7 +27,7 @@ def test_what_is_not_set_has_its_default() -> None:
     assert settings.sweep_schedule == "0 */15 * * * *"
     assert settings.near_expiry is False
     assert (settings.failure_limit, settings.recheck_after) == (5, timedelta(days=1))
-    assert settings.policy == Policy(nudge=False, recreate=False)
+    assert settings.policy == Allowed(nudge=False, recreate=False)
     assert (settings.config_sources, settings.blob_canary) == ((), "")
     assert settings.client_id == settings.topic == settings.sandbox_clock == ""
     assert settings.storage.connection_string == "UseDevelopmentStorage=true"
@@ -177,7 +177,7 @@ def test_another_wish_for_it_is_a_problem(wish: str) -> None:
 
 def test_what_goes_beyond_re_pointing_is_allowed_in_so_many_words() -> None:
     wishes = {"KEYTURN_VERSIONLESS": "nudge", "KEYTURN_RECREATE_CONTAINER_GROUPS": "true"}
-    assert Settings.from_env({**GOOD, **wishes}).policy == Policy(nudge=True, recreate=True)
+    assert Settings.from_env({**GOOD, **wishes}).policy == Allowed(nudge=True, recreate=True)
 
 
 def test_deployment_configs_lie_in_containers_each_named_once() -> None:

@@ -59,7 +59,7 @@ class ScopeFields:
     def follows(self, body: Body) -> bool:
         """See ``KeyFields.follows``."""
         uri = self.written(body).get("keyUri")
-        return uri is not None and not _split(uri)[2]
+        return uri is not None and len(_words(uri)) == len(("keys", "NAME"))
 
     def wanted(self, resource_id: ResourceId, body: Body, when: datetime) -> tuple[KeyVersion, str]:
         """See ``KeyFields.wanted``: the identity is the account's."""
@@ -229,7 +229,11 @@ def _split(uri: str) -> tuple[str, str, str]:
         ArmError: 400: it is none.
     """
     vault = vault_name(uri)
-    words = urlsplit(uri).path.strip("/").split("/")
+    words = _words(uri)
     if vault is None or words[0] != "keys" or len(words) not in {2, 3}:
         raise invalid_value("encryptionScope.keyVaultProperties.keyUri", uri)
     return vault, words[1], words[2] if len(words) == 3 else ""  # noqa: PLR2004 - keys, name, version
+
+
+def _words(uri: str) -> list[str]:
+    return urlsplit(uri).path.strip("/").split("/")

@@ -55,6 +55,8 @@ def translated(doing: str) -> Iterator[None]:
     """
     try:
         yield
+    except errors.NotAllowedError as error:  # by our own policies and credentials
+        raise errors.NotAllowedError(f"could not {doing}: {error}") from error
     except (ServiceRequestError, ServiceResponseError) as error:
         raise errors.UnavailableError(f"could not {doing}: no answer: {_cut(error)}") from error
     except ClientAuthenticationError as error:

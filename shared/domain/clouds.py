@@ -34,7 +34,9 @@ class Cloud:
         if "." not in host:
             host = f"{host}.{self.vault_suffixes[0]}"
         name, _, suffix = host.partition(".")
-        if not _is_vault_name(name) or suffix not in self.vault_suffixes:
+        # In lower case the Kelvin sign is a k.
+        is_ascii, is_ours = vault.isascii(), suffix in self.vault_suffixes
+        if not (is_ascii and is_ours and _is_vault_name(name)):
             allowed = " or ".join(f"NAME.{suffix}" for suffix in self.vault_suffixes)
             raise NotAllowedError(f"{vault!r} is no vault of {self.name}: expected {allowed}")
         return host
@@ -42,7 +44,7 @@ class Cloud:
 
 def _is_vault_name(name: str) -> bool:
     # 3-24 letters, digits and single hyphens (docs: Key Vault object identifiers).
-    return 3 <= len(name) <= 24 and name.isascii() and name.replace("-", "").isalnum()  # noqa: PLR2004 - said above
+    return 3 <= len(name) <= 24 and name.replace("-", "").isalnum()  # noqa: PLR2004 - said above
 
 
 AZURE_PUBLIC = Cloud(

@@ -7,13 +7,16 @@ KeyturnError
 │   ├── ChangedError
 │   ├── UnavailableError
 │   ├── UnansweredError
-│   └── RowConflictError
+│   ├── RowConflictError
+│   └── PolicyError
 └── PermanentError            repeating it unchanged cannot succeed: a person is needed
     ├── InvalidKeyUrlError
     ├── InvalidEventError
     ├── InvalidResourceIdError
     ├── NotAllowedError
     ├── AccessDeniedError
+    ├── NotPermittedError
+    ├── AlreadyUsedError
     ├── NotActiveError
     ├── NotFoundError
     ├── GoneError
@@ -25,6 +28,7 @@ The branch is chosen once, in the adapter that met the failure; callers choose b
 never by message text. What is outside this tree is a bug and reaches the host untouched.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 
@@ -68,6 +72,20 @@ class RowConflictError(TransientError):
     """Somebody changed the row since we read it (our table's ETag did not match)."""
 
 
+class PolicyError(TransientError):
+    """The policy cannot be read, or is wrong: nothing new begins before somebody mends it.
+
+    Attributes:
+        problems: Every one of them, with where in the policy it is.
+    """
+
+    def __init__(
+        self, message: str, problems: Sequence[str] = (), *, retry_after: timedelta | None = None
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.problems = tuple(problems)
+
+
 class PermanentError(KeyturnError):
     """Repeating the attempt unchanged cannot succeed.
 
@@ -99,6 +117,14 @@ class NotAllowedError(PermanentError):
 
 class AccessDeniedError(PermanentError):
     """Our identity lacks a right (401 or 403)."""
+
+
+class NotPermittedError(PermanentError):
+    """Whoever asks may not do this: who asked for a rotation may not approve it."""
+
+
+class AlreadyUsedError(PermanentError):
+    """An ``Idempotency-Key`` was used before, for another request."""
 
 
 class NotActiveError(PermanentError):

@@ -11,6 +11,7 @@ from shared.domain.keys import Key, KeyVersion, parse_key_url
 
 KEY_NEW_VERSION_CREATED = "Microsoft.KeyVault.KeyNewVersionCreated"
 KEY_NEAR_EXPIRY = "Microsoft.KeyVault.KeyNearExpiry"
+KEY_EXPIRED = "Microsoft.KeyVault.KeyExpired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ class Age(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Allowed:
     """What an operator allows beyond re-pointing.
 
     Attributes:
@@ -112,7 +112,7 @@ def plan(
     body: Json,
     target: VersionState,
     ages: Mapping[KeyVersion, Age],
-    policy: Policy,
+    allowed: Allowed,
 ) -> Plan:
     """Decide what to do with a resource.
 
@@ -121,7 +121,7 @@ def plan(
         body: A fresh GET of it.
         target: The version to move to, as the vault's own GET describes it.
         ages: How every other version that ``body`` pins, or says it uses, stands to the target.
-        policy: What is allowed beyond re-pointing.
+        allowed: What is allowed beyond re-pointing.
 
     Raises:
         UnreadableError: See ``references_to``.
@@ -134,11 +134,11 @@ def plan(
         return Manual(references, *obstacle)
     moving = [r for r in references if r.pinned not in (None, target.id)]
     if not moving:
-        return _follow(kind, body, references, target.id, ages if policy.nudge else {})
+        return _follow(kind, body, references, target.id, ages if allowed.nudge else {})
     refusals = [_refusal(reference, references, target, ages) for reference in moving]
     if found := [refusal for refusal in refusals if refusal]:
         return found[0]
-    return _move(kind, body, references, target.id, policy)
+    return _move(kind, body, references, target.id, allowed)
 
 
 def _move(
@@ -146,13 +146,13 @@ def _move(
     body: Json,
     references: tuple[Reference, ...],
     target: KeyVersion,
-    policy: Policy,
+    allowed: Allowed,
 ) -> Repoint | Manual:
     moving = [r for r in references if r.pinned not in (None, target)]
     request = request_body(kind, body, moving, target)
     if kind.recreation is None:
         return Repoint(references, request)
-    if why := _why_not_recreated(kind.recreation, body, policy):
+    if why := _why_not_recreated(kind.recreation, body, allowed):
         reason = f"its key version cannot be changed in place, and {why}"
         return Manual(references, reason, _by_hand(kind, kind.recreation, body, target))
     return Repoint(references, request, "recreate", kind.recreation.consequences)
@@ -205,11 +205,11 @@ def _follow(
     return VerifyOnly(references)
 
 
-def _why_not_recreated(recreation: Recreation, body: Json, policy: Policy) -> str:
+def _why_not_recreated(recreation: Recreation, body: Json, allowed: Allowed) -> str:
     """Return why the resource is not deleted and made again; empty: it may be."""
     if source := _made_from(recreation, body):
         return f"what {source} would bring back is documented nowhere"
-    if not policy.recreate:
+    if not allowed.recreate:
         return "the settings allow no recreation"
     if (state := text_at(body, recreation.state)).lower() not in ("", "running"):
         return f"it would be started again, and it is {state}"

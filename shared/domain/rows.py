@@ -12,8 +12,10 @@ from typing import Any, Literal, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.domain.callers import Caller
 from shared.domain.findings import Finding
 from shared.domain.keys import KeyVersion
+from shared.domain.policy import Rules
 from shared.domain.resources import digest
 from shared.domain.verdicts import Outcome, Verdict
 
@@ -38,6 +40,10 @@ class KeyHead(Row, frozen=True, kw_only=True):
         handled: URL of the last version that a rotation was opened for.
         overtaken: Id of the rotation that ``active`` took over from; empty: from none.
         paused: Why ``active`` may not write for now; empty: it may.
+        approved_until: Until when ``active`` may begin writes, where its rules ask for an
+            approval; ``None``: nobody has approved it.
+        approval_asked_at: When approvers were told that ``active`` waits for them; ``None``: not
+            since the last approval.
         cancelled: Why ``active`` may not write ever again; empty: it may.
         tolerated: How many failures somebody had seen when they last let ``active`` go on.
         recheck_at: When the sweep looks again at what the last rotation left; ``None``: never.
@@ -50,6 +56,8 @@ class KeyHead(Row, frozen=True, kw_only=True):
     run: int = 0
     overtaken: str = ""
     paused: str = ""
+    approved_until: datetime | None = None
+    approval_asked_at: datetime | None = None
     cancelled: str = ""
     tolerated: int = 0
     recheck_at: datetime | None = None
@@ -68,11 +76,13 @@ class Cause(Struct, frozen=True, kw_only=True):
         trigger: ``event`` (Event Grid), ``sweep`` (the timer) or ``operator`` (HTTP).
         id: Of the event or the request, or when the sweep was; tells one cause from another.
         reason: An operator's own words; empty otherwise.
+        by: Who asked; ``None``: nobody did.
     """
 
     trigger: Literal["event", "sweep", "operator"]
     id: str
     reason: str = ""
+    by: Caller | None = None
 
 
 class Scope(Struct, frozen=True, kw_only=True):
@@ -126,6 +136,10 @@ class Rotation(Row, frozen=True, kw_only=True):
         id: Made of the key, the target and the run: the same wish gives the same id.
         target: URL of the version.
         key_type, bits: What kind of key the target is.
+        policy: Digest of the policy that ``rules`` are from; empty: no policy file was set.
+        rules: What holds for the key. A changed policy takes hold at the supervisor's next look;
+            a write that was intended before goes on under the rules of its intent.
+        policy_problem: Why the policy cannot be used now, so that nothing is begun; empty: it can.
         overtaken: Id of the rotation that it took over from, and has concluded; empty: from none.
         recheck: Whether it only looks after what the run before it has moved.
         current_problem: Why the vault's current version is unusable, where it is: versionless
@@ -147,6 +161,9 @@ class Rotation(Row, frozen=True, kw_only=True):
     run: int
     cause: Cause
     opened_at: datetime
+    policy: str = ""
+    rules: Rules = Rules()
+    policy_problem: str = ""
     overtaken: str = ""
     recheck: bool = False
     current_problem: str = ""
@@ -352,47 +369,3 @@ class Lane(Row, frozen=True, kw_only=True):
     def address(self) -> tuple[str, str]:
         """See ``Row.address``."""
         return digest(self.lane), "lane"
-
-
-class Request(Row, frozen=True, kw_only=True):
-    """A wish for a rotation: an operator's, or that of a version which nears its expiry.
-
-    Attributes:
-        version_before: The version that a new one is to follow, saved before the vault is asked
-            for one, which it does not make idempotently; empty until then. A newer one means that
-            this request has had its version.
-        vault_asked_at: When the vault was last about to be asked.
-        rotation: Id of the rotation that serves it; empty until one is opened.
-        problem: Why none can be opened; empty otherwise.
-    """
-
-    id: str
-    key: str
-    reason: str
-    new_version: bool
-    asked_at: datetime
-    version_before: str = ""
-    vault_asked_at: datetime | None = None
-    rotation: str = ""
-    problem: str = ""
-
-    @property
-    def address(self) -> tuple[str, str]:
-        """See ``Row.address``."""
-        return self.id, "request"
-
-
-class Refusal(Row, frozen=True, kw_only=True):
-    """An event that was let go: malformed, or for a vault that is not ours to manage.
-
-    One row an event id, however often it is delivered, so that counting rows counts events.
-    """
-
-    event_id: str
-    problem: str
-    at: datetime
-
-    @property
-    def address(self) -> tuple[str, str]:
-        """See ``Row.address``."""
-        return f"{self.at:%Y-%m}", digest(self.event_id)

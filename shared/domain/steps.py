@@ -27,11 +27,24 @@ class _Step(Struct, frozen=True, kw_only=True, tag_field="step"):
 
 
 class Open(_Step, frozen=True, kw_only=True, tag="open"):
-    """Look at a key, and open a rotation if its newest usable version is not handled yet."""
+    """Look at a key, and open a rotation if its newest usable version is not handled yet.
+
+    Attributes:
+        recheck: Whether a handled version is looked at again, because something about the vault
+            has changed.
+    """
 
     key: str
     cause: Cause
     request: str = ""
+    recheck: bool = False
+
+
+class Watch(_Step, frozen=True, kw_only=True, tag="watch"):
+    """Look at a key's expiry and age, and at the versions that its consumers use."""
+
+    key: str
+    cause: Cause
 
 
 class RotateKey(_Step, frozen=True, kw_only=True, tag="rotate_key"):
@@ -102,10 +115,16 @@ class Supervise(_Step, frozen=True, kw_only=True, tag="supervise"):
 
 
 class SweepVault(_Step, frozen=True, kw_only=True, tag="sweep_vault"):
-    """Open every key of a vault, given by its host. ``sweep`` tells one sweep from another."""
+    """Open every key of a vault, given by its host.
+
+    Attributes:
+        sweep: Tells one sweep from another.
+        recheck: See ``Open``.
+    """
 
     vault: str
     sweep: str
+    recheck: bool = False
 
 
 class Revive(_Step, frozen=True, kw_only=True, tag="revive"):
@@ -122,6 +141,7 @@ class Refuse(_Step, frozen=True, kw_only=True, tag="refuse"):
 
 Step = (
     Open
+    | Watch
     | RotateKey
     | Preflight
     | Discover

@@ -46,10 +46,12 @@ class Intent(Struct, frozen=True, kw_only=True):
 
     Attributes:
         request_id: Sent as ``x-ms-client-request-id``; finds the write in Azure's activity log.
+        policy: Digest of the policy under which it was decided.
     """
 
     request_id: str
     at: datetime
+    policy: str = ""
 
 
 class Wave(IntEnum):

@@ -1,35 +1,57 @@
-"""Tell others how a rotation goes. To be heard is not part of the job: failures are logged."""
+"""Tell others how things go. To be heard is not part of the job: failures are kept and shown."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from shared.domain.errors import KeyturnError
 from shared.domain.json_paths import Json
+from shared.domain.keys import KeyVersion
+from shared.domain.records import Request, Unheard
 from shared.domain.rows import Rotation
 from shared.domain.verdicts import Outcome
-from shared.ports import Announcer
+from shared.domain.work import Work
+from shared.ports import Announcer, Clock, Drop, Put, Rows
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Announce:
-    """Publishes ``Keyturn.RotationStarted``, ``…Paused``, ``…Completed`` and ``…Failed``.
+    """Publishes CloudEvents of the types ``Keyturn.…``: docs/notifications.md lists them.
 
-    The id of an announcement follows from the rotation and the type, so that one sent twice can
-    be told from two.
+    The id of an announcement follows from the fact, so that one sent twice can be told from two.
     """
 
     announcer: Announcer
+    rows: Rows
+    clock: Clock
 
     def started(self, rotation: Rotation) -> None:
         """Announce that consumers are being moved. A second look at a key is no news by itself."""
         if not rotation.recheck:
-            self._send("Keyturn.RotationStarted", rotation, {})
+            self._of_rotation("RotationStarted", rotation, {})
+
+    def needs_approval(self, rotation: Rotation, why: str, lapsed: datetime | None) -> None:
+        """Announce that a rotation waits for an approver; ``lapsed``: its last approval's end."""
+        again = f"/{lapsed:%Y-%m-%dT%H:%M:%SZ}" if lapsed else ""
+        self._of_rotation("RotationNeedsApproval", rotation, {"problem": why}, again)
+
+    def request_needs_approval(self, request: Request) -> None:
+        """Announce that a new version waits for an approver."""
+        facts: Json = {"request": request.id, "key": request.key, "problem": request.reason}
+        event = "RotationNeedsApproval"
+        self._send(event, f"{request.id}/Keyturn.{event}", request.key, facts)
 
     def paused(self, rotation: Rotation, why: str) -> None:
         """Announce that a person must decide how a rotation goes on."""
-        self._send("Keyturn.RotationPaused", rotation, {"problem": why})
+        self._of_rotation("RotationPaused", rotation, {"problem": why})
+
+    def stuck(self, rotation: Rotation, work: Work, why: str) -> None:
+        """Announce that a resource accepted its write, and has not been seen to act on it."""
+        facts: Json = {"resource": work.resource, "kind": work.kind, "problem": why}
+        self._of_rotation("ConsumerStuck", rotation, facts, f"/{work.address[1]}")
 
     def ended(self, rotation: Rotation) -> None:
         """Announce how a rotation ended.
@@ -48,13 +70,36 @@ class Announce:
             "scope": str(rotation.scope or ""),
             "problem": rotation.problem,
         }
-        self._send(f"Keyturn.Rotation{'Failed' if failed else 'Completed'}", rotation, facts)
+        self._of_rotation(f"Rotation{'Failed' if failed else 'Completed'}", rotation, facts)
 
-    def _send(self, event: str, rotation: Rotation, facts: Json) -> None:
+    def key_expiring(self, version: KeyVersion, expires: datetime | None, why: str) -> None:
+        """Announce that a key runs out, or is too old, and what about it."""
+        ends = f"{expires:%Y-%m-%dT%H:%M:%SZ}" if expires else None
+        facts: Json = {"key": str(version.key), "version": str(version)}
+        facts |= {"expires": ends, "problem": why}
+        event = "KeyExpiring"
+        self._send(event, f"{version}/Keyturn.{event}/{ends or 'age'}", str(version.key), facts)
+
+    def event_gap(self, version: KeyVersion, created: datetime) -> None:
+        """Announce that no event has told of a version, and the sweep has found it."""
+        made = f"{created:%Y-%m-%dT%H:%M:%SZ}"
+        facts: Json = {"key": str(version.key), "version": str(version), "created": made}
+        self._send("EventGap", f"{version}/Keyturn.EventGap", str(version.key), facts)
+
+    def _of_rotation(self, event: str, rotation: Rotation, facts: Json, which: str = "") -> None:
         about: Json = {"rotation": rotation.id, "key": rotation.key, "target": rotation.target}
+        id_ = f"{rotation.id}/Keyturn.{event}{which}"
+        self._send(event, id_, rotation.key, about | facts)
+
+    def _send(self, event: str, id_: str, subject: str, facts: Json) -> None:
         try:
-            self.announcer.announce(
-                event, id=f"{rotation.id}/{event}", subject=rotation.key, facts=about | facts
-            )
+            self.announcer.announce(f"Keyturn.{event}", id=id_, subject=subject, facts=facts)
         except KeyturnError as error:
-            logger.warning("not announced: %s of rotation %s: %s", event, rotation.id, error)
+            logger.warning("not announced: %s: %s", id_, error)
+            missed = Unheard(event=id_, at=self.clock.now(), problem=str(error)[:1000])
+            with suppress(KeyturnError):
+                self.rows.commit(Put(missed))
+        else:
+            with suppress(KeyturnError):
+                if kept := self.rows.load(Unheard, *Unheard.PLACE):
+                    self.rows.commit(Drop(kept.row))

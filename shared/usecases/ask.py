@@ -1,12 +1,17 @@
-"""Take an operator's wish to rotate a key."""
+"""Take somebody's wish to rotate a key."""
 
 import uuid
 from dataclasses import dataclass
 
+from shared.domain.callers import NOBODY, Caller
+from shared.domain.errors import AlreadyUsedError, NotAllowedError, NotPermittedError
 from shared.domain.keys import Key
-from shared.domain.rows import Cause, Request
+from shared.domain.policy import Mode
+from shared.domain.records import Request
+from shared.domain.rows import Cause
 from shared.domain.steps import Open, RotateKey
-from shared.ports import Clock, Queue, Rows
+from shared.ports import Clock, Policies, Queue, Rows
+from shared.usecases.announce import Announce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,24 +21,69 @@ class AskForRotation:
     rows: Rows
     queue: Queue
     clock: Clock
+    policies: Policies
+    announce: Announce
 
-    def run(self, key: Key, *, reason: str, new_version: bool) -> Request:
+    def run(
+        self, key: Key, *, reason: str, new_version: bool, by: Caller = NOBODY, once: str = ""
+    ) -> Request:
         """Return the request that was kept.
 
         Args:
             key: Whose consumers are to be moved.
-            reason: The operator's words; they stand in the rotation's record.
-            new_version: Whether the vault is to make a new version first.
+            reason: The caller's words; they stand in the rotation's record.
+            new_version: Whether the vault is to make a new version first. Where the policy asks
+                for approvals, somebody else has to agree before it does.
+            by: Who asks.
+            once: The caller's ``Idempotency-Key``: the same wish under it is one wish, however
+                often it is sent. Empty: each is another.
+
+        Raises:
+            NotAllowedError: The policy does not let Keyturn manage the key.
+            NotPermittedError: The policy lets it only observe the key.
+            AlreadyUsedError: ``once`` was used for another wish.
+            PolicyError: The policy cannot be used.
         """
+        policy = self.policies.current()
+        if not policy.manages(key):
+            raise NotAllowedError(f"the policy does not let Keyturn manage {key}: see its `manage`")
+        mode = policy.rules_for(key).mode
+        if new_version and mode is Mode.OBSERVE:
+            raise NotPermittedError(
+                f"the policy lets Keyturn only observe {key}: make the version in the vault"
+            )
         request = Request(
-            id=f"req-{uuid.uuid4()}",
+            id=f"req-{_id_of(by, once)}",
             key=str(key),
             reason=reason,
             new_version=new_version,
             asked_at=self.clock.now(),
+            by=by,
+            needs_approval=new_version and mode is Mode.APPROVE,
         )
-        self.rows.insert(request)
-        cause = Cause(trigger="operator", id=request.id, reason=reason)
-        step = RotateKey if new_version else Open
+        return self._queued(self._kept(request))
+
+    def _kept(self, request: Request) -> Request:
+        if self.rows.insert(request):
+            return request
+        kept = self.rows.load(Request, *request.address)
+        wish = (request.key, request.reason, request.new_version)
+        if kept is None or (kept.row.key, kept.row.reason, kept.row.new_version) != wish:
+            raise AlreadyUsedError(
+                "this Idempotency-Key was used for another request: use a new one for a new wish"
+            )
+        return kept.row
+
+    def _queued(self, request: Request) -> Request:
+        """Queue what serves the request: again, too, if whoever kept it died before."""
+        if request.needs_approval:
+            self.announce.request_needs_approval(request)
+            return request
+        cause = Cause(trigger="operator", id=request.id, reason=request.reason, by=request.by)
+        step = RotateKey if request.new_version else Open
         self.queue.send(step(key=request.key, cause=cause, request=request.id))
         return request
+
+
+def _id_of(by: Caller, once: str) -> uuid.UUID:
+    return uuid.uuid5(uuid.NAMESPACE_OID, f"{by.id}\n{once}") if once else uuid.uuid4()

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from shared.domain.findings import Finding, Severity
+from shared.domain.records import Refusal
 from shared.domain.resources import digest
-from shared.domain.rows import Foresight, Phase, Refusal, Rotation, Search
+from shared.domain.rows import Foresight, Phase, Rotation, Search
 from shared.domain.steps import (
     Discover,
     Open,
@@ -21,6 +22,7 @@ from shared.domain.steps import (
     Supervise,
     SweepVault,
     Verify,
+    Watch,
 )
 from shared.domain.verdicts import Verdict
 from shared.domain.work import close
@@ -60,7 +62,7 @@ class BuryStep:
             case Supervise():
                 later = self.clock.now() + OVERDUE_AFTER
                 self.queue.send(Supervise(rotation=step.rotation), at=later)
-            case SweepVault() | Revive() | Refuse():
+            case SweepVault() | Watch() | Revive() | Refuse():
                 pass  # the next sweep comes by itself; a refusal was logged when it was made
 
     def run_unreadable(self, message: bytes, why: str) -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,7 +21,8 @@ from shared.domain.errors import (
 from shared.domain.json_paths import Json, text_at
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Kind, Plane
-from shared.domain.plans import Policy, references_to
+from shared.domain.permit import is_canary
+from shared.domain.plans import references_to
 from shared.domain.resources import ResourceId, digest
 from shared.domain.rows import Known, Phase, Place, Rotation, Search
 from shared.domain.steps import Discover
@@ -60,9 +61,7 @@ class DiscoverConsumers:
     again.
 
     Attributes:
-        declared: Ids of the subscriptions that must be searched; empty: every one that we see.
         sources: Where deployment configs lie, as they are registered.
-        policy: Whether what follows the vault on its own is written to all the same.
     """
 
     inventory: Inventory
@@ -72,9 +71,7 @@ class DiscoverConsumers:
     clock: Clock
     files: ConfigFiles
     ledger: Ledger
-    declared: frozenset[str]
     sources: tuple[str, ...]
-    policy: Policy
 
     def run(self, step: Discover) -> None:
         """See the class. An inventory that refuses the query fails the rotation, with the cause."""
@@ -121,7 +118,7 @@ class DiscoverConsumers:
         """
         match search.place:
             case Place.INVENTORY if not search.batch:
-                return self._next_batch(search)
+                return self._next_batch(search, rotation.rules.subscriptions)
             case Place.INVENTORY:
                 return self._page(search, rotation)
             case Place.PARENTS:
@@ -220,16 +217,16 @@ class DiscoverConsumers:
         canaries = list(search.canaries)
         for body in bodies:
             self._consider(body, rotation, canaries, closing=search.closing)
-        return replace(search, canaries=tuple(canaries))
+        return replace(search, canaries=tuple(dict.fromkeys(canaries)))
 
-    def _next_batch(self, search: Search) -> Search:
+    def _next_batch(self, search: Search, declared: Sequence[str]) -> Search:
         """Go on with the next subscriptions: by id, so that one that appears shifts no other.
 
         One in which we may not read everything is searched too, but counted as unreadable:
         Resource Graph leaves out what we may not read, and does not say so.
         """
         visible = self.resources.subscriptions()
-        left = [s for s in sorted(self.declared) or visible if s > search.after][:BATCH]
+        left = [s for s in sorted(declared) or visible if s > search.after][:BATCH]
         if not left:
             return replace(search, place=Place.FILES if self.sources else Place.KNOWN, after="")
         arm = [kind for kind in KINDS if kind.plane is Plane.ARM]
@@ -274,9 +271,10 @@ class DiscoverConsumers:
             return
         # What is in a form unknown to us counts as needing a write: a fresh read decides.
         is_moving = pinned is None or any(version not in (None, target) for version in pinned)
-        is_moving = is_moving or (self.policy.nudge and kind.may_nudge and None in (pinned or ()))
+        may_nudge = rotation.rules.versionless == "nudge" and kind.may_nudge
+        is_moving = is_moving or (may_nudge and None in (pinned or ()))
         wave = Wave.REST if is_moving else Wave.NO_WRITE
-        if wave is Wave.REST and kind.id not in canaries and not closing:
+        if is_moving and not closing and (kind.id not in canaries or is_canary(body)):
             canaries.append(kind.id)
             wave = Wave.CANARY
         work = _work(text_at(body, "id"), kind, rotation, self.clock.now())

@@ -8,10 +8,12 @@ from msgspec.structs import replace
 
 from shared.domain.errors import BusyError, PermanentError
 from shared.domain.keys import Key, VersionState
-from shared.domain.rows import BEATS, Beat, KeyHead, Request, Rotation, rotation_id
+from shared.domain.policy import Policy
+from shared.domain.records import Act, Opened, Refusal, Request
+from shared.domain.rows import BEATS, Beat, KeyHead, Rotation, rotation_id
 from shared.domain.steps import Discover, Open, Preflight, RotateKey, Supervise
 from shared.domain.targets import choose_target
-from shared.ports import Clock, Kept, Queue, Rows, Vaults
+from shared.ports import Clock, Kept, Policies, Queue, Rows, Vaults
 from shared.usecases.announce import Announce
 from shared.usecases.overdue import OVERDUE_AFTER
 
@@ -38,6 +40,7 @@ class OpenRotation:
     queue: Queue
     clock: Clock
     announce: Announce
+    policies: Policies
 
     def run(self, step: Open) -> None:
         """See the class. A key that cannot be read is noted on its head and on the request."""
@@ -47,10 +50,14 @@ class OpenRotation:
             note_problem(self.rows, step, str(error))
 
     def _run(self, step: Open) -> None:
+        key, now = Key.parse(step.key), self.clock.now()
+        policy = self.policies.current()
+        if not policy.manages(key):
+            self._let_go(step, now)
+            return
         head = head_of(self.rows, step.key)
         if self._served(step):
             return
-        key, now = Key.parse(step.key), self.clock.now()
         current = self.vaults.current(key)
         self._free(head.row)
         under_way = self._is_under_way(head.row)
@@ -66,7 +73,15 @@ class OpenRotation:
             logger.info("nothing to do: %s is handled", choice.target.id)
         else:
             target = self.vaults.version(choice.target.id)
-            self._start(head, target, choice.problem or "", step)
+            self._start(head, self._rotation(head.row, target, choice.problem, step, policy), step)
+
+    def _let_go(self, step: Open, now: datetime) -> None:
+        """Count an event for a key that the policy leaves out; tell an operator so."""
+        problem = f"the policy does not let Keyturn manage {step.key}: see its `manage`"
+        if step.cause.trigger == "event":
+            logger.warning("event %s let go: %s", step.cause.id, problem)
+            self.rows.insert(Refusal(event_id=step.cause.id, problem=problem, at=now))
+        answer_request(self.rows, step, problem=problem)
 
     def _free(self, head: KeyHead) -> None:
         """Have a rotation that has ended let the key go, should it have died before it did."""
@@ -79,11 +94,17 @@ class OpenRotation:
         if step.cause.trigger != "sweep":
             self.queue.send(step, at=when)
 
-    def _start(
-        self, head: Kept[KeyHead], target: VersionState, current_problem: str, step: Open
-    ) -> None:
-        run, now = self._run_number(head.row, target), self.clock.now()
-        rotation = Rotation(
+    def _rotation(
+        self,
+        head: KeyHead,
+        target: VersionState,
+        current_problem: str | None,
+        step: Open,
+        policy: Policy,
+    ) -> Rotation:
+        run = self._run_number(head, target)
+        is_again = head.handled == str(target.id) and head.active is None
+        return Rotation(
             id=rotation_id(target.id, run),
             key=str(target.id.key),
             target=str(target.id),
@@ -92,30 +113,38 @@ class OpenRotation:
             bits=target.bits,
             run=run,
             cause=step.cause,
-            opened_at=now,
-            overtaken=(head.row.active or "") if self._is_under_way(head.row) else "",
-            recheck=step.cause.trigger == "sweep"
-            and head.row.handled == str(target.id)
-            and head.row.active is None,
-            current_problem=current_problem,
+            opened_at=self.clock.now(),
+            policy=policy.digest,
+            rules=policy.rules_for(target.id.key),
+            overtaken=(head.active or "") if self._is_under_way(head) else "",
+            recheck=is_again and (step.recheck or step.cause.trigger == "sweep"),
+            current_problem=current_problem or "",
         )
-        is_ours = head.row.active == rotation.id
+
+    def _start(self, head: Kept[KeyHead], rotation: Rotation, step: Open) -> None:
+        is_ours, approved = head.row.active == rotation.id, self._approved_until(step)
+        if is_ours and approved and approved > (head.row.approved_until or rotation.opened_at):
+            head = self.rows.replace(head, replace(head.row, approved_until=approved))
         if not is_ours:  # under the head's ETag, so that one message alone opens a run
             active = KeyHead(
                 key=head.row.key,
                 active=rotation.id,
                 handled=rotation.target,
-                run=run,
+                run=rotation.run,
                 overtaken=head.row.active or "",
+                approved_until=approved,
             )
             head = self.rows.replace(head, active)
+        self.rows.insert(Opened(rotation=rotation.id, key=rotation.key, at=rotation.opened_at))
         self.rows.insert(rotation)
         answer_request(self.rows, step, rotation=rotation.id)
         if is_ours and not self._is_stalled(rotation):
             logger.info("nothing to do: rotation %s is under way", rotation.id)
             return
-        if current_problem:
-            logger.error("%s: %s; versionless consumers break", rotation.key, current_problem)
+        if rotation.current_problem:
+            logger.error(
+                "%s: %s; versionless consumers break", rotation.key, rotation.current_problem
+            )
         logger.info("rotation %s: consumers of %s move to it", rotation.id, rotation.target)
         self.announce.started(rotation)
         if head.row.overtaken:  # whatever became of its own supervisor, it is concluded
@@ -124,6 +153,11 @@ class OpenRotation:
         self.queue.send(Preflight(rotation=rotation.id))
         self.queue.send(Discover(rotation=rotation.id))
         self.queue.send(Supervise(rotation=rotation.id))
+
+    def _approved_until(self, step: Open) -> datetime | None:
+        """Return until when writes are approved: with a new version, its rotation is."""
+        request = self.rows.load(Request, step.request, "request") if step.request else None
+        return request.row.approved_until if request else None
 
     def _run_number(self, head: KeyHead, target: VersionState) -> int:
         """Return the run under way, or the first unused one.
@@ -172,7 +206,7 @@ class OpenRotation:
 
 def _wanted(head: KeyHead, version: VersionState, step: Open, now: datetime) -> bool:
     """Whether ``version`` still needs a rotation, or a person or the calendar asks for another."""
-    if head.handled != str(version.id) or step.cause.trigger == "operator":
+    if head.handled != str(version.id) or step.cause.trigger == "operator" or step.recheck:
         return True
     return step.cause.trigger == "sweep" and head.recheck_at is not None and head.recheck_at <= now
 
@@ -198,5 +232,17 @@ def answer_request(
 ) -> None:
     """Let the operator who asked, if one did, find what became of it."""
     request = rows.load(Request, step.request, "request") if step.request else None
-    if request and not (problem and request.row.rotation):  # what it led to stays to be found
-        rows.replace(request, replace(request.row, rotation=rotation, problem=problem))
+    if request is None or (problem and request.row.rotation):  # what it led to stays to be found
+        return
+    wish = request.row
+    if rotation and wish.by:  # who asked may not approve
+        act = Act(
+            rotation=rotation,
+            id=wish.id,
+            at=wish.asked_at,
+            action="ask",
+            by=wish.by,
+            reason=wish.reason,
+        )
+        rows.insert(act)
+    rows.replace(request, replace(request.row, rotation=rotation, problem=problem))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.domain.rows import Refusal
+from shared.domain.records import Refusal
 from shared.domain.steps import Refuse
 from shared.ports import Rows
 

@@ -1,6 +1,5 @@
 """Make one resource refer to the target."""
 
-import dataclasses
 import logging
 import uuid
 from dataclasses import dataclass
@@ -24,10 +23,11 @@ from shared.domain.errors import (
 )
 from shared.domain.json_paths import Json, text_at
 from shared.domain.kinds import Kind
+from shared.domain.permit import why_held, why_left
 from shared.domain.plans import (
+    Allowed,
     Manual,
     Outrun,
-    Policy,
     Repoint,
     Skip,
     VerifyOnly,
@@ -36,7 +36,7 @@ from shared.domain.plans import (
     references_to,
 )
 from shared.domain.resources import Reference
-from shared.domain.rows import Debt, Rotation
+from shared.domain.rows import Debt, KeyHead, Rotation
 from shared.domain.steps import Repoint as RepointStep
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Intent, Wave, Work
@@ -60,6 +60,14 @@ LONGEST_PATIENCE = timedelta(hours=1)
 
 class HeldBackError(Exception):
     """A step whose last try raised may not run again yet. For the host, which delivers it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Right:
+    """What lets a step write: the resource's lease, and the key's head as it was then."""
+
+    hold: Hold
+    head: KeyHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,6 @@ class RepointResource:
     leases: Leases
     pace: Pace
     verify: VerifyResource
-    policy: Policy
 
     def run(self, step: RepointStep) -> None:
         """See the class. What cannot be done closes the work with a verdict."""
@@ -113,10 +120,11 @@ class RepointResource:
             self._close_with_error(kept, kind, Verdict.FAILED, error)
             return
         with self.leases.held(kept.row.resource, rotation.row) as hold:  # (2)
-            if not self._may_write(kept, rotation.row):  # (3)
+            head = self._head_to_write(kept, rotation.row)  # (3)
+            if head is None:
                 return
             try:
-                self._move(kept, rotation.row, kind, hold)
+                self._move(kept, rotation.row, kind, _Right(hold, head))
             except GoneError as error:
                 self.verify.close_gone(kept, error)
             except PermanentError as error:
@@ -125,31 +133,35 @@ class RepointResource:
                     kept, kind, Verdict.FAILED if refused else Verdict.UNKNOWN, error
                 )
 
-    def _may_write(self, kept: Kept[Work], rotation: Rotation) -> bool:
-        """Return whether the rotation may go on; if not, close the work or set it aside."""
-        head = head_if_active(self.rows, rotation)
+    def _head_to_write(self, kept: Kept[Work], rotation: Rotation) -> KeyHead | None:
+        """Return the head if the rotation may write now; if not, close the work or set it aside."""
+        head, now = head_if_active(self.rows, rotation), self.clock.now()
         if head is None:
             self._close(kept, *why_not_active(self.rows, rotation))
-        elif head.row.paused and kept.row.owes:
-            self.ledger.change(kept, rows_of_work.pay_at(kept.row, self.clock.now()))
-        elif head.row.paused:
-            logger.info("set aside, the rotation is paused: %s", kept.row.resource)
+            return None
+        why = why_held(head.row, rotation, now)
+        if why and kept.row.owes:
+            self.ledger.change(kept, rows_of_work.pay_at(kept.row, now))
+        elif why:
+            logger.info("set aside: %s: %s", kept.row.resource, why)
             self.ledger.change(kept, rows_of_work.hold(kept.row))
-        return head is not None and not head.row.paused
+        return None if why else head.row
 
-    def _move(self, kept: Kept[Work], rotation: Rotation, kind: Kind, hold: Hold) -> None:
+    def _move(self, kept: Kept[Work], rotation: Rotation, kind: Kind, right: "_Right") -> None:
         target = target_of(rotation)
         reading = self.resources.read(kind, kept.row.resource)  # (4)
         body = reading.body
         references, in_use = references_to(kind, body, target.id.key), kind.version_in_use(body)
         # What follows the vault on its own is nudged only where the vault leads it to the target.
-        may_nudge = self.policy.nudge and kind.may_nudge and not rotation.current_problem
+        rules, decided = rotation.rules, kept.row.intent
+        wants_nudge = rules.versionless == "nudge" or kept.row.owes == "restore"
+        may_nudge = wants_nudge and kind.may_nudge and not rotation.current_problem
         named = [*(r.pinned for r in references), in_use if may_nudge else None]
         ages = ages_of(self.vaults, named, target)
         seen = rows_of_work.observe(kept.row, references, in_use, self.clock.now())
         kept = Kept(seen, kept.etag)
-        policy = dataclasses.replace(self.policy, nudge=may_nudge)
-        match plan(kind, body, target, ages, policy):
+        allowed = Allowed(nudge=may_nudge, recreate=rules.recreate_container_groups)
+        match plan(kind, body, target, ages, allowed):
             case Skip():
                 self._close(kept, Verdict.SKIPPED, f"it refers to {target.id.key} no longer")
             case Manual(_, reason, advice):
@@ -163,8 +175,11 @@ class RepointResource:
                 held = rows_of_work.hold(kept.row)
                 self.ledger.change(kept, replace(held, wave=Wave.REST))
             case Repoint() as planned:
-                if self._is_ours_to_write(kept, body):
-                    self._write(kept, rotation, _Sending(kind, planned, reading, hold))
+                why, advice = why_left(right.head, rotation, body, self.clock.now())
+                if why and decided is None:
+                    self._close(kept, Verdict.MANUAL, why, advice)
+                elif self._is_ours_to_write(kept, body):
+                    self._write(kept, rotation, _Sending(kind, planned, reading, right.hold))
 
     def _is_ours_to_write(self, kept: Kept[Work], body: Json) -> bool:
         """Return whether nothing else owns the resource; if something does, close the work.
@@ -184,7 +199,7 @@ class RepointResource:
 
     def _write(self, kept: Kept[Work], rotation: Rotation, sending: "_Sending") -> None:
         before, now, planned = kept.row, self.clock.now(), sending.planned
-        intent = Intent(request_id=str(uuid.uuid4()), at=now)
+        intent = Intent(request_id=str(uuid.uuid4()), at=now, policy=rotation.policy)
         if planned.owes:
             self.ledger.owe(before, _debt(before, planned, sending.reading.body, now))
         about_to = replace(
@@ -199,7 +214,7 @@ class RepointResource:
         )
         kept = self.rows.replace(kept, about_to)  # (5)
         unsent = Kept(before, kept.etag)
-        if not self._may_write(unsent, rotation):
+        if self._head_to_write(unsent, rotation) is None:
             self._owe_nothing_new(before)
             return
         try:

@@ -7,7 +7,8 @@ from datetime import datetime
 from shared.catalog import find_kind
 from shared.domain.findings import Finding, Severity
 from shared.domain.json_paths import Json
-from shared.domain.rows import Foresight, KeyHead, Request, Rotation
+from shared.domain.records import Request
+from shared.domain.rows import Foresight, KeyHead, Rotation
 from shared.domain.verdicts import CONFIRMED, SETTLED, Outcome, Verdict
 from shared.domain.work import Consumer, Stage, Work
 from shared.ports import Rows

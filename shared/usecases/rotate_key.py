@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from shared.domain.errors import BusyError, NotFoundError, PermanentError
 from shared.domain.keys import Key, VersionState
-from shared.domain.rows import Request
+from shared.domain.records import Request
 from shared.domain.steps import Open, RotateKey
 from shared.ports import Clock, Kept, Queue, Rows, Vaults
 from shared.usecases.open_rotation import answer_request, note_problem
@@ -43,6 +43,8 @@ class MakeVersion:
 
     def _run(self, step: RotateKey) -> None:
         kept = self._request(step)
+        if kept.row.needs_approval:
+            raise BusyError(f"request {kept.row.id} waits for an approval")
         current = self.vaults.current(Key.parse(step.key))
         is_expiring = bool(step.expiring) and str(current.id) == step.expiring
         if is_expiring and (why := self._why_not_expiring(step, current)):

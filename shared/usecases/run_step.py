@@ -22,6 +22,7 @@ from shared.domain.steps import (
     Supervise,
     SweepVault,
     Verify,
+    Watch,
 )
 from shared.domain.work import Work
 from shared.ports import Clock, Kept, Queue, Rows
@@ -38,6 +39,7 @@ from shared.usecases.settle import SettleDebt
 from shared.usecases.supervise import SuperviseRotation
 from shared.usecases.sweep import SweepOneVault
 from shared.usecases.verify import VerifyResource
+from shared.usecases.watch import WatchKey
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ class RunStep:
     """
 
     open: OpenRotation
+    watch: WatchKey
     rotate_key: MakeVersion
     preflight: LookAhead
     discover: DiscoverConsumers
@@ -95,6 +98,8 @@ class RunStep:
         match step:
             case Open():
                 self.open.run(step)
+            case Watch():
+                self.watch.run(step)
             case RotateKey():
                 self.rotate_key.run(step)
             case Preflight():

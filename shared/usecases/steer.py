@@ -1,17 +1,21 @@
-"""What a person may do to a rotation: pause it, let it go on, stop it, have it try again."""
+"""What a person may do to a rotation: approve it, pause it, let it go on, stop it, try again."""
 
 import logging
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.errors import NotActiveError, NotFoundError
+from shared.domain.callers import Caller
+from shared.domain.errors import NotActiveError, NotFoundError, NotPermittedError
 from shared.domain.keys import Key
-from shared.domain.rows import KeyHead, Request, Rotation
-from shared.domain.steps import Supervise
+from shared.domain.records import Act, Action, Request
+from shared.domain.rows import Cause, KeyHead, Rotation
+from shared.domain.steps import RotateKey, Supervise
 from shared.domain.work import Stage, reopen
-from shared.ports import Kept, Queue, Rows
+from shared.ports import Clock, Kept, Policies, Queue, Rows
 from shared.usecases.active import head_if_active
 from shared.usecases.ask import AskForRotation
 from shared.usecases.ledger import Ledger
@@ -19,12 +23,21 @@ from shared.usecases.ledger import Ledger
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Who wants what, and why."""
+
+    action: Action
+    by: Caller
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SteerRotation:
     """Change what a rotation may do, on the head of its key: every write looks there first.
 
     Nothing is rolled back: what has moved stays, and what has a verdict keeps it. Each method
-    returns the id under which to see what becomes of it.
+    keeps who did it and why, and returns the id under which to see what becomes of it.
 
     Raises (all of them):
         NotFoundError: There is no such rotation.
@@ -33,52 +46,121 @@ class SteerRotation:
 
     rows: Rows
     queue: Queue
+    clock: Clock
     ledger: Ledger
     ask: AskForRotation
+    policies: Policies
 
-    def pause(self, asked: str, reason: str) -> str:
+    def pause(self, asked: str, reason: str, by: Caller) -> str:
         """Let nothing more be written; what was written is still proven."""
-        rotation = self._rotation(asked)
-        return self._change(rotation, reason, lambda head: replace(head, paused=reason))
+        wish = _Wish("pause", by, reason)
+        return self._change(asked, wish, lambda head, _: replace(head, paused=reason))
 
-    def resume(self, asked: str, reason: str) -> str:
-        """Let it go on, whatever has failed so far."""
-        rotation = self._rotation(asked)
-        failed = sum(
-            kept.row.failed
-            for stage in (Stage.UNSETTLED, Stage.OPEN)  # what owes something stays open
-            for kept in self.ledger.outstanding(rotation.id, stage)
-        )
-        return self._change(
-            rotation, reason, lambda head: replace(head, paused="", tolerated=failed)
-        )
+    def resume(self, asked: str, reason: str, by: Caller) -> str:
+        """Let it go on, whatever has failed so far; an approval it still needs."""
 
-    def cancel(self, asked: str, reason: str) -> str:
+        def go_on(head: KeyHead, rotation: Rotation) -> KeyHead:
+            failed = sum(
+                kept.row.failed
+                for stage in (Stage.UNSETTLED, Stage.OPEN)  # what owes something stays open
+                for kept in self.ledger.outstanding(rotation.id, stage)
+            )
+            return replace(head, paused="", tolerated=failed)
+
+        return self._change(asked, _Wish("resume", by, reason), go_on)
+
+    def cancel(self, asked: str, reason: str, by: Caller) -> str:
         """Stop it for good: what is open is closed as ``cancelled``."""
-        rotation = self._rotation(asked)
-        return self._change(rotation, reason, lambda head: replace(head, cancelled=reason))
+        wish = _Wish("cancel", by, reason)
+        return self._change(asked, wish, lambda head, _: replace(head, cancelled=reason))
 
-    def retry(self, asked: str, reason: str) -> str:
+    def approve(self, asked: str, reason: str, by: Caller) -> str:
+        """Let it begin writes for as long as its rules say; or have the vault make a version.
+
+        Raises:
+            NotPermittedError: Nobody is named, or it is who asked for the rotation.
+        """
+        if not by.id:
+            raise NotPermittedError("an approval needs a name, and a function key names nobody")
+        wish = _Wish("approve", by, reason)
+        request = self.rows.load(Request, asked, "request")
+        if request and request.row.needs_approval:
+            return self._approve_request(request, wish)
+        rotation = self._rotation(asked)
+        self._head(rotation)
+        if by.id in self._askers(rotation):
+            raise NotPermittedError(f"{by.name} asked for rotation {rotation.id}: another approves")
+        until = self.clock.now() + timedelta(hours=rotation.rules.approval_hours)
+        return self._change(
+            rotation.id,
+            wish,
+            lambda head, _: replace(head, approved_until=until, approval_asked_at=None),
+            until=until,
+        )
+
+    def retry(self, asked: str, reason: str, by: Caller) -> str:
         """Take up again what ended unsettled: in the rotation, or in a new run if it has ended."""
         rotation = self._rotation(asked)
         if rotation.outcome is not None:
-            return self.ask.run(Key.parse(rotation.key), reason=reason, new_version=False).id
+            key = Key.parse(rotation.key)
+            return self.ask.run(key, reason=reason, new_version=False, by=by).id
         self._head(rotation)
         for entry in self.ledger.outstanding(rotation.id, Stage.UNSETTLED):
             work = self.ledger.load(rotation.id, entry.row.resource)
             if work and work.row.stage is Stage.UNSETTLED:
                 self.ledger.change(work, reopen(work.row))
-        return self._go_on(rotation, reason)
+        return self._go_on(rotation, _Wish("retry", by, reason))
 
-    def _change(self, rotation: Rotation, reason: str, change: Callable[[KeyHead], KeyHead]) -> str:
+    def _change(
+        self,
+        asked: str,
+        wish: _Wish,
+        change: Callable[[KeyHead, Rotation], KeyHead],
+        until: datetime | None = None,
+    ) -> str:
+        rotation = self._rotation(asked)
         head = self._head(rotation)
-        self.rows.replace(head, change(head.row))
-        return self._go_on(rotation, reason)
+        self.rows.replace(head, change(head.row, rotation))
+        return self._go_on(rotation, wish, until)
 
-    def _go_on(self, rotation: Rotation, reason: str) -> str:
-        logger.info("rotation %s is steered: %s", rotation.id, reason)
+    def _approve_request(self, kept: Kept[Request], wish: _Wish) -> str:
+        request = kept.row
+        if request.by and request.by.id == wish.by.id:
+            raise NotPermittedError(f"{wish.by.name} made request {request.id}: another approves")
+        rules = self.policies.current().rules_for(Key.parse(request.key))
+        until = self.clock.now() + timedelta(hours=rules.approval_hours)
+        cause = Cause(trigger="operator", id=request.id, reason=request.reason, by=request.by)
+        # Queued first: without the row's word the step waits, and the approval is asked again.
+        self.queue.send(RotateKey(key=request.key, cause=cause, request=request.id))
+        self.rows.replace(kept, replace(request, needs_approval=False, approved_until=until))
+        self._keep(request.id, wish, until)
+        return request.id
+
+    def _go_on(self, rotation: Rotation, wish: _Wish, until: datetime | None = None) -> str:
+        self._keep(rotation.id, wish, until)
         self.queue.send(Supervise(rotation=rotation.id))
         return rotation.id
+
+    def _keep(self, about: str, wish: _Wish, until: datetime | None) -> None:
+        logger.info("%s of %s by %s: %s", wish.action, about, wish.by, wish.reason)
+        act = Act(
+            rotation=about,
+            id=str(uuid.uuid4()),
+            at=self.clock.now(),
+            action=wish.action,
+            by=wish.by,
+            reason=wish.reason,
+            until=until,
+        )
+        self.rows.insert(act)
+
+    def _askers(self, rotation: Rotation) -> Iterator[str]:
+        """Yield the ids of those who wanted the rotation, or wanted it to try again."""
+        if rotation.cause.by:
+            yield rotation.cause.by.id
+        for kept in self.rows.scan(Act, rotation.id):
+            if kept.row.action in ("ask", "retry"):
+                yield kept.row.by.id
 
     def _head(self, rotation: Rotation) -> Kept[KeyHead]:
         """Return the head of the rotation's key.

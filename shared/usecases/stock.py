@@ -26,6 +26,7 @@ class Standing:
         open: How much is to be moved or proven yet.
         waiting: How much of the last wave is not moved yet.
         wanting: How much may be sent by and by: its lane is full, or a canary is ahead of it.
+        held: How much would be sent if the rotation might begin a write.
         next_due: When the first of what has been sent is due.
         ready: What may be sent now: the first of it that fits into its lane.
         promoted: What must go ahead first: no canary of its kind has been moved.
@@ -35,6 +36,7 @@ class Standing:
     open: int = 0
     waiting: int = 0
     wanting: int = 0
+    held: int = 0
     next_due: datetime | None = None
     ready: list[Kept[Outstanding]] = field(default_factory=list)
     promoted: list[Kept[Outstanding]] = field(default_factory=list)
@@ -46,6 +48,7 @@ class Standing:
             self.owing.append(entry)
         if entry.due_at is None:
             self.wanting += not is_held
+            self.held += is_held
         else:
             self.next_due = min(self.next_due or entry.due_at, entry.due_at)
 
@@ -88,20 +91,28 @@ class Stock:
     ledger: Ledger
     pace: Pace
 
-    def take(self, rotation: Rotation, head: KeyHead, since: datetime) -> Standing:
-        """Read the index once, holding no more of it than is sent.
+    def take(
+        self, rotation: Rotation, head: KeyHead, since: datetime, *, is_held: bool
+    ) -> Standing:
+        """Read the index once, keeping no more of it than is sent.
 
         The canaries first: nothing that shares their lane may keep them waiting.
+
+        Args:
+            rotation: Whose work it is.
+            head: Of its key.
+            since: Since when its supervisor has looked without a long gap.
+            is_held: Whether it may begin no write at this moment.
         """
         standing, now, fits = Standing(), self.clock.now(), self.pace.preview()
 
         def consider(kept: Kept[Outstanding]) -> None:
             entry = kept.row
-            is_held = entry.due_at is None and entry.next == "repoint" and head.paused
+            waits = is_held and entry.due_at is None and entry.next == "repoint"
             is_due = entry.due_at is None or is_overdue(entry, since, now)
-            standing.note(entry, is_held=bool(is_held))
+            standing.note(entry, is_held=waits)
             is_room = len(standing.ready) < MOST_AT_ONCE
-            if is_due and not is_held and is_room and fits(entry):
+            if is_due and not waits and is_room and fits(entry):
                 standing.ready.append(kept)
 
         canaries = 0
@@ -121,7 +132,7 @@ class Stock:
             if kept.row.due_at is not None or (vanguard and vanguard.may_follow(kept.row)):
                 consider(kept)
                 continue
-            standing.note(kept.row, is_held=bool(head.paused))
+            standing.note(kept.row, is_held=is_held)
             if vanguard and vanguard.may_lead(kept.row):
                 standing.promoted.append(kept)
         return standing

@@ -9,13 +9,15 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.errors import PermanentError, RowConflictError
-from shared.domain.keys import KeyVersion
+from shared.domain.errors import PermanentError, PolicyError, RowConflictError
+from shared.domain.keys import Key, KeyVersion
+from shared.domain.permit import why_held, why_unapproved
+from shared.domain.policy import Mode
 from shared.domain.rows import BEATS, Beat, Foresight, KeyHead, Phase, Rotation, Scope, Search
 from shared.domain.steps import Discover, Preflight, Supervise
 from shared.domain.verdicts import Outcome, Verdict, conclude
 from shared.domain.work import Outstanding, Stage, Wave, close, confirm, promote
-from shared.ports import Clock, Drop, Kept, Queue, Rows, Vaults
+from shared.ports import Clock, Drop, Kept, Policies, Queue, Rows, Vaults
 from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.announce import Announce
 from shared.usecases.ledger import Ledger
@@ -44,10 +46,7 @@ class SuperviseRotation:
     rotation past the failure limit; when nothing is open, has everything looked at once more, and
     concludes. A rotation that is superseded or cancelled closes its open work.
 
-    Attributes:
-        failure_limit: Resources that may fail before the rotation pauses for a person; of the
-            canaries, none may.
-        recheck_after: When a key is looked at again after its rotation; ``None``: never.
+    What it may do is told by the policy, which is read at every look.
     """
 
     vaults: Vaults
@@ -58,8 +57,7 @@ class SuperviseRotation:
     pace: Pace
     stock: Stock
     announce: Announce
-    failure_limit: int
-    recheck_after: timedelta | None
+    policies: Policies
 
     def run(self, step: Supervise) -> None:
         """See the class."""
@@ -81,10 +79,26 @@ class SuperviseRotation:
         if _is_followed(last, after):
             return
         since = last.row.since if last and now - last.row.at < OVERDUE_AFTER else now
-        standing = self.stock.take(kept.row, head.row, since)
+        kept = self._renewed(kept)
+        is_held = bool(why_held(head.row, kept.row, now))
+        standing = self.stock.take(kept.row, head.row, since, is_held=is_held)
         beat = Beat(rotation=kept.row.id, at=now, since=since)
         self._come_again(beat, last, _interval(kept.row, standing, now))
         self._look(kept, head, standing, since)
+
+    def _renewed(self, kept: Kept[Rotation]) -> Kept[Rotation]:
+        """Return the rotation under the policy of now; no write begins under one that is wrong."""
+        try:
+            policy = self.policies.current()
+        except PolicyError as error:
+            logger.error("rotation %s begins nothing: %s", kept.row.id, error)  # noqa: TRY400 - theirs, not ours
+            now = replace(kept.row, policy_problem=str(error)[:1000])
+        else:
+            rules = policy.rules_for(Key.parse(kept.row.key))
+            if not policy.manages(Key.parse(kept.row.key)):
+                rules = replace(rules, mode=Mode.OBSERVE)
+            now = replace(kept.row, policy=policy.digest, rules=rules, policy_problem="")
+        return kept if now == kept.row else self.rows.replace(kept, now)
 
     def _come_again(self, beat: Beat, last: Kept[Beat] | None, interval: timedelta) -> None:
         self.queue.send(Supervise(rotation=beat.rotation, after=beat.at), at=beat.at + interval)
@@ -100,6 +114,8 @@ class SuperviseRotation:
         if standing.waiting and (why := self._why_pause(rotation, head.row, standing)):
             self._pause(rotation, head, why)
             return
+        if standing.held and not head.row.paused:
+            self._ask_approval(rotation, head)
         self._promote(standing.promoted)
         self._send(standing.ready)
         if _is_searching(rotation):
@@ -173,8 +189,8 @@ class SuperviseRotation:
             entry.wave is Wave.CANARY and entry.written for entry in failed
         ):
             return "a canary failed: the first resource of its kind that was moved"
-        if len(failed) - head.tolerated >= self.failure_limit:
-            return f"{len(failed)} resources failed; the limit is {self.failure_limit}"
+        if len(failed) - head.tolerated >= rotation.rules.failure_limit:
+            return f"{len(failed)} resources failed; the limit is {rotation.rules.failure_limit}"
         return ""
 
     def _pause(self, rotation: Rotation, head: Kept[KeyHead], why: str) -> None:
@@ -182,6 +198,16 @@ class SuperviseRotation:
         self.rows.replace(head, replace(head.row, paused=why))
         logger.error("rotation %s is paused until somebody lets it go on: %s", rotation.id, why)
         self.announce.paused(rotation, why)
+
+    def _ask_approval(self, rotation: Rotation, head: Kept[KeyHead]) -> None:
+        """Tell approvers that they are waited for; once, until they have approved."""
+        now = self.clock.now()
+        why = why_unapproved(head.row, rotation, now)
+        approved_until, asked_at = head.row.approved_until, head.row.approval_asked_at
+        if not why or (asked_at and (approved_until is None or asked_at >= approved_until)):
+            return
+        self.announce.needs_approval(rotation, why, approved_until)
+        self.rows.replace(head, replace(head.row, approval_asked_at=now))
 
     # -- ending ----------------------------------------------------------------------------------
 
@@ -281,9 +307,17 @@ class SuperviseRotation:
             return
         self.announce.ended(rotation)
         recheck_at = None
-        if self.recheck_after and rotation.outcome is not Outcome.CANCELLED:
-            recheck_at = self.clock.now() + self.recheck_after
-        freed = replace(head.row, active=None, paused="", cancelled="", recheck_at=recheck_at)
+        if rotation.rules.recheck_hours and rotation.outcome is not Outcome.CANCELLED:
+            recheck_at = self.clock.now() + timedelta(hours=rotation.rules.recheck_hours)
+        freed = replace(
+            head.row,
+            active=None,
+            paused="",
+            approved_until=None,
+            approval_asked_at=None,
+            cancelled="",
+            recheck_at=recheck_at,
+        )
         self.rows.replace(head, freed)
 
 

@@ -22,6 +22,7 @@ from shared.domain.work import Outstanding, Work
 from shared.ports import Clock, Kept, Resources, Rows, Vaults
 from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.ages import ages_of, target_of
+from shared.usecases.announce import Announce
 from shared.usecases.health import CheckHealth
 from shared.usecases.leases import Leases
 from shared.usecases.ledger import Ledger
@@ -66,6 +67,7 @@ class VerifyResource:
     leases: Leases
     pace: Pace
     check_health: CheckHealth
+    announce: Announce
 
     def run(self, step: Verify) -> None:
         """See the class. A resource that cannot be read is ``unknown``, never ``verified``."""
@@ -158,6 +160,7 @@ class VerifyResource:
             seen = finding.seen if finding else "it was not looked at in time"
             reason = f"not proven within {_spoken(window)}: {seen}"
             self._close(kept, Verdict.STUCK, reason, kind.if_stuck)
+            self.announce.stuck(rotation, work, reason)
             return
         self.ledger.change(kept, rows_of_work.look_at(work, when))
 

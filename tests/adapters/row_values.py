@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from shared.domain.findings import Finding, Severity
 from shared.domain.proofs import Level
+from shared.domain.records import Refusal, Request
 from shared.domain.rows import (
     Beat,
     Cause,
@@ -17,8 +18,6 @@ from shared.domain.rows import (
     Lease,
     Phase,
     Place,
-    Refusal,
-    Request,
     Rotation,
     Row,
     Scope,

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from shared.adapters.storage.bodies import Bodies
 from shared.adapters.storage.tables import TABLES, TableRows, decode, encode
 from shared.domain.errors import RowConflictError, UnreadableError
-from shared.domain.rows import KeyHead, Request, Row
+from shared.domain.records import Request
+from shared.domain.rows import KeyHead, Row
 from shared.domain.work import Consumer, Outstanding, Stage, Work
 from tests.adapters.row_values import ROWS, work
 from tests.domain.values import ACCOUNT, NOW

@@ -9,7 +9,7 @@ import pytest
 from shared.catalog.container_instances import CONTAINER_GROUP
 from shared.domain.json_paths import Json, drop, put
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.plans import Age, Manual, Policy, Repoint, plan, references_to, request_body
+from shared.domain.plans import Age, Allowed, Manual, Repoint, plan, references_to, request_body
 from shared.domain.resources import Reference
 from tests.catalog.bodies import full_group, group
 from tests.catalog.entries import DATA, with_data
@@ -192,7 +192,7 @@ def test_the_consequences_are_all_told() -> None:
 
 def by_hand(body: Json) -> str:
     """Return what a person is told about a group that may not be made again."""
-    found = plan(KIND, body, state(TARGET), {OLD: Age.OLDER}, Policy())
+    found = plan(KIND, body, state(TARGET), {OLD: Age.OLDER}, Allowed())
     assert isinstance(found, Manual)
     return found.advice
 
@@ -249,9 +249,9 @@ def test_the_commands_by_hand_end_with_the_rights_of_an_identity_that_is_made_an
     assert "rights of the old one" not in by_hand(group())
 
 
-@pytest.mark.parametrize("policy", [Policy(), Policy(recreate=True)])
+@pytest.mark.parametrize("policy", [Allowed(), Allowed(recreate=True)])
 def test_a_group_without_a_version_is_left_to_a_person_who_gets_the_commands(
-    policy: Policy,
+    policy: Allowed,
 ) -> None:
     found = plan(KIND, group(None), state(TARGET), {}, policy)
     assert isinstance(found, Manual)
@@ -263,7 +263,7 @@ PROFILE = {"id": "/subscriptions/s/…/containerGroupProfiles/p", "revision": 1}
 
 
 @pytest.mark.parametrize("version", [OLD.version, None])
-@pytest.mark.parametrize("policy", [Policy(), Policy(recreate=True)])
+@pytest.mark.parametrize("policy", [Allowed(), Allowed(recreate=True)])
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -273,7 +273,7 @@ PROFILE = {"id": "/subscriptions/s/…/containerGroupProfiles/p", "revision": 1}
     ],
 )
 def test_a_group_that_comes_from_a_profile_is_made_again_from_there_by_a_person(
-    name: str, value: object, policy: Policy, version: str | None
+    name: str, value: object, policy: Allowed, version: str | None
 ) -> None:
     body = group(version)
     setting(name, value)(body)
@@ -286,6 +286,6 @@ def test_a_group_that_comes_from_a_profile_is_made_again_from_there_by_a_person(
 
 
 def test_a_group_of_its_own_definition_may_be_made_again() -> None:
-    found = plan(KIND, group(), state(TARGET), {OLD: Age.OLDER}, Policy(recreate=True))
+    found = plan(KIND, group(), state(TARGET), {OLD: Age.OLDER}, Allowed(recreate=True))
     assert isinstance(found, Repoint)
     assert found.owes == "recreate"

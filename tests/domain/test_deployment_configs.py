@@ -12,7 +12,7 @@ from shared.domain.deployment_configs import MAX_BYTES, DeploymentConfig, parse,
 from shared.domain.errors import RefusedWriteError, UnreadableError
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Write
-from shared.domain.plans import Age, Outrun, Policy, Repoint, Skip, VerifyOnly, plan
+from shared.domain.plans import Age, Allowed, Outrun, Repoint, Skip, VerifyOnly, plan
 from shared.domain.resources import Reference
 from tests.domain.values import KEY, OLD, TARGET, state
 
@@ -354,16 +354,16 @@ def body(text: str) -> dict[str, object]:
 
 def test_a_plan_sends_the_text_with_the_reference_moved() -> None:
     text = "\ufeff" + GROUPS.replace("\n", "\r\n")
-    planned = plan(KIND, body(text), state(TARGET), {OLD: Age.OLDER}, Policy())
+    planned = plan(KIND, body(text), state(TARGET), {OLD: Age.OLDER}, Allowed())
     assert isinstance(planned, Repoint)
     assert planned.body == {"name": "a.yaml", "text": text.replace(OLD.version, TARGET.version)}
-    assert isinstance(plan(KIND, planned.body, state(TARGET), {}, Policy()), VerifyOnly)
+    assert isinstance(plan(KIND, planned.body, state(TARGET), {}, Allowed()), VerifyOnly)
 
 
 def test_a_plan_never_lowers_or_touches_anything_else() -> None:
-    newer = plan(KIND, body(CMK), state(TARGET), {OLD: Age.NEWER}, Policy())
+    newer = plan(KIND, body(CMK), state(TARGET), {OLD: Age.NEWER}, Allowed())
     assert isinstance(newer, Outrun)
-    assert isinstance(plan(KIND, body("a: 1"), state(TARGET), {}, Policy()), Skip)
+    assert isinstance(plan(KIND, body("a: 1"), state(TARGET), {}, Allowed()), Skip)
 
 
 def test_a_reference_to_another_key_is_not_pointed() -> None:

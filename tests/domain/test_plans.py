@@ -14,10 +14,10 @@ from shared.domain.json_paths import text_at
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.plans import (
     Age,
+    Allowed,
     Manual,
     Outrun,
     Plan,
-    Policy,
     Repoint,
     Skip,
     VerifyOnly,
@@ -32,7 +32,7 @@ ELSEWHERE = Key("kv2.vault.azure.net", KEY.name)
 
 
 def planned(body: dict[str, Any], **target: Any) -> Plan:  # noqa: ANN401 - fields of a state
-    return plan(STORAGE_ACCOUNT, body, state(TARGET, **target), AGES, Policy())
+    return plan(STORAGE_ACCOUNT, body, state(TARGET, **target), AGES, Allowed())
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_key_that_the_service_takes_is_no_obstacle(key_type: str, bits: int | 
 
 
 def test_a_version_of_untold_age_is_left_to_a_person() -> None:
-    found = plan(STORAGE_ACCOUNT, account(), state(TARGET), {OLD: Age.UNTOLD}, Policy())
+    found = plan(STORAGE_ACCOUNT, account(), state(TARGET), {OLD: Age.UNTOLD}, Allowed())
     assert isinstance(found, Manual)
     assert str(OLD) in found.reason
 
@@ -125,7 +125,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do(body: dict[str, Any]) 
 @given(BODIES, st.sampled_from(Age))
 def test_only_a_surely_older_version_is_ever_replaced(body: dict[str, Any], age: Age) -> None:
     ages = {OLD: age, NEWER: age}
-    if isinstance(plan(STORAGE_ACCOUNT, body, state(TARGET), ages, Policy()), Repoint):
+    if isinstance(plan(STORAGE_ACCOUNT, body, state(TARGET), ages, Allowed()), Repoint):
         assert age is Age.OLDER
 
 

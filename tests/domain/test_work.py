@@ -12,8 +12,9 @@ from shared.domain import work
 from shared.domain.errors import RejectedError
 from shared.domain.keys import Key
 from shared.domain.proofs import Level
+from shared.domain.records import Refusal
 from shared.domain.resources import Reference
-from shared.domain.rows import KeyHead, Lease, Refusal, Scope, rotation_id
+from shared.domain.rows import KeyHead, Lease, Scope, rotation_id
 from shared.domain.verdicts import CONFIRMED, FAILURES, PROVEN, SETTLED, Verdict
 from shared.domain.work import SHARDS, Outstanding, Stage, Wave, Work, outstanding_prefix
 from tests.domain.values import ACCOUNT, KEY, NEWER, NOW, OLD, TARGET

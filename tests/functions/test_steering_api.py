@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from functions import steering_api
 from sandbox.azurite import Azurite
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.rows import Cause, KeyHead, Request, Rotation, Row, rotation_id
+from shared.domain.records import Request
+from shared.domain.rows import Cause, KeyHead, Rotation, Row, rotation_id
 from shared.domain.steps import Open, Step, Supervise, decode
 from shared.domain.verdicts import Outcome
 from shared.ports import Kept, Rows

@@ -29,9 +29,10 @@ from shared.usecases.run_step import RunStep
 from shared.usecases.steer import SteerRotation
 from shared.wiring import Wiring
 from tests.rights import TO_READ_AND_WRITE
+from tests.usecases.policies import SetPolicy
 
 VAULT = "kv-bench"
-_PORTS = {"rows", "queue", "vaults", "resources", "inventory", "files", "announcer"}
+_PORTS = {"rows", "queue", "vaults", "resources", "inventory", "files", "announcer", "policies"}
 _EFFECTS = {"insert", "replace", "commit", "send", "write", "delete", "rotate", "announce"}
 
 
@@ -94,10 +95,15 @@ class Bench:
 
     azure: LocalAzure
     settings: Mapping[str, str] = field(default_factory=dict)
+    policy: Mapping[str, object] = field(default_factory=dict)
+    """Settings that hold for every key, by the names of ``Rules``."""
     instead: Mapping[str, object] = field(default_factory=dict)
     """Ports to use in the place of the real ones, by the name of the field that holds them."""
 
     def __post_init__(self) -> None:
+        self.policies = SetPolicy()
+        self.policies.set_defaults(**self.policy)
+        self.instead = {"policies": self.policies, **self.instead}
         self.life = Life()
         self.subscription = self.readable_subscription("Bench")
         self.azure.estate.vault(VAULT).grant(APP_PRINCIPAL, {"get", "list", "rotate"})

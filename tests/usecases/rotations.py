@@ -128,5 +128,8 @@ def page(*resources: Json, after: str = "") -> Answer:
 def steering(bench: Bench) -> SteerRotation:
     """Return what a person may do to the rotations of a bench."""
     rows, queue, clock = bench.rows, bench.steps.queue, bench.clock
-    ask = AskForRotation(rows=rows, queue=queue, clock=clock)
-    return SteerRotation(rows=rows, queue=queue, ledger=bench.steps.ledger, ask=ask)
+    policies, announce = bench.policies, bench.steps.open.announce
+    ask = AskForRotation(rows=rows, queue=queue, clock=clock, policies=policies, announce=announce)
+    return SteerRotation(
+        rows=rows, queue=queue, clock=clock, ledger=bench.steps.ledger, ask=ask, policies=policies
+    )

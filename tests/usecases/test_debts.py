@@ -9,6 +9,7 @@ from sandbox.arm.resource_ids import ResourceId
 from sandbox.azure import LocalAzure
 from sandbox.container_estate import ContainerGroup
 from sandbox.faults import Answer, Fault, throttled
+from shared.domain.callers import NOBODY
 from shared.domain.keys import KeyVersion
 from shared.domain.rows import Debt, debt_address, rotation_id
 from shared.domain.steps import Pay, Repoint, Step
@@ -165,7 +166,7 @@ def test_a_deletion_that_comes_about_late_loses_no_group(bench: Bench, action: s
     assert bench.work(rotation).owes == "recreate"
     it.pace.deletion = timedelta(0)
     if action == "pause":
-        bench.steer.resume(rotation, "go on")
+        bench.steer.resume(rotation, "go on", NOBODY)
     bench.finish(rotation)
     assert version(bench, it) == last(new)
 
@@ -364,7 +365,7 @@ def test_a_rotation_goes_on_past_a_canary_that_failed_and_is_owed_something(benc
         go_on(bench)
     bench.supervise(rotation)
     assert "canary" in head(bench, key).paused
-    bench.steer.resume(rotation, "I have seen it")
+    bench.steer.resume(rotation, "I have seen it", NOBODY)
     for _ in range(3):
         bench.supervise(rotation)
     assert head(bench, key).paused == ""
@@ -393,7 +394,7 @@ def test_a_deletion_that_was_surely_not_made_leaves_no_definition_on_record(
 def test_a_pause_just_before_the_deletion_leaves_no_definition_on_record(bench: Bench) -> None:
     it, rotation, step, _ = begun(bench)
     bench.azure.faults.on(
-        "GET", "*/web", lambda _: bench.steer.pause(rotation, "not now"), when="after"
+        "GET", "*/web", lambda _: bench.steer.pause(rotation, "not now", NOBODY), when="after"
     )
     bench.run(step)
     assert (deletes(bench), bench.work(rotation).owes) == (0, "")

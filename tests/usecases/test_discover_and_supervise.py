@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from sandbox.faults import Answer, Fault
-from shared.domain.rows import Phase, Refusal, Scope
+from shared.domain.records import Refusal
+from shared.domain.rows import Phase, Scope
 from shared.domain.steps import Discover, Open, Refuse, Supervise, SweepVault
 from shared.domain.verdicts import Outcome, Verdict
 from shared.usecases.discover import BATCH

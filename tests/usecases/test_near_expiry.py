@@ -7,8 +7,9 @@ import pytest
 
 from sandbox.estate import Account
 from sandbox.identity import APP_PRINCIPAL
+from shared.domain.records import Request
 from shared.domain.resources import digest
-from shared.domain.rows import Cause, Request
+from shared.domain.rows import Cause
 from shared.domain.steps import Open, RotateKey
 from shared.domain.verdicts import Outcome
 from tests.usecases.bench import VAULT, Bench, at

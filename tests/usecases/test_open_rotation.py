@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.keys import KeyVersion
-from shared.domain.rows import Cause, KeyHead, Request, Rotation, rotation_id
+from shared.domain.records import Request
+from shared.domain.rows import Cause, KeyHead, Rotation, rotation_id
 from shared.domain.steps import Discover, Open, Step, Supervise
 from shared.domain.verdicts import Outcome, Verdict
 from tests.usecases.bench import VAULT, Bench, Died, at, open_step

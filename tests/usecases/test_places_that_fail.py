@@ -6,6 +6,7 @@ import pytest
 
 from sandbox.azure import LocalAzure
 from sandbox.faults import Answer, Fault
+from shared.domain.callers import NOBODY
 from shared.domain.resources import digest
 from shared.domain.rows import Known, Phase
 from shared.domain.steps import Discover
@@ -100,7 +101,7 @@ def test_a_list_of_scopes_that_failed_once_fails_no_later_rotation(bench: Bench)
     rotation = bench.open(key)
     bench.discover(rotation)
     assert verdicts(bench, rotation) == {"encryptionScopes": Verdict.UNKNOWN}
-    bench.steer.retry(rotation, "mended")
+    bench.steer.retry(rotation, "mended", NOBODY)
     bench.finish(rotation)
     assert list(bench.rows.scan(Known, digest(key))) == []
     assert bench.rotation(rotated(bench, key)).outcome is Outcome.NOTHING_FOUND

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from shared.domain.callers import NOBODY
 from shared.domain.keys import KeyVersion
-from shared.domain.rows import Beat, Request, Rotation, rotation_id
+from shared.domain.records import Request
+from shared.domain.rows import Beat, Rotation, rotation_id
 from shared.domain.steps import Discover, Repoint, Step, Verify
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Consumer
@@ -104,7 +106,7 @@ def test_a_step_that_always_breaks_is_poisoned_once_and_a_retry_takes_its_work_u
     reason = _consumer(swift, ended, "stbad").reason
     assert "failed five times: BrokenError: an answer that nobody has thought of" in reason
 
-    asked = swift.steer.retry(ended.id, "mended")
+    asked = swift.steer.retry(ended.id, "mended", NOBODY)
     runner.run()
 
     again = _rotation(swift, target, run=2)
@@ -125,7 +127,10 @@ def test_what_was_poisoned_is_taken_up_again_while_its_rotation_goes_on(swift: B
         runner.run(until=lambda: not runner.queued(lambda step: step in runner.poisoned))
     assert _consumer(swift, _rotation(swift, target), "stbad").verdict is Verdict.FAILED
 
-    assert swift.steer.retry(_rotation(swift, target).id, "mended") == _rotation(swift, target).id
+    assert (
+        swift.steer.retry(_rotation(swift, target).id, "mended", NOBODY)
+        == _rotation(swift, target).id
+    )
     slow.pace.next_poll_at = swift.azure.clock.now()
     runner.run()
 

@@ -7,6 +7,7 @@ import pytest
 
 from sandbox.azure import LocalAzure
 from sandbox.faults import Fault
+from shared.domain.callers import NOBODY
 from shared.domain.keys import KeyVersion
 from shared.domain.rows import Cause, Rotation, rotation_id
 from shared.domain.verdicts import Outcome, Verdict
@@ -122,7 +123,7 @@ def test_what_a_person_has_cancelled_is_left_alone(bench: Bench) -> None:
     target = bench.new_version(key)
     rotation = bench.open(key)
     bench.discover(rotation)
-    steering(bench).cancel(rotation, "wrong key")
+    steering(bench).cancel(rotation, "wrong key", NOBODY)
     assert bench.supervise(rotation).outcome is Outcome.CANCELLED
     bench.pass_time(hours=25)
     bench.run(open_step(key, SWEEP))

@@ -14,6 +14,7 @@ from sandbox.arm.resource_ids import ResourceId
 from sandbox.azure import LocalAzure
 from sandbox.container_estate import ContainerGroup, Secrets
 from sandbox.faults import Answer, Fault
+from shared.domain.callers import NOBODY
 from shared.adapters.arm.client import ArmClient
 from shared.catalog.container_instances import CONTAINER_GROUP
 from shared.domain.clouds import AZURE_PUBLIC
@@ -265,7 +266,7 @@ def test_a_group_that_was_deleted_is_made_again_although_the_rotation_was_stoppe
     new = bench.later_version(key)
     rotation, step = bench.opened(key)
     bench.run(step)
-    bench.steer.cancel(rotation, "enough")
+    bench.steer.cancel(rotation, "enough", NOBODY)
     bench.run(Supervise(rotation=rotation))
     assert bench.rotation(rotation).outcome is None
     bench.settle(rotation)

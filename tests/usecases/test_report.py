@@ -7,7 +7,8 @@ from typing import Any, cast
 from msgspec.structs import replace
 
 from shared.domain.json_paths import Json
-from shared.domain.rows import KeyHead, Request, Row
+from shared.domain.records import Request
+from shared.domain.rows import KeyHead, Row
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Consumer, Work, close
 from shared.ports import Kept, Rows

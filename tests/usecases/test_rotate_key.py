@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from sandbox.faults import Answer, Fault
-from shared.domain.rows import Cause, Request
+from shared.domain.records import Request
+from shared.domain.rows import Cause
 from shared.domain.steps import Open, RotateKey
 from shared.usecases.overdue import LEASE
 from tests.usecases.bench import Bench, at

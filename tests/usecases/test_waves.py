@@ -7,6 +7,7 @@ import pytest
 
 from sandbox.azure import LocalAzure
 from sandbox.faults import Fault
+from shared.domain.callers import NOBODY
 from shared.domain.steps import Discover, Repoint, Verify
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Wave
@@ -172,7 +173,7 @@ def test_a_rotation_that_is_let_go_on_moves_the_others_whatever_has_failed(bench
     refuse(bench, "sta")
     run_moves(bench)
     bench.supervise(rotation)
-    steering(bench).resume(rotation, "only sta is locked")
+    steering(bench).resume(rotation, "only sta is locked", NOBODY)
     ended = bench.finish(rotation)
     assert verdicts(bench, rotation) == {
         "sta": Verdict.FAILED,
@@ -239,7 +240,7 @@ def test_at_the_failure_limit_the_rotation_pauses_and_what_was_released_is_set_a
     limited.supervise(rotation)
     assert len(limited.calls("PATCH")) == writes
 
-    steering(limited).resume(rotation, "seen")
+    steering(limited).resume(rotation, "seen", NOBODY)
     limited.settle(rotation)
     assert verdicts(limited, rotation) == {
         "sta": Verdict.VERIFIED,
@@ -258,7 +259,7 @@ def test_after_a_pause_the_limit_is_counted_anew(limited: Bench) -> None:
         limited.run(moves[name])
     limited.supervise(rotation)
     assert head(limited, key).paused
-    steering(limited).resume(rotation, "seen")
+    steering(limited).resume(rotation, "seen", NOBODY)
 
     limited.run(moves["std"])
     limited.supervise(rotation)
@@ -277,7 +278,7 @@ def test_what_was_written_before_a_pause_is_still_proven(bench: Bench) -> None:
     rotation = bench.open(key)
     bench.discover(rotation)
     run_moves(bench)
-    steering(bench).pause(rotation, "a change freeze")
+    steering(bench).pause(rotation, "a change freeze", NOBODY)
     assert verdicts(bench, rotation) == {"sta": None}
     canary.pace.prompt()
     bench.patch(canary, json.loads(bench.calls("PATCH")[-1].request_body))
@@ -294,8 +295,8 @@ def test_a_cancelled_rotation_closes_what_is_open_and_keeps_what_has_its_verdict
     bench.supervise(rotation)
     released_before = bench.sent(Repoint)
     if paused:
-        steering(bench).pause(rotation, "wait")
-    steering(bench).cancel(rotation, "wrong key")
+        steering(bench).pause(rotation, "wait", NOBODY)
+    steering(bench).cancel(rotation, "wrong key", NOBODY)
     ended = bench.supervise(rotation)
     for step in released_before:
         bench.run(step)

@@ -32,7 +32,13 @@ class TopicAnnouncer:
             # Once and briefly: a rotation never waits for being heard of. Options given to the
             # client's constructor are dropped by the SDK, and options given here reach its own
             # CloudEvent class as well, which warns of each: hence the plain form.
-            self.client.send(announcement, retry_total=0, connection_timeout=5, read_timeout=10)
+            self.client.send(
+                announcement,
+                retry_total=0,
+                permit_redirects=False,
+                connection_timeout=5,
+                read_timeout=10,
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,11 @@ from azure.keyvault.keys import (
     KeyVaultKey,
 )
 
+from shared.adapters.audiences import ForAudience
 from shared.adapters.http_errors import translated
 from shared.domain.errors import (
     AccessDeniedError,
+    KeyturnError,
     NotAllowedError,
     ThrottledError,
     UnavailableError,
@@ -93,6 +95,15 @@ class AzureVaults:
         with _translated(f"rotate {key}"):
             return _of_key(key, client.rotate_key(key.name))
 
+    def expire_at(self, version: KeyVersion, when: datetime) -> VersionState:
+        """See ``Vaults.expire_at``."""
+        client = self._client(version.key.vault)
+        with _translated(f"change the expiry of {version}"):
+            changed = client.update_key_properties(
+                version.key.name, version.version, expires_on=when
+            )
+        return _of_key(version.key, changed)
+
     def _client(self, vault: str) -> KeyClient:
         if vault not in self._allowed:
             raise NotAllowedError(f"{vault} is not on the allow-list (KEYTURN_VAULTS)")
@@ -100,7 +111,7 @@ class AzureVaults:
             # Retries nothing, as the ARM client, and for one more reason: rotate must not repeat.
             self._clients[vault] = KeyClient(
                 f"https://{vault}",
-                self._credential,
+                ForAudience(self._credential, f"https://{vault.partition('.')[2]}"),
                 retry_policy=RetryPolicy.no_retries(),
                 per_retry_policies=[_OneHost(vault)],
                 connection_timeout=10,
@@ -111,10 +122,17 @@ class AzureVaults:
 
 @contextmanager
 def _translated(doing: str) -> Iterator[None]:
-    """Raise the domain's errors; a vault's 429 is no reason to let a lane of ARM's rest."""
+    """Raise the domain's errors; a vault's 429 is no reason to let a lane of ARM's rest.
+
+    The SDK says with a ``ValueError`` that a challenge names a resource of another host.
+    """
     try:
         with translated(doing):
             yield
+    except KeyturnError:
+        raise
+    except ValueError as error:
+        raise NotAllowedError(f"could not {doing}: {error}") from error
     except ThrottledError as error:
         raise UnavailableError(str(error), retry_after=error.retry_after) from error
 
@@ -134,9 +152,11 @@ class _OneHost(SansIOHTTPPolicy[Any, Any]):
         Raises:
             NotAllowedError: The request is for another host.
         """
-        netloc = urlsplit(request.http_request.url).netloc.lower()
-        if netloc not in (self._host, f"{self._host}:443"):
-            raise NotAllowedError(f"{self._host} named a link of another host: {netloc!r:.100}")
+        link = urlsplit(request.http_request.url)
+        netloc = link.netloc.lower()
+        if link.scheme != "https" or netloc not in (self._host, f"{self._host}:443"):
+            named = f"{link.scheme}://{netloc}"
+            raise NotAllowedError(f"{self._host} named a link of another host: {named!r:.100}")
 
 
 def _rotates(action: KeyRotationLifetimeAction) -> bool:

@@ -32,7 +32,7 @@ def query(vault: str) -> str:
     return (
         f"resources | where type in~ ({_quoted(kind.resource_type for kind in held)})"
         f" | where tostring(properties) contains '{vault}'"
-        " | project id, type, location, properties | order by id asc"
+        " | project id, type, location, tags, properties | order by id asc"
     )
 
 

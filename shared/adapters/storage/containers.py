@@ -7,6 +7,7 @@ from typing import Any
 from azure.core.credentials import TokenCredential
 from azure.storage.blob import ContainerClient
 
+from shared.adapters.audiences import STORAGE, ForAudience
 from shared.adapters.http_errors import translated
 from shared.domain.deployment_configs import MAX_BYTES
 from shared.domain.errors import GoneError, NotFoundError
@@ -18,6 +19,7 @@ OPTIONS: Mapping[str, Any] = {
     "connection_timeout": 5,
     "read_timeout": 15,
     "retry_total": 0,  # a step that fails is queued again, and a write must not be sent twice
+    "permit_redirects": False,  # no account's service redirects, and none may lead us elsewhere
     "max_single_get_size": MAX_BYTES,  # what is larger is not read to its end
 }
 
@@ -26,9 +28,10 @@ _GONE = {"BlobNotFound", "ContainerNotFound"}
 
 def connect_as(credential: TokenCredential) -> Connect:
     """Return what connects to containers under our identity."""
+    ours = ForAudience(credential, STORAGE)
 
     def connect(host: str, container: str) -> ContainerClient:
-        return ContainerClient(f"https://{host}", container, credential=credential, **OPTIONS)
+        return ContainerClient(f"https://{host}", container, credential=ours, **OPTIONS)
 
     return connect
 

@@ -28,6 +28,7 @@ from azure.data.tables import (
 from shared.adapters.http_errors import translated
 from shared.adapters.storage.bodies import Bodies
 from shared.domain.errors import RowConflictError, UnreadableError
+from shared.domain.records import Act, Call, Opened, Refusal, Request, Unheard, Watched
 from shared.domain.rows import (
     Beat,
     Debt,
@@ -36,8 +37,6 @@ from shared.domain.rows import (
     Known,
     Lane,
     Lease,
-    Refusal,
-    Request,
     Rotation,
     Row,
     Search,
@@ -58,6 +57,11 @@ TABLES: Mapping[type[Row], str] = {
     Known: "keyturnknown",
     Lane: "keyturnlanes",
     Request: "keyturnrequests",
+    Act: "keyturnacts",
+    Opened: "keyturnopened",
+    Call: "keyturncalls",
+    Unheard: "keyturnunheard",
+    Watched: "keyturnwatched",
     Refusal: "keyturnrefusals",
 }
 

@@ -1,0 +1,176 @@
+"""What was asked of Keyturn and by whom, what came of it, and what was let go."""
+
+from datetime import UTC, datetime
+from typing import ClassVar, Literal
+
+from shared.domain.callers import Caller
+from shared.domain.findings import Finding
+from shared.domain.resources import digest
+from shared.domain.rows import Row
+
+
+class Request(Row, frozen=True, kw_only=True):
+    """A wish for a rotation: an operator's, or that of a version which nears its expiry.
+
+    Attributes:
+        version_before: The version that a new one is to follow, saved before the vault is asked
+            for one, which it does not make idempotently; empty until then. A newer one means that
+            this request has had its version.
+        vault_asked_at: When the vault was last about to be asked.
+        by: Who asked; ``None``: nobody did, a version nears its expiry.
+        needs_approval: Whether an approver has to agree before the vault is asked.
+        approved_until: Until when the rotation that serves it may begin writes, where its rules
+            ask for an approval; ``None``: nobody has approved it.
+        rotation: Id of the rotation that serves it; empty until one is opened.
+        problem: Why none can be opened; empty otherwise.
+    """
+
+    id: str
+    key: str
+    reason: str
+    new_version: bool
+    asked_at: datetime
+    by: Caller | None = None
+    needs_approval: bool = False
+    approved_until: datetime | None = None
+    version_before: str = ""
+    vault_asked_at: datetime | None = None
+    rotation: str = ""
+    problem: str = ""
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return self.id, "request"
+
+
+Action = Literal["ask", "pause", "resume", "cancel", "retry", "approve"]
+
+
+class Act(Row, frozen=True, kw_only=True):
+    """What somebody did about a rotation; kept as long as its record.
+
+    Attributes:
+        rotation: Its id, or that of the request that was approved.
+        id: Tells two acts of the same moment apart.
+        until: Until when an approval lasts.
+    """
+
+    rotation: str
+    id: str
+    at: datetime
+    action: Action
+    by: Caller
+    reason: str
+    until: datetime | None = None
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return self.rotation, f"{self.at:%Y-%m-%dT%H:%M:%S.%f}-{self.id}"
+
+
+OPENED = "opened"
+"""The partition of ``Opened``."""
+
+_END = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class Opened(Row, frozen=True, kw_only=True):
+    """The index of all rotations, the newest first."""
+
+    rotation: str
+    key: str
+    at: datetime
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return OPENED, f"{int((_END - self.at).total_seconds() * 1000):015}-{self.rotation}"
+
+
+class Call(Row, frozen=True, kw_only=True):
+    """One call of the HTTP API, for the audit.
+
+    Attributes:
+        id: Of the invocation; tells two calls of the same moment apart.
+        operation: Name of the operation, such as ``pause_rotation``.
+        path: Path of the URL, without its query.
+        status: Of the answer.
+        outcome: What became of it, in a few words.
+    """
+
+    id: str
+    at: datetime
+    operation: str
+    method: str
+    path: str
+    by: Caller
+    reason: str = ""
+    status: int
+    outcome: str = ""
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return f"{self.at:%Y-%m-%d}", f"{self.at:%H:%M:%S.%f}-{self.id}"
+
+
+class Unheard(Row, frozen=True, kw_only=True):
+    """The last announcement that nobody took; there is none once one was heard again.
+
+    Attributes:
+        event: The announcement's id.
+    """
+
+    PLACE: ClassVar[tuple[str, str]] = "announcements", "unheard"
+
+    event: str
+    at: datetime
+    problem: str
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return self.PLACE
+
+
+class Watched(Row, frozen=True, kw_only=True):
+    """What the last look at a key's expiry, age and versions in use has found.
+
+    Attributes:
+        version: URL of the version that was the newest then.
+        problem: Why it runs out or is too old; empty: it does not, and is not.
+        done: What was done about that, such as ``rotate``; empty: nothing.
+        findings: What is wrong with versions that consumers use; the worst first.
+    """
+
+    key: str
+    at: datetime
+    version: str
+    created: datetime
+    expires: datetime | None = None
+    problem: str = ""
+    done: str = ""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return digest(self.key), "watched"
+
+
+class Refusal(Row, frozen=True, kw_only=True):
+    """An event that was let go: malformed, or for a vault that is not ours to manage.
+
+    One row an event id, however often it is delivered, so that counting rows counts events.
+    """
+
+    event_id: str
+    problem: str
+    at: datetime
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return f"{self.at:%Y-%m}", digest(self.event_id)
