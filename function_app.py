@@ -6,7 +6,11 @@ again, and the log lists every problem.
 
 import azure.functions as func
 
-from functions import key_events, poison, rotation_steps, rotations_api, steering_api, sweeps
+from functions import key_events, openapi, poison, rotation_steps, sweeps
+from functions.keys_api import KeysApi
+from functions.operations import Api
+from functions.rotations_api import RotationsApi
+from functions.status_api import StatusApi
 from shared.settings import Settings
 from shared.wiring import STEPS_QUEUE, Wiring
 
@@ -15,19 +19,40 @@ wiring = Wiring(settings)
 
 app = func.FunctionApp()
 app.register_functions(
-    key_events.blueprint(queue=STEPS_QUEUE, cloud=settings.cloud, vaults=settings.vaults)
+    key_events.blueprint(
+        queue=STEPS_QUEUE, cloud=settings.cloud, vaults=settings.vaults, now=wiring.now
+    )
 )
 app.register_functions(rotation_steps.blueprint(lambda: wiring.run_step, queue=STEPS_QUEUE))
 app.register_functions(poison.blueprint(lambda: wiring.bury_step, queue=STEPS_QUEUE))
 app.register_functions(
-    sweeps.blueprint(queue=STEPS_QUEUE, vaults=settings.vaults, schedule=settings.sweep_schedule)
-)
-app.register_functions(
-    rotations_api.blueprint(
-        lambda: wiring.ask,
-        lambda: wiring.report,
-        cloud=settings.cloud,
+    sweeps.blueprint(
+        queue=STEPS_QUEUE,
         vaults=settings.vaults,
+        schedule=settings.sweep_schedule,
+        now=wiring.now,
     )
 )
-app.register_functions(steering_api.blueprint(lambda: wiring.steer))
+
+api = Api(app_service_auth=settings.app_service_auth, audit=lambda: wiring.audit, now=wiring.now)
+keys = KeysApi(
+    show=lambda: wiring.show_keys,
+    plan=lambda: wiring.plan_key,
+    ask=lambda: wiring.ask,
+    cloud=settings.cloud,
+    vaults=settings.vaults,
+    now=wiring.now,
+)
+rotations = RotationsApi(
+    report=lambda: wiring.report,
+    rotations=lambda: wiring.list_rotations,
+    consumers=lambda: wiring.list_consumers,
+    steer=lambda: wiring.steer,
+)
+status = StatusApi(
+    readiness=lambda: wiring.readiness,
+    scope=lambda: wiring.scope,
+    document=lambda: openapi.document(api.operations),
+)
+for part in (keys, rotations, status):
+    app.register_functions(api.blueprint(part.operations()))

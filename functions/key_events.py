@@ -1,8 +1,8 @@
 """Event Grid: something happens to a key. Queue a look at it, and acknowledge."""
 
 import logging
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
 import azure.functions as func
 
@@ -22,13 +22,16 @@ _STEPS: Mapping[str, type[Open | Watch]] = {
 }
 
 
-def blueprint(*, queue: str, cloud: Cloud, vaults: frozenset[str]) -> func.Blueprint:
+def blueprint(
+    *, queue: str, cloud: Cloud, vaults: frozenset[str], now: Callable[[], datetime]
+) -> func.Blueprint:
     """Build the blueprint.
 
     Args:
         queue: Name of the queue of steps.
         cloud: Whose vault hosts are vault hosts.
         vaults: Hosts of the vaults that may be managed.
+        now: Returns the current time.
     """
     bp = func.Blueprint()
 
@@ -49,8 +52,7 @@ def blueprint(*, queue: str, cloud: Cloud, vaults: frozenset[str]) -> func.Bluep
             said = KeyEvent.from_payload(event_id, event.get_json(), cloud=cloud, vaults=vaults)
         except PermanentError as error:
             logger.error("event %s refused: %s", event_id, error)  # noqa: TRY400 - theirs, not ours
-            now = datetime.now(UTC)
-            steps.set(encode(Refuse(event_id=event_id, problem=str(error)[:500], at=now)))
+            steps.set(encode(Refuse(event_id=event_id, problem=str(error)[:500], at=now())))
             return
         logger.info("event %s (%s): %s", said.id, event_type, said.announced or said.key)
         cause = Cause(trigger="event", id=event_id)

@@ -1,86 +1,197 @@
-"""HTTP: ask for a rotation, and see how one stands."""
+"""HTTP: how rotations stand, and what a person may do about one."""
 
-import json
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import azure.functions as func
+from msgspec import Meta, Struct
 
-from functions.http_answers import accepted, problem, read_json
-from shared.domain.clouds import Cloud
-from shared.domain.errors import PermanentError
+from functions.keys_api import Reason
+from functions.operations import Answered, Asked, NoBody, NoQuery, Operation, Paging
+from functions.problems import RequestError
+from shared.domain.callers import Caller, Role
+from shared.domain.errors import NotFoundError
 from shared.domain.keys import Key
-from shared.usecases.ask import AskForRotation
+from shared.domain.verdicts import Verdict
+from shared.domain.views import (
+    Accepted,
+    ConsumerView,
+    Page,
+    RequestView,
+    RotationSummary,
+    RotationView,
+)
+from shared.usecases.history import ListConsumers, ListRotations
 from shared.usecases.report import ReportRotation
+from shared.usecases.steer import SteerRotation
 
-BODY_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "reason": {"type": "string", "minLength": 1, "maxLength": 500, "pattern": r"\S"},
-        "newVersion": {"type": "boolean"},
-    },
-    "required": ["reason"],
-    "additionalProperties": False,
-}
-"""Body of ``POST …/rotate``. ``newVersion`` (default true): have the vault make a version first."""
-
-_ID = re.compile(r"[0-9a-z-]{1,64}")
+type Action = Literal["pause", "resume", "cancel", "retry", "approve"]
 
 
-def blueprint(
-    ask: Callable[[], AskForRotation],
-    report: Callable[[], ReportRotation],
-    *,
-    cloud: Cloud,
-    vaults: frozenset[str],
-) -> func.Blueprint:
-    """Build the blueprint.
+class RotationsQuery(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which rotations."""
 
-    Args:
-        ask: Returns the use case of POST; called for a request, not at indexing.
-        report: Returns that of GET, likewise.
-        cloud: Whose vault hosts are vault hosts.
-        vaults: Hosts of the vaults that may be managed.
+    key: Annotated[
+        str, Meta(max_length=400, description="URL of a key; rotations of all, if not given.")
+    ] = ""
+    state: Annotated[
+        str, Meta(max_length=40, description="Only those in this state, such as `paused`.")
+    ] = ""
+
+
+class ConsumersQuery(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which consumers."""
+
+    verdict: Annotated[Verdict | None, Meta(description="Only those with this verdict.")] = None
+    kind: Annotated[
+        str, Meta(max_length=60, description="Only those of this kind: `storage_account`.")
+    ] = ""
+
+
+class SteerBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotationsApi:
+    """Handlers of the rotations' operations.
+
+    Attributes:
+        report, rotations, consumers, steer: Return the use cases; called for a request, not at
+            indexing.
     """
-    bp = func.Blueprint()
 
-    @bp.function_name("rotate_key")
-    @bp.route("keys/{vault}/{key}/rotate", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
-    def rotate_key(req: func.HttpRequest) -> func.HttpResponse:
-        """Accept a wish to rotate a key: 202, and where to see what becomes of it."""
-        try:
-            host = cloud.vault_host(req.route_params["vault"])
-            key = Key.parse(f"https://{host}/keys/{req.route_params['key']}")
-        except PermanentError as error:
-            return problem(HTTPStatus.BAD_REQUEST, str(error))
-        if host not in vaults:
-            detail = f"{host} is not on the allow-list (KEYTURN_VAULTS)"
-            return problem(HTTPStatus.FORBIDDEN, detail)
-        body = read_json(req, BODY_SCHEMA)
-        if isinstance(body, func.HttpResponse):
-            return body
-        request = ask().run(
-            key, reason=body["reason"].strip(), new_version=body.get("newVersion", True)
+    report: Callable[[], ReportRotation]
+    rotations: Callable[[], ListRotations]
+    consumers: Callable[[], ListConsumers]
+    steer: Callable[[], SteerRotation]
+
+    def operations(self) -> Iterator[Operation[Any, Any]]:
+        """Yield them."""
+        yield Operation(
+            name="list_rotations",
+            method="GET",
+            route="rotations",
+            needs=Role.AUDITOR,
+            run=self.list_rotations,
+            answers={HTTPStatus.OK: Page[RotationSummary]},
+            query=RotationsQuery,
+            body=NoBody,
         )
-        return accepted(request.id, "requested", key=request.key)
+        yield Operation(
+            name="get_rotation",
+            method="GET",
+            route="rotations/{id}",
+            needs=Role.AUDITOR,
+            run=self.get_rotation,
+            answers={HTTPStatus.OK: RotationView | RequestView},
+            query=NoQuery,
+            body=NoBody,
+        )
+        yield Operation(
+            name="list_consumers",
+            method="GET",
+            route="rotations/{id}/consumers",
+            needs=Role.AUDITOR,
+            run=self.list_consumers,
+            answers={HTTPStatus.OK: Page[ConsumerView]},
+            query=ConsumersQuery,
+            body=NoBody,
+        )
+        yield self._steering("pause", Role.OPERATOR, self.pause)
+        yield self._steering("resume", Role.OPERATOR, self.resume)
+        yield self._steering("cancel", Role.OPERATOR, self.cancel)
+        yield self._steering("retry", Role.OPERATOR, self.retry)
+        yield self._steering("approve", Role.APPROVER, self.approve)
 
-    @bp.function_name("get_rotation")
-    @bp.route("rotations/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-    def get_rotation(req: func.HttpRequest) -> func.HttpResponse:
-        """Say how a rotation, or the request for one, stands.
+    def list_rotations(self, asked: Asked[RotationsQuery, NoBody]) -> Page[RotationSummary]:
+        """List rotations, the newest first.
 
-        ``preflight`` is what was foreseen of the vault and the target: a list of ``severity``
-        (``blocker``, ``warning``, ``note``), ``code``, ``text`` and ``advice``, the worst first;
-        null as long as nobody has looked.
+        With a filter a page may be short, and have a next one all the same.
         """
-        asked = req.route_params["id"]
-        found = report().run(asked) if _ID.fullmatch(asked) else None
+        query = asked.query
+        key = Key.parse(query.key) if query.key else None
+        page = self.rotations().run(
+            key=key, state=query.state, after=query.after, limit=query.limit
+        )
+        return Page(items=page.items, next=asked.next(page.after))
+
+    def get_rotation(self, asked: Asked[NoQuery, NoBody]) -> RotationView | RequestView:
+        """Say how a rotation stands, or what became of the request for one."""
+        rotation = _id(asked)
+        found = self.report().run(rotation)
         if found is None:
-            return problem(HTTPStatus.NOT_FOUND, f"no rotation and no request has the id {asked!r}")
-        return func.HttpResponse(
-            json.dumps(found), headers={"Cache-Control": "no-store"}, mimetype="application/json"
+            raise NotFoundError(f"no rotation and no request has the id {rotation!r}")
+        return found
+
+    def list_consumers(self, asked: Asked[ConsumersQuery, NoBody]) -> Page[ConsumerView]:
+        """List the consumers of a rotation, all of them, in an order that stays the same."""
+        query = asked.query
+        page = self.consumers().run(
+            _id(asked),
+            verdict=query.verdict,
+            kind=query.kind,
+            after=query.after,
+            limit=query.limit,
+        )
+        return Page(items=page.items, next=asked.next(page.after))
+
+    def pause(self, asked: Asked[NoQuery, SteerBody]) -> Answered:
+        """Let nothing more be written; what was written is still proven."""
+        return _steered("pause", self.steer().pause, asked)
+
+    def resume(self, asked: Asked[NoQuery, SteerBody]) -> Answered:
+        """Let a paused rotation go on, whatever has failed so far."""
+        return _steered("resume", self.steer().resume, asked)
+
+    def cancel(self, asked: Asked[NoQuery, SteerBody]) -> Answered:
+        """Stop a rotation for good. Nothing is rolled back: what has moved stays."""
+        return _steered("cancel", self.steer().cancel, asked)
+
+    def retry(self, asked: Asked[NoQuery, SteerBody]) -> Answered:
+        """Take up again what ended unsettled; of a rotation that has ended, in a new run."""
+        return _steered("retry", self.steer().retry, asked)
+
+    def approve(self, asked: Asked[NoQuery, SteerBody]) -> Answered:
+        """Let a rotation that needs it begin writes, or a request have its version made.
+
+        Who asked for it may not. The approval lasts as long as the policy says.
+        """
+        return _steered("approve", self.steer().approve, asked)
+
+    def _steering(
+        self, action: Action, needs: Role, run: Callable[[Asked[NoQuery, SteerBody]], Answered]
+    ) -> Operation[NoQuery, SteerBody]:
+        return Operation(
+            name=f"{action}_rotation",
+            method="POST",
+            route=f"rotations/{{id}}/{action}",
+            needs=needs,
+            run=run,
+            answers={HTTPStatus.ACCEPTED: Accepted},
+            query=NoQuery,
+            body=SteerBody,
         )
 
-    return bp
+
+def _steered(
+    action: Action, steer: Callable[[str, str, Caller], str], asked: Asked[NoQuery, SteerBody]
+) -> Answered:
+    done = steer(_id(asked), asked.body.reason.strip(), asked.by)
+    return Answered(
+        Accepted(id=done, state=f"{action} accepted"),
+        HTTPStatus.ACCEPTED,
+        location=f"/api/rotations/{done}",
+    )
+
+
+def _id(asked: Asked[Any, Any]) -> str:
+    """Return the id of the route: it names rows, and a row key holds no such characters."""
+    text = asked.path["id"]
+    if not text.isascii() or len(text) > 64 or not text.replace("-", "").isalnum():  # noqa: PLR2004 - ours have 41
+        detail = f"no rotation and no request has the id {text[:100]!r}"
+        raise RequestError(HTTPStatus.NOT_FOUND, detail)
+    return text

@@ -290,11 +290,28 @@ class Rows(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """How full the queue is.
+
+    Attributes:
+        waiting: Steps in it, about; those that are due later are among them.
+        poisoned: Steps that failed five times and are not closed yet, about.
+    """
+
+    waiting: int
+    poisoned: int
+
+
 class Queue(Protocol):
     """The queue of steps."""
 
     def send(self, step: Step, *, at: datetime | None = None) -> None:
         """Queue a step, to be run at once or not before ``at``."""
+        ...
+
+    def state(self) -> QueueState:
+        """Return how full it is."""
         ...
 
 

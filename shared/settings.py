@@ -190,6 +190,13 @@ def _app_service_auth(env: Mapping[str, str], problems: list[str]) -> bool:
     auth = env.get("KEYTURN_AUTH", "").strip() or "keys"
     if auth not in ("keys", "app_service"):
         problems.append(f"KEYTURN_AUTH is {auth!r}, neither 'keys' nor 'app_service'")
+    # Set by the platform; Microsoft.Identity.Web tells by it, too, whether it may trust the header.
+    platform = env.get("WEBSITE_AUTH_ENABLED", "").strip()
+    if auth == "app_service" and platform and platform.lower() != "true":
+        problems.append(
+            "KEYTURN_AUTH is 'app_service', and App Service authentication is off"
+            f" (WEBSITE_AUTH_ENABLED is {platform!r}): anybody could say that they are you"
+        )
     return auth == "app_service"
 
 

@@ -210,7 +210,7 @@ def _why_not_recreated(recreation: Recreation, body: Json, allowed: Allowed) -> 
     if source := _made_from(recreation, body):
         return f"what {source} would bring back is documented nowhere"
     if not allowed.recreate:
-        return "the settings allow no recreation"
+        return "the policy allows no recreation"
     if (state := text_at(body, recreation.state)).lower() not in ("", "running"):
         return f"it would be started again, and it is {state}"
     if _has_own_identity(recreation, body):

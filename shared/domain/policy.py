@@ -228,6 +228,17 @@ class Policy(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
         """SHA-256 of what the document says, in hex: the same for the same settings."""
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
 
+    @property
+    def declared(self) -> frozenset[str]:
+        """Ids of every subscription that must be searched for some key; empty: all visible ones.
+
+        Where the defaults name none, some keys are searched for in all that are visible.
+        """
+        if self.defaults.subscriptions in (UNSET, ()):  # type: ignore[attr-defined] # see below
+            return frozenset()
+        named = (rules.subscriptions for rules in (self.defaults, *self.rules))
+        return frozenset(each for some in named if some is not UNSET for each in some)
+
     def manages(self, key: Key) -> bool:
         """Return whether Keyturn may do anything about a key."""
         return any(_matches(pattern, key) for pattern in self.manage)

@@ -116,6 +116,25 @@ class Call(Row, frozen=True, kw_only=True):
         return f"{self.at:%Y-%m-%d}", f"{self.at:%H:%M:%S.%f}-{self.id}"
 
 
+class Pulse(Row, frozen=True, kw_only=True):
+    """When the timer last queued its sweep, and when that was run.
+
+    Attributes:
+        next_at: When the timer comes next, as it said; ``None``: it did not say.
+    """
+
+    PLACE: ClassVar[tuple[str, str]] = "sweeps", "pulse"
+
+    at: datetime
+    ran_at: datetime
+    next_at: datetime | None = None
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return self.PLACE
+
+
 class Unheard(Row, frozen=True, kw_only=True):
     """The last announcement that nobody took; there is none once one was heard again.
 

@@ -136,7 +136,7 @@ class Rotation(Row, frozen=True, kw_only=True):
         id: Made of the key, the target and the run: the same wish gives the same id.
         target: URL of the version.
         key_type, bits: What kind of key the target is.
-        policy: Digest of the policy that ``rules`` are from; empty: no policy file was set.
+        policy: Digest of the policy that ``rules`` are from.
         rules: What holds for the key. A changed policy takes hold at the supervisor's next look;
             a write that was intended before goes on under the rules of its intent.
         policy_problem: Why the policy cannot be used now, so that nothing is begun; empty: it can.

@@ -128,7 +128,15 @@ class SweepVault(_Step, frozen=True, kw_only=True, tag="sweep_vault"):
 
 
 class Revive(_Step, frozen=True, kw_only=True, tag="revive"):
-    """See that every rotation that lives has a living supervisor."""
+    """See that every rotation that lives has a living supervisor.
+
+    Attributes:
+        at: When the timer queued it.
+        next_at: When the timer comes next; ``None``: it did not say.
+    """
+
+    at: datetime | None = None
+    next_at: datetime | None = None
 
 
 class Refuse(_Step, frozen=True, kw_only=True, tag="refuse"):

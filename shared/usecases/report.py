@@ -6,12 +6,13 @@ from datetime import datetime
 
 from shared.catalog import find_kind
 from shared.domain.findings import Finding, Severity
-from shared.domain.json_paths import Json
-from shared.domain.records import Request
+from shared.domain.permit import why_held, why_unapproved
+from shared.domain.records import Act, Request
 from shared.domain.rows import Foresight, KeyHead, Rotation
-from shared.domain.verdicts import CONFIRMED, SETTLED, Outcome, Verdict
+from shared.domain.verdicts import CONFIRMED, PROVEN, SETTLED, Outcome
+from shared.domain.views import ActView, ConsumerView, RequestView, RotationView
 from shared.domain.work import Consumer, Stage, Work
-from shared.ports import Rows
+from shared.ports import Clock, Rows
 from shared.usecases.ledger import Ledger
 
 MOST_CONSUMERS = 1000
@@ -24,8 +25,9 @@ class ReportRotation:
 
     rows: Rows
     ledger: Ledger
+    clock: Clock
 
-    def run(self, asked: str) -> Json | None:
+    def run(self, asked: str) -> RotationView | RequestView | None:
         """Return the report of a rotation, or of the request for one; ``None`` if unknown."""
         request = self.rows.load(Request, asked, "request")
         if request and not request.row.rotation:
@@ -33,46 +35,62 @@ class ReportRotation:
         rotation = self.rows.load(Rotation, request.row.rotation if request else asked, "rotation")
         if rotation is None:
             return None
-        report = self._of_rotation(rotation.row)
-        # The vault's event may have opened the rotation first: who asked still finds their words.
-        return report | {"request": asked, "reason": request.row.reason} if request else report
+        return self._of_rotation(rotation.row, request.row if request else None)
 
-    def _of_rotation(self, rotation: Rotation) -> Json:
+    def _of_rotation(self, rotation: Rotation, request: Request | None) -> RotationView:
+        counts, consumers = self._consumers(rotation)
+        head, findings = self._head(rotation), self._findings(rotation)
+        cause = rotation.cause
+        return RotationView(
+            id=rotation.id,
+            request=request.id if request else None,
+            state=state_of(rotation, head, self.clock.now()),
+            summary=summary(rotation, counts) + _blockers(findings),
+            key=rotation.key,
+            target=rotation.target,
+            target_created=rotation.target_created,
+            current_version_problem=rotation.current_problem or None,
+            preflight=findings,
+            trigger=cause.trigger,
+            trigger_id=cause.id or None,
+            # The vault's event may have opened it first: who asked still finds their words.
+            reason=(request.reason if request else cause.reason) or None,
+            by=request.by if request else cause.by,
+            paused_because=head.paused or None,
+            waits_for=self._waits_for(rotation, head),
+            approved_until=head.approved_until,
+            policy=rotation.policy or None,
+            rules=rotation.rules,
+            acts=tuple(_of_act(kept.row) for kept in self.rows.scan(Act, rotation.id)),
+            opened_at=rotation.opened_at,
+            ended_at=rotation.ended_at,
+            scope=str(rotation.scope) if rotation.scope else None,
+            unreadable_subscriptions=rotation.scope.named if rotation.scope else (),
+            problem=rotation.problem or None,
+            counts=dict(counts),
+            consumers=consumers,
+            consumers_omitted=counts.total() - len(consumers),
+        )
+
+    def _consumers(self, rotation: Rotation) -> tuple[Counter[str], tuple[ConsumerView, ...]]:
+        """Return how many there are by verdict, and the first of them."""
         counts: Counter[str] = Counter()
-        unsettled: list[Json] = []
-        settled: list[Json] = []
+        unsettled: list[ConsumerView] = []
+        settled: list[ConsumerView] = []
         for kept in self.ledger.all(rotation.id):
-            for consumer in kept.row.consumers or (_unread(kept.row),):
+            for consumer in consumers_of(kept.row):
                 counts[consumer.verdict or "open"] += 1
                 some = settled if consumer.verdict in SETTLED else unsettled
                 if len(some) < MOST_CONSUMERS:
-                    some.append(_of_consumer(kept.row, consumer))
-        head, findings = self._head(rotation), self._findings(rotation)
-        consumers = (unsettled + settled)[:MOST_CONSUMERS]
-        consumers.sort(key=lambda c: (c["name"], c["place"]))
-        return {
-            "id": rotation.id,
-            "request": None,
-            "state": rotation.outcome or ("paused" if head.paused else rotation.phase),
-            "summary": summary(rotation, counts) + _blockers(findings),
-            "key": rotation.key,
-            "target": rotation.target,
-            "targetCreated": _time(rotation.target_created),
-            "currentVersionProblem": rotation.current_problem or None,
-            "preflight": None if findings is None else [_of_finding(each) for each in findings],
-            "trigger": rotation.cause.trigger,
-            "triggerId": rotation.cause.id or None,
-            "reason": rotation.cause.reason or None,
-            "pausedBecause": head.paused or None,
-            "openedAt": _time(rotation.opened_at),
-            "endedAt": _time(rotation.ended_at),
-            "scope": str(rotation.scope) if rotation.scope else None,
-            "unreadableSubscriptions": list(rotation.scope.named) if rotation.scope else [],
-            "problem": rotation.problem or None,
-            "counts": dict(counts),
-            "consumers": consumers,
-            "consumersOmitted": counts.total() - len(consumers),
-        }
+                    some.append(view_of(kept.row, consumer))
+        shown = (unsettled + settled)[:MOST_CONSUMERS]
+        shown.sort(key=lambda consumer: (consumer.name, consumer.place))
+        return counts, tuple(shown)
+
+    def _waits_for(self, rotation: Rotation, head: KeyHead) -> str | None:
+        if rotation.outcome is not None:
+            return None
+        return why_held(head, rotation, self.clock.now()) or None
 
     def _findings(self, rotation: Rotation) -> tuple[Finding, ...] | None:
         """Return what the look ahead found; ``None``: it was not taken (yet)."""
@@ -86,6 +104,15 @@ class ReportRotation:
         return kept.row if kept and kept.row.active == rotation.id else fresh
 
 
+def state_of(rotation: Rotation, head: KeyHead, now: datetime) -> str:
+    """Return in a word how a rotation stands; ``head``: of its key, as far as it is about it."""
+    if rotation.outcome is not None:
+        return rotation.outcome
+    if head.paused:
+        return "paused"
+    return "needs_approval" if why_unapproved(head, rotation, now) else rotation.phase
+
+
 def summary(rotation: Rotation, counts: Counter[str]) -> str:
     """Return one sentence on how a rotation stands or ended."""
     if rotation.scope is None and not rotation.problem and not rotation.outcome:
@@ -95,11 +122,9 @@ def summary(rotation: Rotation, counts: Counter[str]) -> str:
         where = f"{where}: {rotation.problem}"
     if not counts:
         return f"nothing found in {where}"
-    proven = sum(counts[v] for v in (Verdict.VERIFIED, Verdict.ALREADY, Verdict.LATE))
+    proven = sum(counts[verdict] for verdict in PROVEN)
     others = ", ".join(
-        f"{count} {verdict}"
-        for verdict, count in sorted(counts.items())
-        if verdict not in (Verdict.VERIFIED, Verdict.ALREADY, Verdict.LATE)
+        f"{count} {verdict}" for verdict, count in sorted(counts.items()) if verdict not in PROVEN
     )
     said = f"{proven} of {counts.total()} consumers proven on the new version"
     return f"{said}{', ' + others if others else ''}, in {where}"
@@ -113,63 +138,75 @@ def _blockers(findings: tuple[Finding, ...] | None) -> str:
     return f"; {count} {'blocker' if count == 1 else 'blockers'} foreseen"
 
 
-def _of_finding(finding: Finding) -> Json:
-    return {
-        "severity": finding.severity,
-        "code": finding.code,
-        "text": finding.text,
-        "advice": finding.advice or None,
-    }
+def _of_request(request: Request) -> RequestView:
+    waits = "waiting for an approval of the new version"
+    said = waits if request.needs_approval else "waiting for the vault to be read"
+    return RequestView(
+        id=request.id,
+        state=_state_of_request(request),
+        summary=request.problem or said,
+        key=request.key,
+        reason=request.reason,
+        new_version=request.new_version,
+        asked_at=request.asked_at,
+        by=request.by,
+        needs_approval=request.needs_approval,
+        problem=request.problem or None,
+    )
 
 
-def _of_request(request: Request) -> Json:
-    return {
-        "id": request.id,
-        "state": Outcome.FAILED if request.problem else "requested",
-        "summary": request.problem or "waiting for the vault to be read",
-        "key": request.key,
-        "reason": request.reason,
-        "newVersion": request.new_version,
-        "askedAt": _time(request.asked_at),
-        "problem": request.problem or None,
-    }
+def _state_of_request(request: Request) -> str:
+    if request.problem:
+        return Outcome.FAILED
+    return "needs_approval" if request.needs_approval else "requested"
+
+
+def _of_act(act: Act) -> ActView:
+    return ActView(at=act.at, action=act.action, by=act.by, reason=act.reason, until=act.until)
 
 
 _FORMS = {True: "pinned", False: "versionless", None: None}
 
 
-def _of_consumer(work: Work, consumer: Consumer) -> Json:
-    return {
-        "resource": work.resource,
-        "name": _name(work.resource),
-        "place": consumer.place,
-        "kind": work.kind,
-        "kindTitle": kind.title if (kind := find_kind(work.kind)) else work.kind,
-        "location": work.location,
-        "subscription": _subscription(work.resource),
-        "form": _FORMS[consumer.pinned],
-        "before": consumer.before or None,
-        "inUseBefore": consumer.in_use_before,
-        "inUse": consumer.in_use,
-        "verdict": consumer.verdict,
-        "level": consumer.level,
-        "reason": consumer.reason or None,
-        "advice": consumer.advice or None,
-        "foundAt": _time(work.found_at),
-        "acceptedAt": _time(work.accepted_at),
-        "closedAt": _time(work.closed_at),
-        "confirmed": work.stage is Stage.DONE and consumer.verdict in CONFIRMED,
-        "nextLookAt": _time(work.due_at),
-        "note": work.note or None,
-        "owed": work.owes or None,
-        "healthy": work.healthy,
-        "health": work.health or None,
-        "requestId": work.intent.request_id if work.intent else None,
-        "correlationId": work.correlation_id or None,
-    }
+def consumers_of(work: Work) -> tuple[Consumer, ...]:
+    """Return the consumers of a resource; one in their place, as long as it was never read."""
+    unread = Consumer(place="resource", before="", pinned=None, reason=work.trouble)
+    return work.consumers or (unread,)
 
 
-def _name(resource: str) -> str:
+def view_of(work: Work, consumer: Consumer) -> ConsumerView:
+    """Return what is shown of one consumer."""
+    return ConsumerView(
+        resource=work.resource,
+        name=name_of(work.resource),
+        place=consumer.place,
+        kind=work.kind,
+        kind_title=kind.title if (kind := find_kind(work.kind)) else work.kind,
+        location=work.location,
+        subscription=_subscription(work.resource),
+        form=_FORMS[consumer.pinned],
+        before=consumer.before or None,
+        in_use_before=consumer.in_use_before,
+        in_use=consumer.in_use,
+        verdict=consumer.verdict,
+        level=consumer.level,
+        reason=consumer.reason or None,
+        advice=consumer.advice or None,
+        found_at=work.found_at,
+        accepted_at=work.accepted_at,
+        closed_at=work.closed_at,
+        confirmed=work.stage is Stage.DONE and consumer.verdict in CONFIRMED,
+        next_look_at=work.due_at,
+        note=work.note or None,
+        owed=work.owes or None,
+        healthy=work.healthy,
+        health=work.health or None,
+        request_id=work.intent.request_id if work.intent else None,
+        correlation_id=work.correlation_id or None,
+    )
+
+
+def name_of(resource: str) -> str:
     """Return what people call it: a scope with its account, a file with its folders.
 
     Read leniently: an id that is none of ARM's is reported too, as ``unknown``.
@@ -182,11 +219,3 @@ def _name(resource: str) -> str:
 def _subscription(resource: str) -> str:
     _, _, rest = resource.partition("/subscriptions/")
     return rest.partition("/")[0]
-
-
-def _unread(work: Work) -> Consumer:
-    return Consumer(place="resource", before="", pinned=None, reason=work.trouble)
-
-
-def _time(moment: datetime | None) -> str | None:
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z" if moment else None

@@ -58,7 +58,7 @@ def test_nothing_is_written_before_somebody_else_than_who_asked_has_approved(
     assert bench.sent(Repoint) == []
     assert announced(bench, rotation) == ["RotationStarted", "RotationNeedsApproval"]
 
-    with pytest.raises(NotPermittedError, match="anne@contoso.com asked for rotation"):
+    with pytest.raises(NotPermittedError, match=r"anne@contoso\.com asked for rotation"):
         bench.steer.approve(rotation, "mine", ANNE)
     with pytest.raises(NotPermittedError, match="a function key names nobody"):
         bench.steer.approve(rotation, "why not", NOBODY)

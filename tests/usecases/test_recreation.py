@@ -14,9 +14,9 @@ from sandbox.arm.resource_ids import ResourceId
 from sandbox.azure import LocalAzure
 from sandbox.container_estate import ContainerGroup, Secrets
 from sandbox.faults import Answer, Fault
-from shared.domain.callers import NOBODY
 from shared.adapters.arm.client import ArmClient
 from shared.catalog.container_instances import CONTAINER_GROUP
+from shared.domain.callers import NOBODY
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.errors import GoneError
 from shared.domain.json_paths import drop, look_up, put

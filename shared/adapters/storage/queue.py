@@ -10,6 +10,7 @@ from azure.storage.queue import QueueClient
 from shared.adapters.clock import RealClock
 from shared.adapters.http_errors import translated
 from shared.domain.steps import Step, encode
+from shared.ports import QueueState
 
 _LONGEST = timedelta(hours=24)
 """A step that is due later runs then, finds that its time has not come, and is put back."""
@@ -20,6 +21,7 @@ class StepQueue:
     """Sends steps that never expire, hidden until they are due."""
 
     client: QueueClient
+    poison: QueueClient
     clock: RealClock
 
     def send(self, step: Step, *, at: datetime | None = None) -> None:
@@ -33,6 +35,11 @@ class StepQueue:
                 self._make()
                 self._send(step, seconds)
 
+    def state(self) -> QueueState:
+        """See ``Queue.state``."""
+        with translated("look at the queue of steps"):
+            return QueueState(_count(self.client), _count(self.poison))
+
     def _send(self, step: Step, seconds: int) -> None:
         self.client.send_message(encode(step), visibility_timeout=seconds, time_to_live=-1)
 
@@ -41,3 +48,10 @@ class StepQueue:
             self.client.create_queue()
         except ResourceExistsError:
             return  # another step made it meanwhile
+
+
+def _count(queue: QueueClient) -> int:
+    try:
+        return queue.get_queue_properties().approximate_message_count or 0
+    except ResourceNotFoundError:
+        return 0  # nobody has made it: nothing was ever in it

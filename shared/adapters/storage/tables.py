@@ -28,7 +28,7 @@ from azure.data.tables import (
 from shared.adapters.http_errors import translated
 from shared.adapters.storage.bodies import Bodies
 from shared.domain.errors import RowConflictError, UnreadableError
-from shared.domain.records import Act, Call, Opened, Refusal, Request, Unheard, Watched
+from shared.domain.records import Act, Call, Opened, Pulse, Refusal, Request, Unheard, Watched
 from shared.domain.rows import (
     Beat,
     Debt,
@@ -61,6 +61,7 @@ TABLES: Mapping[type[Row], str] = {
     Opened: "keyturnopened",
     Call: "keyturncalls",
     Unheard: "keyturnunheard",
+    Pulse: "keyturnpulse",
     Watched: "keyturnwatched",
     Refusal: "keyturnrefusals",
 }

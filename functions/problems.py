@@ -1,0 +1,56 @@
+"""Errors, as callers of the HTTP API get to see them: RFC 9457."""
+
+from http import HTTPStatus
+
+from shared.domain import errors
+from shared.domain.errors import KeyturnError, PolicyError
+from shared.domain.views import InvalidPart, Problem
+
+
+class RequestError(Exception):
+    """The request itself is at fault."""
+
+    def __init__(
+        self, status: HTTPStatus, detail: str, parts: tuple[InvalidPart, ...] = ()
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.parts = parts
+
+
+# The first that fits. What is not here is a service's own refusal: we are its client.
+_STATUS: tuple[tuple[type[KeyturnError], HTTPStatus], ...] = (
+    (errors.InvalidKeyUrlError, HTTPStatus.BAD_REQUEST),
+    (errors.NotAllowedError, HTTPStatus.FORBIDDEN),
+    (errors.NotPermittedError, HTTPStatus.FORBIDDEN),
+    (errors.NotFoundError, HTTPStatus.NOT_FOUND),
+    (errors.NotActiveError, HTTPStatus.CONFLICT),
+    # As draft-ietf-httpapi-idempotency-key-header has it.
+    (errors.AlreadyUsedError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.TransientError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.PermanentError, HTTPStatus.BAD_GATEWAY),
+)
+
+
+def as_problem(error: RequestError | KeyturnError) -> Problem:
+    """Return the problem that an error is; the caller of this knows the ``instance``."""
+    if isinstance(error, RequestError):
+        return _problem(error.status, str(error), error.parts)
+    status = next(status for kind, status in _STATUS if isinstance(error, kind))
+    if isinstance(error, PolicyError):
+        parts = tuple(InvalidPart(pointer="policy", detail=each) for each in error.problems)
+        return _problem(status, str(error), parts)
+    if isinstance(error, errors.RowConflictError):
+        return _problem(status, "something else happened to it at this moment: ask again")
+    return _problem(status, str(error))
+
+
+def _problem(status: HTTPStatus, detail: str, parts: tuple[InvalidPart, ...] = ()) -> Problem:
+    return Problem(
+        type="about:blank",
+        title=status.phrase,
+        status=status.value,
+        detail=detail,
+        instance="",
+        errors=parts,
+    )

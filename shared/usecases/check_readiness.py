@@ -1,0 +1,142 @@
+"""See whether Keyturn can do its work now, part by part."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared import VERSION
+from shared.catalog import KINDS
+from shared.domain.errors import KeyturnError
+from shared.domain.kinds import Plane
+from shared.domain.records import Pulse, Unheard
+from shared.domain.rows import BEATS, Beat
+from shared.domain.views import CheckView, Health, HealthView
+from shared.ports import Clock, Policies, Queue, Resources, Rows, Vaults
+from shared.usecases.overdue import OVERDUE_AFTER
+
+LATE = timedelta(minutes=15)
+"""A timer or a queue that is so far behind is worth a look."""
+
+MOST_SUBSCRIPTIONS = 20
+"""Subscriptions whose rights are asked for: whoever asks waits, and ``/api/scope`` has them all."""
+
+_SEVERITY = (Health.PASS, Health.WARN, Health.FAIL)
+_ARM = [kind for kind in KINDS if kind.plane is Plane.ARM]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReadiness:
+    """Try each thing that a rotation needs. Nothing is changed.
+
+    Attributes:
+        allowed: Hosts of the vaults that may be managed.
+    """
+
+    vaults: Vaults
+    resources: Resources
+    rows: Rows
+    queue: Queue
+    clock: Clock
+    policies: Policies
+    allowed: frozenset[str]
+
+    def run(self) -> HealthView:
+        """See the class. What cannot be looked at is a failure that is shown."""
+        looks: list[tuple[str, Callable[[], Iterator[CheckView]]]] = [
+            ("storage", self._storage),
+            ("queue", self._queue),
+            ("timer", self._timer),
+            ("policy", self._policy),
+            *((f"vault {vault}", self._vault(vault)) for vault in sorted(self.allowed)),
+            ("subscriptions", self._subscriptions),
+            ("announcements", self._announcements),
+        ]
+        checks = tuple(check for name, look in looks for check in _tried(name, look))
+        worst = max((check.status for check in checks), key=_SEVERITY.index)
+        return HealthView(status=worst, version=VERSION, checks=checks)
+
+    def _storage(self) -> Iterator[CheckView]:
+        silent = [
+            kept.row.rotation
+            for kept in self.rows.scan(Beat, BEATS)
+            if kept.row.at + OVERDUE_AFTER < self.clock.now()
+        ]
+        yield _fine("storage", "its rows can be read")
+        if silent:
+            said = f"{len(silent)} rotations have been silent for a while, {silent[0]} for one"
+            advice = "see whether the app runs and its queue moves; the next sweep revives them"
+            yield CheckView(name="rotations", status=Health.WARN, said=said, advice=advice)
+
+    def _queue(self) -> Iterator[CheckView]:
+        state = self.queue.state()
+        yield _fine("queue", f"about {state.waiting} steps wait, for their time or their turn")
+        if state.poisoned:
+            said = f"{state.poisoned} steps that failed five times wait to be closed"
+            advice = "see whether the function `poison` runs; its log has the steps"
+            yield CheckView(name="poison", status=Health.WARN, said=said, advice=advice)
+
+    def _timer(self) -> Iterator[CheckView]:
+        kept, now = self.rows.load(Pulse, *Pulse.PLACE), self.clock.now()
+        advice = "see whether the function `sweeps` runs: lost events are found by it alone"
+        if kept is None:
+            said = "the sweep has not run yet"
+            yield CheckView(name="timer", status=Health.WARN, said=said, advice=advice)
+            return
+        pulse = kept.row
+        said = f"the sweep ran at {pulse.at:%Y-%m-%d %H:%M:%S} UTC"
+        if pulse.next_at and pulse.next_at + LATE < now:
+            said = f"{said}, and was due at {pulse.next_at:%Y-%m-%d %H:%M:%S} UTC"
+            yield CheckView(name="timer", status=Health.FAIL, said=said, advice=advice)
+        else:
+            yield _fine("timer", said)
+        if pulse.ran_at - pulse.at > LATE:
+            waited = (pulse.ran_at - pulse.at) // timedelta(minutes=1)
+            said = f"the last sweep's message waited {waited} minutes for its turn"
+            advice = "the queue is long: see how many instances run, and what the steps wait for"
+            yield CheckView(name="queue age", status=Health.WARN, said=said, advice=advice)
+
+    def _policy(self) -> Iterator[CheckView]:
+        yield _fine("policy", f"in force: {self.policies.current().digest[:12]}")
+
+    def _vault(self, vault: str) -> Callable[[], Iterator[CheckView]]:
+        def look() -> Iterator[CheckView]:
+            found = next(self.vaults.keys(vault), None)
+            yield _fine(f"vault {vault}", "its keys can be listed" if found else "it has no keys")
+
+        return look
+
+    def _subscriptions(self) -> Iterator[CheckView]:
+        visible = self.resources.subscriptions()
+        declared = self.policies.current().declared
+        asked = sorted(declared or visible)[:MOST_SUBSCRIPTIONS]
+        hidden = [s for s in asked if s not in visible or not self.resources.may_read(s, _ARM)]
+        said = f"{len(asked) - len(hidden)} of {len(asked)} that were asked for can be read whole"
+        if asked and not hidden:
+            yield _fine("subscriptions", said)
+        else:
+            named = f"; not {', '.join(hidden)}" if hidden else "; our identity sees none"
+            advice = "grant the rights of the README there; /api/scope shows every subscription"
+            yield CheckView(
+                name="subscriptions", status=Health.FAIL, said=said + named, advice=advice
+            )
+
+    def _announcements(self) -> Iterator[CheckView]:
+        kept = self.rows.load(Unheard, *Unheard.PLACE)
+        if kept is None:
+            yield _fine("announcements", "none has failed lately")
+            return
+        said = f"{kept.row.event} was not taken: {kept.row.problem}"
+        advice = "see the topic and our right to send to it (role EventGrid Data Sender)"
+        yield CheckView(name="announcements", status=Health.WARN, said=said, advice=advice)
+
+
+def _tried(name: str, look: Callable[[], Iterator[CheckView]]) -> list[CheckView]:
+    try:
+        return list(look())
+    except KeyturnError as error:
+        advice = "mend what the message says"
+        return [CheckView(name=name, status=Health.FAIL, said=str(error), advice=advice)]
+
+
+def _fine(name: str, said: str) -> CheckView:
+    return CheckView(name=name, status=Health.PASS, said=said, advice=None)

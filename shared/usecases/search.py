@@ -1,0 +1,251 @@
+"""Look for what refers to a key, place by place and page by page; nothing is kept or changed."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from shared.catalog import KINDS, find_kind, kind_named, kind_of
+from shared.domain.errors import GoneError, PermanentError, TransientError, UnreadableError
+from shared.domain.json_paths import Json, text_at
+from shared.domain.keys import Key, KeyVersion
+from shared.domain.kinds import Kind, Plane
+from shared.domain.permit import is_canary
+from shared.domain.plans import references_to
+from shared.domain.resources import digest
+from shared.domain.rows import Known, Place, Search
+from shared.ports import ConfigFiles, FilePage, Inventory, Resources, Rows
+
+BATCH = 100
+"""Subscriptions in one query: Resource Graph's guidance is to stay below 300."""
+
+KNOWN_PAGE = 500
+
+_CHILDLESS = "FeatureNotSupportedForAccount"
+"""Storage accounts that have no such service say so (seen for other services of theirs)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A resource that refers to the key, or may: only a fresh read of it decides.
+
+    Attributes:
+        kind: Its id in the catalog.
+        pinned: The versions that its references to the key name, as the inventory has them; a
+            versionless one names none. ``None``: it was not looked at, or not understood.
+        is_canary: Whether a tag makes it go ahead of the others of its kind.
+        problem: Why it, or what lies there, cannot be listed or read; empty: it can.
+        known: Whether it is only known from earlier.
+    """
+
+    resource: str
+    kind: str
+    location: str = ""
+    pinned: tuple[KeyVersion | None, ...] | None = None
+    is_canary: bool = False
+    problem: str = ""
+    known: Known | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """What one page has given.
+
+    Attributes:
+        search: How far the search has come with it; ``None``: to its end.
+        found: Read while it is iterated, so that one resource is held at a time.
+    """
+
+    search: Search | None
+    found: Iterable[Candidate] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchEstate:
+    """Read one page of the estate after the other.
+
+    The inventory is asked for what names the *vault*; which resources refer to the *key* is then
+    decided by the catalog's paths. What it does not hold is listed under its parents, and
+    deployment configs in their registered sources. Resources known from earlier rotations come
+    last, since the inventory lags. One page is held at a time, whatever the estate's size.
+
+    Attributes:
+        sources: Where deployment configs lie, as they are registered.
+    """
+
+    inventory: Inventory
+    resources: Resources
+    files: ConfigFiles
+    rows: Rows
+    sources: tuple[str, ...]
+
+    def turn(self, search: Search, key: Key, declared: Sequence[str], *, patient: bool) -> Turned:
+        """Read a page.
+
+        Args:
+            search: How far it has come.
+            key: Which key.
+            declared: Ids of the subscriptions that must be searched; empty: all that are visible.
+            patient: Whether what cannot be had for a while makes the page fail, to be asked for
+                again; if not, it is a candidate with a problem.
+
+        Raises:
+            PermanentError: The inventory refuses the query.
+        """
+        match search.place:
+            case Place.INVENTORY if not search.batch:
+                return Turned(self._next_batch(search, declared))
+            case Place.INVENTORY:
+                return self._inventory(search, key)
+            case Place.PARENTS:
+                return self._parents(search, key, patient=patient)
+            case Place.FILES:
+                return self._files(search, key, patient=patient)
+            case Place.KNOWN:
+                return self._known(search, key)
+
+    # -- subscriptions ---------------------------------------------------------------------------
+
+    def _next_batch(self, search: Search, declared: Sequence[str]) -> Search:
+        """Go on with the next subscriptions: by id, so that one that appears shifts no other.
+
+        One in which we may not read everything is searched too, but counted as unreadable:
+        Resource Graph leaves out what we may not read, and does not say so.
+        """
+        visible = self.resources.subscriptions()
+        left = [s for s in sorted(declared) or visible if s > search.after][:BATCH]
+        if not left:
+            return replace(search, place=Place.FILES if self.sources else Place.KNOWN, after="")
+        arm = [kind for kind in KINDS if kind.plane is Plane.ARM]
+        whole = {s for s in left if s in visible and self.resources.may_read(s, arm)}
+        hidden = tuple(s for s in left if s not in whole)
+        return replace(
+            search,
+            after=left[-1],
+            batch=tuple(s for s in left if s in visible),
+            scope=search.scope.plus(readable=len(whole), unreadable=hidden),
+        )
+
+    def _inventory(self, search: Search, key: Key) -> Turned:
+        page = self.inventory.page(vault=key.vault, subscriptions=search.batch, token=search.token)
+        place = search.place if page.token else Place.PARENTS
+        return Turned(
+            replace(search, token=page.token, place=place), _candidates(page.resources, key)
+        )
+
+    def _parents(self, search: Search, key: Key, *, patient: bool) -> Turned:
+        """Ask some resources for the children that the inventory does not hold."""
+        done = replace(search, place=Place.INVENTORY, batch=(), token="")
+        types = sorted({kind.listed_under for kind in KINDS if kind.listed_under})
+        if not types:
+            return Turned(done)
+        page = self.inventory.parents(types=types, subscriptions=search.batch, token=search.token)
+        found = (
+            candidate
+            for parent in page.resources
+            for candidate in self._children(parent, key, patient=patient)
+        )
+        return Turned(replace(search, token=page.token) if page.token else done, found)
+
+    def _children(self, parent: Json, key: Key, *, patient: bool) -> Iterator[Candidate]:
+        path = text_at(parent, "id")
+        for kind in KINDS:
+            if kind.listed_under.lower() != text_at(parent, "type").lower():
+                continue
+            try:
+                for child in self.resources.children(kind, path):
+                    yield from _candidates(
+                        [{**child, "location": text_at(parent, "location")}], key
+                    )
+            except GoneError:
+                continue
+            except (PermanentError, TransientError) as error:
+                if getattr(error, "code", "") == _CHILDLESS:
+                    continue
+                _raise_if_patient(error, patient=patient)
+                whole = f"{path}/{kind.resource_type.rpartition('/')[2]}"
+                yield Candidate(resource=whole, kind=kind.id, problem=str(error))
+
+    # -- files -----------------------------------------------------------------------------------
+
+    def _files(self, search: Search, key: Key, *, patient: bool) -> Turned:
+        """Read some files of a source."""
+        sources = sorted(self.sources)
+        left = [s for s in sources if s > search.after]
+        source = search.after if search.token else left[0] if left else ""
+        if not source:
+            return Turned(replace(search, place=Place.KNOWN, after=""))
+        kind, problem, page = kind_named("deployment_config"), "", FilePage((), "")
+        try:
+            page = self.files.page(source, search.token)
+        except (PermanentError, TransientError) as error:
+            _raise_if_patient(error, patient=patient)
+            problem = str(error)
+        scope = replace(search.scope, files=search.scope.files + len(page.urls))
+        turned = replace(search, after=source, token=page.token, scope=scope)
+        if not page.token and not any(s > source for s in sources):
+            turned = replace(turned, place=Place.KNOWN, after="")
+        if problem:
+            place = source.partition("?")[0]
+            return Turned(turned, [Candidate(resource=place, kind=kind.id, problem=problem)])
+        found = (c for url in page.urls for c in self._file(kind, url, key, patient=patient))
+        return Turned(turned, found)
+
+    def _file(self, kind: Kind, url: str, key: Key, *, patient: bool) -> Iterator[Candidate]:
+        try:
+            yield from _candidates([self.resources.read(kind, url).body], key)
+        except GoneError:
+            return
+        except (PermanentError, TransientError) as error:
+            _raise_if_patient(error, patient=patient)
+            yield Candidate(resource=url, kind=kind.id, problem=str(error))
+
+    # -- what is known ---------------------------------------------------------------------------
+
+    def _known(self, search: Search, key: Key) -> Turned:
+        """Add what earlier rotations have seen, and the inventory does not show (any more)."""
+        after = f"RowKey gt '{search.after}'"
+        known = self.rows.scan(Known, digest(str(key)), where=after)
+        page = [kept.row for kept in itertools.islice(known, KNOWN_PAGE)]
+        found = [
+            Candidate(resource=row.resource, kind=row.kind, location=row.location, known=row)
+            for row in page
+            if row.holds and (row.resource.startswith("/") or self.files.covers(row.resource))
+        ]
+        is_last = len(page) < KNOWN_PAGE
+        return Turned(None if is_last else replace(search, after=page[-1].address[1]), found)
+
+
+def _raise_if_patient(error: PermanentError | TransientError, *, patient: bool) -> None:
+    if isinstance(error, TransientError) and patient:
+        raise error
+
+
+def _candidates(bodies: Iterable[Json], key: Key) -> Iterator[Candidate]:
+    """Yield those of some resources that refer to a key, or do so in a form unknown to us."""
+    for body in bodies:
+        kind = kind_of(text_at(body, "type"))
+        pinned = _pinned(kind, body, key) if kind else ()
+        if kind is not None and pinned != ():
+            yield Candidate(
+                resource=text_at(body, "id"),
+                kind=kind.id,
+                location=text_at(body, "location"),
+                pinned=pinned,
+                is_canary=is_canary(body),
+            )
+
+
+def _pinned(kind: Kind, body: Json, key: Key) -> tuple[KeyVersion | None, ...] | None:
+    """Return what the references to ``key`` pin; ``None``: they are in a form unknown to us."""
+    try:
+        return tuple(reference.pinned for reference in references_to(kind, body, key))
+    except UnreadableError:
+        return None
+
+
+def may_nudge(candidate: Candidate) -> bool:
+    """Return whether a versionless reference of its kind takes the target up when nudged."""
+    kind = find_kind(candidate.kind)
+    return kind is not None and kind.may_nudge

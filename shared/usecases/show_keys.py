@@ -1,0 +1,150 @@
+"""Show the managed keys: which versions they have, and who uses which."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.domain.keys import Key, KeyVersion, VersionState
+from shared.domain.policy import Policy
+from shared.domain.records import Watched
+from shared.domain.resources import digest
+from shared.domain.rows import KeyHead, Known
+from shared.domain.targets import choose_target
+from shared.domain.views import KeySummary, KeyView, VersionView
+from shared.ports import Clock, Policies, Rows, Vaults
+from shared.usecases.history import Some
+
+UNSAID = ""
+"""In the place of a version: a service that does not say which one it uses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowKeys:
+    """Read keys from their vaults, and what is known of their consumers from our rows.
+
+    Attributes:
+        allowed: Hosts of the vaults that may be managed.
+    """
+
+    vaults: Vaults
+    rows: Rows
+    clock: Clock
+    policies: Policies
+    allowed: frozenset[str]
+
+    def run(self, *, vault: str = "", after: str = "", limit: int) -> Some[KeySummary]:
+        """Return a page of the keys of a vault, or of all, by vault and name.
+
+        Args:
+            vault: Its host; empty: every vault.
+            after: ``HOST/NAME`` of the last key of the page before; empty: the first page.
+            limit: How many keys a page has.
+
+        Raises:
+            NotAllowedError: The vault is off the allow-list.
+            AccessDeniedError: Our identity may not list its keys.
+        """
+        policy = self.policies.current()
+        found: list[KeySummary] = []
+        hosts = [vault] if vault else sorted(self.allowed)
+        for key in self._keys(hosts, after, policy):
+            if len(found) == limit:
+                return Some(tuple(found), f"{found[-1].vault}/{found[-1].name}")
+            found.append(self._summary(key, policy))
+        return Some(tuple(found), "")
+
+    def one(self, key: Key) -> KeyView:
+        """Return one key.
+
+        Raises:
+            NotFoundError: There is no such key.
+            NotAllowedError: The vault is off the allow-list.
+            AccessDeniedError: Our identity may not read it.
+        """
+        now, policy = self.clock.now(), self.policies.current()
+        current, versions = self.vaults.current(key), self.vaults.versions(key)
+        choice = choose_target(versions, current, now)
+        used = self._used(key)
+        head, watched, rules = self._head(key), self._watched(key), policy.rules_for(key)
+        known = {str(version.id) for version in versions}
+        newest_first = sorted(
+            versions, key=lambda v: (v.created, v.id == current.id, v.id.version), reverse=True
+        )
+        return KeyView(
+            key=str(key),
+            vault=key.vault,
+            name=key.name,
+            mode=rules.mode,
+            rules=rules,
+            policy=policy.digest,
+            age_days=(now - current.created).days,
+            expires=current.expires,
+            target=str(choice.target.id) if choice.target else None,
+            handled=head.handled,
+            rotation=head.active,
+            problem=head.problem or choice.problem or None,
+            versions=tuple(_version(each, current.id, used, now) for each in newest_first),
+            consumers=used.total(),
+            consumers_elsewhere=sum(
+                count for version, count in used.items() if version not in known | {UNSAID}
+            ),
+            consumers_unknown=used[UNSAID],
+            watched_at=watched.at if watched else None,
+            findings=watched.findings if watched else None,
+        )
+
+    def _keys(self, hosts: list[str], after: str, policy: Policy) -> Iterator[Key]:
+        for host in hosts:
+            if after and host < after.partition("/")[0]:
+                continue
+            keys = sorted(self.vaults.keys(host), key=lambda key: key.name)
+            yield from (k for k in keys if f"{host}/{k.name}" > after and policy.manages(k))
+
+    def _summary(self, key: Key, policy: Policy) -> KeySummary:
+        head, watched = self._head(key), self._watched(key)
+        return KeySummary(
+            key=str(key),
+            vault=key.vault,
+            name=key.name,
+            mode=policy.rules_for(key).mode,
+            handled=head.handled,
+            rotation=head.active,
+            problem=head.problem or (watched.problem if watched else "") or None,
+            current=watched.version if watched else None,
+            created=watched.created if watched else None,
+            expires=watched.expires if watched else None,
+            watched_at=watched.at if watched else None,
+        )
+
+    def _used(self, key: Key) -> Counter[str]:
+        """Return how many known consumers were last seen on each version, by its URL."""
+        used: Counter[str] = Counter()
+        for kept in self.rows.scan(Known, digest(str(key))):
+            if kept.row.holds:
+                used.update(seen[-1] if seen else UNSAID for seen in kept.row.versions.values())
+        return used
+
+    def _head(self, key: Key) -> KeyHead:
+        fresh = KeyHead(key=str(key))
+        kept = self.rows.load(KeyHead, *fresh.address)
+        return kept.row if kept else fresh
+
+    def _watched(self, key: Key) -> Watched | None:
+        kept = self.rows.load(Watched, digest(str(key)), "watched")
+        return kept.row if kept else None
+
+
+def _version(
+    state: VersionState, current: KeyVersion, used: Counter[str], now: datetime
+) -> VersionView:
+    return VersionView(
+        version=str(state.id),
+        created=state.created,
+        enabled=state.enabled,
+        not_before=state.not_before,
+        expires=state.expires,
+        current=state.id == current,
+        problem=state.why_unusable(now),
+        consumers=used[str(state.id)],
+    )

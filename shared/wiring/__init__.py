@@ -1,0 +1,264 @@
+"""The composition root: the only package that knows every adapter."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from shared.settings import Settings
+from shared.usecases.announce import Announce
+from shared.usecases.ask import AskForRotation
+from shared.usecases.audit import AuditCall
+from shared.usecases.bury import BuryStep
+from shared.usecases.check_readiness import CheckReadiness
+from shared.usecases.discover import DiscoverConsumers
+from shared.usecases.health import CheckHealth
+from shared.usecases.history import ListConsumers, ListRotations
+from shared.usecases.leases import Leases
+from shared.usecases.ledger import Ledger
+from shared.usecases.open_rotation import OpenRotation
+from shared.usecases.pace import Pace
+from shared.usecases.plan_key import PlanKey
+from shared.usecases.preflight import LookAhead
+from shared.usecases.refuse import RememberRefusal
+from shared.usecases.repoint import RepointResource
+from shared.usecases.report import ReportRotation
+from shared.usecases.revive import ReviveSupervisors
+from shared.usecases.rotate_key import MakeVersion
+from shared.usecases.run_step import RunStep
+from shared.usecases.search import SearchEstate
+from shared.usecases.settle import SettleDebt
+from shared.usecases.show_keys import ShowKeys
+from shared.usecases.show_scope import ShowScope
+from shared.usecases.steer import SteerRotation
+from shared.usecases.stock import Stock
+from shared.usecases.supervise import SuperviseRotation
+from shared.usecases.sweep import SweepOneVault
+from shared.usecases.verify import VerifyResource
+from shared.usecases.watch import WatchKey
+from shared.wiring.adapters import STEPS_QUEUE, Adapters, quieten_sdks
+
+__all__ = ["STEPS_QUEUE", "Wiring"]
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Builds the use cases from the settings, each once."""
+
+    settings: Settings
+
+    @cached_property
+    def _adapters(self) -> Adapters:
+        return Adapters(self.settings)
+
+    def now(self) -> datetime:
+        """Return the current time."""
+        return self._adapters.clock.now()
+
+    # -- steps -----------------------------------------------------------------------------------
+
+    @cached_property
+    def run_step(self) -> RunStep:
+        """What the queue trigger calls."""
+        quieten_sdks()
+        out = self._adapters
+        rows, queue, clock, vaults = out.rows, out.queue, out.clock, out.vaults
+        resources, policies, announce = out.resources, out.policies, self._announce
+        ledger, leases, pace = self._ledger, Leases(rows, clock), Pace(rows=rows, clock=clock)
+        verify = VerifyResource(
+            resources=resources,
+            vaults=vaults,
+            rows=rows,
+            clock=clock,
+            ledger=ledger,
+            leases=leases,
+            pace=pace,
+            check_health=CheckHealth(canary=out.canary),
+            announce=announce,
+        )
+        return RunStep(
+            open=OpenRotation(
+                vaults=vaults,
+                rows=rows,
+                queue=queue,
+                clock=clock,
+                announce=announce,
+                policies=policies,
+            ),
+            watch=WatchKey(
+                vaults=vaults,
+                rows=rows,
+                queue=queue,
+                clock=clock,
+                policies=policies,
+                announce=announce,
+            ),
+            rotate_key=MakeVersion(vaults=vaults, rows=rows, queue=queue, clock=clock),
+            preflight=LookAhead(vaults=vaults, registry=out.registry, rows=rows, clock=clock),
+            discover=DiscoverConsumers(
+                estate=self._estate, rows=rows, queue=queue, clock=clock, ledger=ledger
+            ),
+            repoint=RepointResource(
+                resources=resources,
+                vaults=vaults,
+                rows=rows,
+                clock=clock,
+                ledger=ledger,
+                leases=leases,
+                pace=pace,
+                verify=verify,
+            ),
+            verify=verify,
+            settle=SettleDebt(
+                resources=resources,
+                rows=rows,
+                clock=clock,
+                ledger=ledger,
+                leases=leases,
+                pace=pace,
+            ),
+            supervise=SuperviseRotation(
+                vaults=vaults,
+                rows=rows,
+                queue=queue,
+                clock=clock,
+                ledger=ledger,
+                pace=pace,
+                stock=Stock(clock=clock, ledger=ledger, pace=pace),
+                announce=announce,
+                policies=policies,
+            ),
+            sweep=SweepOneVault(vaults=vaults, queue=queue),
+            revive=ReviveSupervisors(rows=rows, queue=queue, clock=clock),
+            refuse=RememberRefusal(rows=rows),
+            rows=rows,
+            queue=queue,
+            clock=clock,
+            ledger=ledger,
+            pace=pace,
+        )
+
+    @cached_property
+    def bury_step(self) -> BuryStep:
+        """What the poison trigger calls."""
+        out = self._adapters
+        return BuryStep(rows=out.rows, queue=out.queue, clock=out.clock, ledger=self._ledger)
+
+    # -- the HTTP API ----------------------------------------------------------------------------
+
+    @cached_property
+    def audit(self) -> AuditCall:
+        """What keeps every call."""
+        return AuditCall(self._adapters.rows)
+
+    @cached_property
+    def show_keys(self) -> ShowKeys:
+        """What ``GET /api/keys`` and ``GET /api/keys/{vault}/{key}`` call."""
+        out = self._adapters
+        return ShowKeys(
+            vaults=out.vaults,
+            rows=out.rows,
+            clock=out.clock,
+            policies=out.policies,
+            allowed=self.settings.vaults,
+        )
+
+    @cached_property
+    def plan_key(self) -> PlanKey:
+        """What ``GET /api/keys/{vault}/{key}/plan`` calls."""
+        out = self._adapters
+        return PlanKey(
+            vaults=out.vaults,
+            resources=out.resources,
+            rows=out.rows,
+            clock=out.clock,
+            policies=out.policies,
+            estate=self._estate,
+        )
+
+    @cached_property
+    def ask(self) -> AskForRotation:
+        """What ``POST …/rotate`` calls."""
+        out = self._adapters
+        return AskForRotation(
+            rows=out.rows,
+            queue=out.queue,
+            clock=out.clock,
+            policies=out.policies,
+            announce=self._announce,
+        )
+
+    @cached_property
+    def list_rotations(self) -> ListRotations:
+        """What ``GET /api/rotations`` calls."""
+        return ListRotations(rows=self._adapters.rows, clock=self._adapters.clock)
+
+    @cached_property
+    def report(self) -> ReportRotation:
+        """What ``GET /api/rotations/{id}`` calls."""
+        out = self._adapters
+        return ReportRotation(rows=out.rows, ledger=self._ledger, clock=out.clock)
+
+    @cached_property
+    def list_consumers(self) -> ListConsumers:
+        """What ``GET /api/rotations/{id}/consumers`` calls."""
+        return ListConsumers(rows=self._adapters.rows)
+
+    @cached_property
+    def steer(self) -> SteerRotation:
+        """What ``POST /api/rotations/{id}/{action}`` calls."""
+        out = self._adapters
+        return SteerRotation(
+            rows=out.rows,
+            queue=out.queue,
+            clock=out.clock,
+            ledger=self._ledger,
+            ask=self.ask,
+            policies=out.policies,
+        )
+
+    @cached_property
+    def scope(self) -> ShowScope:
+        """What ``GET /api/scope`` calls."""
+        out = self._adapters
+        return ShowScope(
+            resources=out.resources,
+            policies=out.policies,
+            allowed=self.settings.vaults,
+            sources=self.settings.config_sources,
+        )
+
+    @cached_property
+    def readiness(self) -> CheckReadiness:
+        """What ``GET /api/health`` calls."""
+        out = self._adapters
+        return CheckReadiness(
+            vaults=out.vaults,
+            resources=out.resources,
+            rows=out.rows,
+            queue=out.queue,
+            clock=out.clock,
+            policies=out.policies,
+            allowed=self.settings.vaults,
+        )
+
+    # -- what they share -------------------------------------------------------------------------
+
+    @cached_property
+    def _announce(self) -> Announce:
+        out = self._adapters
+        return Announce(announcer=out.announcer, rows=out.rows, clock=out.clock)
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        return Ledger(self._adapters.rows, self._adapters.queue)
+
+    @cached_property
+    def _estate(self) -> SearchEstate:
+        out = self._adapters
+        return SearchEstate(
+            inventory=out.inventory,
+            resources=out.resources,
+            files=out.files,
+            rows=out.rows,
+            sources=self.settings.config_sources,
+        )

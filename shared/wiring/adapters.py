@@ -1,0 +1,215 @@
+"""The adapters, each made when it is first needed.
+
+The app indexes, and an event is accepted, without the Azure SDKs.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.storage.blob import ContainerClient
+
+    from shared.adapters.arm.client import ArmClient
+    from shared.adapters.clock import RealClock
+    from shared.ports import (
+        Announcer,
+        Canary,
+        ConfigFiles,
+        Inventory,
+        Policies,
+        Queue,
+        Resources,
+        Rows,
+        VaultRegistry,
+        Vaults,
+    )
+
+STEPS_QUEUE = "keyturn-steps"
+
+APP = Path(__file__).parents[2]
+"""The app's folder."""
+
+PATIENCE: Mapping[str, Any] = {
+    "connection_timeout": 5,
+    "read_timeout": 15,
+    "retry_total": 2,
+    "permit_redirects": False,
+}
+"""With our own storage: what lies between taking a lease and a write must not outlast the lease."""
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """Builds the adapters from the settings, each once."""
+
+    settings: Settings
+
+    @cached_property
+    def clock(self) -> "RealClock":
+        """Real time, or the sandbox's."""
+        from shared.adapters.clock import RealClock
+
+        text = self.settings.sandbox_clock
+        return RealClock.parse(text) if text else RealClock()
+
+    @cached_property
+    def policies(self) -> "Policies":
+        """Where the policy lies."""
+        from shared.adapters.policies import NoPolicy, ReadPolicy, read_blob, read_file
+
+        place = self.settings.policy
+        if not place:
+            return NoPolicy()
+        if "://" not in place:
+            return ReadPolicy(place, read_file(APP / place), self.clock)
+        from shared.adapters.storage.containers import connect_as
+        from shared.domain.file_sources import BlobName
+
+        read = read_blob(BlobName.parse(place), connect_as(self.credential))
+        return ReadPolicy(place, read, self.clock)
+
+    @cached_property
+    def credential(self) -> "TokenCredential":
+        """Our identity."""
+        from azure.identity import ManagedIdentityCredential
+
+        client_id = self.settings.client_id
+        return ManagedIdentityCredential(client_id=client_id or None)
+
+    @cached_property
+    def storage_credential(self) -> "TokenCredential":
+        """Our identity, for storage alone."""
+        from shared.adapters.audiences import STORAGE, ForAudience
+
+        return ForAudience(self.credential, STORAGE)
+
+    @cached_property
+    def arm(self) -> "ArmClient":
+        """Azure Resource Manager."""
+        from shared.adapters.arm.client import ArmClient
+
+        return ArmClient(self.settings.cloud, self.credential)
+
+    @cached_property
+    def resources(self) -> "Resources":
+        """What holds references, in Azure Resource Manager and in files."""
+        from shared.adapters.arm.resources import ArmResources
+        from shared.adapters.planes import EveryPlane
+
+        return EveryPlane(ArmResources(self.arm), self.files)
+
+    @cached_property
+    def inventory(self) -> "Inventory":
+        """Azure Resource Graph."""
+        from shared.adapters.resource_graph.inventory import GraphInventory
+
+        return GraphInventory(self.arm)
+
+    @cached_property
+    def registry(self) -> "VaultRegistry":
+        """The key vaults, as Azure Resource Manager keeps them."""
+        from shared.adapters.arm.vaults import ArmVaults
+
+        return ArmVaults(self.arm)
+
+    @cached_property
+    def vaults(self) -> "Vaults":
+        """The key vaults that may be managed."""
+        from shared.adapters.key_vault.vaults import AzureVaults
+
+        return AzureVaults(self.settings.vaults, self.credential)
+
+    @cached_property
+    def rows(self) -> "Rows":
+        """Tables and large bodies of our own storage account."""
+        from azure.data.tables import TableServiceClient
+
+        from shared.adapters.storage.bodies import Bodies
+        from shared.adapters.storage.tables import TableRows
+
+        storage, bodies = self.settings.storage, Bodies(self._connect_bodies)
+        if text := storage.connection_string:
+            return TableRows(TableServiceClient.from_connection_string(text, **PATIENCE), bodies)
+        credential = self.storage_credential
+        service = TableServiceClient(storage.table_url, credential=credential, **PATIENCE)
+        return TableRows(service, bodies)
+
+    def _connect_bodies(self) -> "ContainerClient":
+        from azure.storage.blob import ContainerClient
+
+        from shared.adapters.storage.bodies import CONTAINER
+
+        storage = self.settings.storage
+        if text := storage.connection_string:
+            return ContainerClient.from_connection_string(text, CONTAINER, **PATIENCE)
+        credential = self.storage_credential
+        return ContainerClient(storage.blob_url, CONTAINER, credential=credential, **PATIENCE)
+
+    @cached_property
+    def files(self) -> "ConfigFiles":
+        """The registered deployment configs."""
+        from shared.adapters.planes import NoConfigFiles
+
+        if not self.settings.config_sources:
+            return NoConfigFiles()
+        from shared.adapters.storage.config_files import BlobConfigFiles
+        from shared.adapters.storage.containers import connect_as
+
+        settings, connect = self.settings, connect_as(self.credential)
+        return BlobConfigFiles(settings.config_sources, settings.cloud, connect)
+
+    @cached_property
+    def canary(self) -> "Canary | None":
+        """What tries a storage account out; ``None``: nothing does."""
+        if not self.settings.blob_canary:
+            return None
+        from shared.adapters.storage.canary import BlobCanary
+        from shared.adapters.storage.containers import connect_as
+
+        settings, connect = self.settings, connect_as(self.credential)
+        return BlobCanary(settings.blob_canary, settings.cloud, connect)
+
+    @cached_property
+    def queue(self) -> "Queue":
+        """The queue of steps."""
+        from azure.storage.queue import QueueClient, TextBase64EncodePolicy
+
+        from shared.adapters.storage.queue import StepQueue
+
+        storage = self.settings.storage
+        options = {"message_encode_policy": TextBase64EncodePolicy(), **PATIENCE}
+
+        def connect(name: str) -> QueueClient:
+            if text := storage.connection_string:
+                return QueueClient.from_connection_string(text, name, **options)
+            credential = self.storage_credential
+            return QueueClient(storage.queue_url, name, credential=credential, **options)
+
+        return StepQueue(connect(STEPS_QUEUE), connect(f"{STEPS_QUEUE}-poison"), self.clock)
+
+    @cached_property
+    def announcer(self) -> "Announcer":
+        """The topic, if one is set."""
+        from shared.adapters.event_grid.announcer import NoAnnouncer, TopicAnnouncer
+
+        if not self.settings.topic:
+            return NoAnnouncer()
+        from azure.eventgrid import EventGridPublisherClient
+
+        quieten_sdks()
+        client = EventGridPublisherClient(self.settings.topic, self.credential)
+        return TopicAnnouncer(client, "keyturn", self.clock)
+
+
+def quieten_sdks() -> None:
+    """Keep the Azure SDKs from logging every request: the steps log what matters."""
+    logging.getLogger("azure").setLevel(logging.WARNING)
+    # It warns of every option of ``send`` that is not a field of the event.
+    logging.getLogger("azure.eventgrid").setLevel(logging.ERROR)
