@@ -115,9 +115,16 @@ def _parsed(name: str, content: bytes) -> Policy | PolicyError:
         return _unusable(name, [f"it is no UTF-8: {error.reason} at byte {error.start}"])
     except _NotYamlError as error:
         return _unusable(name, [str(error)])
+    return _understood(name, document)
+
+
+def _understood(name: str, document: object) -> Policy | PolicyError:
     if problems := [*_by_schema(document)]:
         return _unusable(name, problems)
-    policy = msgspec.convert(document, Policy)
+    try:
+        policy = msgspec.convert(document, Policy)
+    except msgspec.ValidationError as error:  # 24.0 is an integer to JSON Schema alone
+        return _unusable(name, [str(error)])
     if problems := [*_beyond_schema(policy)]:
         return _unusable(name, problems)
     return policy
@@ -135,13 +142,16 @@ def _load(text: str) -> Any:  # noqa: ANN401 - whatever the document is
     try:
         if any(isinstance(event, AliasEvent) for event in YAML(pure=True).parse(text)):
             raise _NotYamlError("it has aliases (*name), which a policy may not")
-        return YAML(typ="safe", pure=True).load(text) or {}
+        document = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}: " if mark else ""
         raise _NotYamlError(f"{line}{error.problem or error.context}") from None
     except (YAMLError, ValueError, RecursionError) as error:
         raise _NotYamlError(f"no YAML: {error}") from None
+    if document is None:  # as one is while it is being written
+        raise _NotYamlError("it is empty: if the defaults shall hold, say `version: 1`")
+    return document
 
 
 def _by_schema(document: object) -> Iterator[str]:

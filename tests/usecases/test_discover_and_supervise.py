@@ -1,6 +1,5 @@
 """What is looked for, what is found, and when a rotation may end."""
 
-
 import pytest
 
 from sandbox.faults import Answer, Fault
