@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.estate import Account
-from sandbox.faults import Answer, Fault, server_error_html
+from sandbox.faults import Fault, server_error_html
 from shared.adapters.policies import (
     MOST_BYTES,
     NoPolicy,
@@ -158,7 +158,7 @@ def test_it_may_be_a_file(tmp_path: Path) -> None:
     file = tmp_path / "keyturn.yaml"
     clock = Hand()
     policy = ReadPolicy(str(file), read_file(file), clock)
-    with pytest.raises(PolicyError, match="it cannot be read: .*No such file"):
+    with pytest.raises(PolicyError, match=r"it cannot be read: .*No such file"):
         policy.current()
     file.write_text(OBSERVE)
     assert policy.current() == parse("", OBSERVE.encode())
@@ -184,40 +184,50 @@ def in_blob(served: Served) -> ReadPolicy:
     return ReadPolicy(BLOB.url, read_blob(BLOB, connect_as(served.credential)), Hand())
 
 
-def test_it_may_be_a_blob(served: Served, account: Account) -> None:
+@pytest.mark.usefixtures("account")
+def test_it_may_be_a_blob(served: Served) -> None:
     served.azure.blobs.put("stpolicy", "policies", "prod/keyturn.yaml", OBSERVE.encode())
     assert in_blob(served).current() == parse("", OBSERVE.encode())
 
 
-def test_a_blob_that_is_not_there_is_named(served: Served, account: Account) -> None:
-    with pytest.raises(PolicyError, match="it cannot be read: .*BlobNotFound") as found:
+@pytest.mark.usefixtures("account")
+def test_a_blob_that_is_not_there_is_named(served: Served) -> None:
+    with pytest.raises(PolicyError, match=r"it cannot be read: .*BlobNotFound") as found:
         in_blob(served).current()
     assert BLOB.url in str(found.value)
 
 
-def test_a_blob_that_we_may_not_read_is_told(served: Served, account: Account) -> None:
+def test_a_blob_that_we_may_not_read_is_told(served: Served) -> None:
+    subscription = served.azure.estate.subscription("one")
+    account = served.azure.estate.storage_account("stpolicy", subscription=subscription, key=None)
+    served.azure.blobs.client(account).create_container("policies")
     served.azure.blobs.put("stpolicy", "policies", "prod/keyturn.yaml", OBSERVE.encode())
-    served.azure.blobs.deny(account)
-    with pytest.raises(PolicyError, match="it cannot be read: "):
+    with pytest.raises(PolicyError, match=r"it cannot be read: .*answered 403"):
         in_blob(served).current()
 
 
-def test_an_answer_that_is_none_is_told(served: Served, account: Account) -> None:
+@pytest.mark.usefixtures("account")
+def test_an_answer_that_is_none_is_told(served: Served) -> None:
     served.azure.faults.add(
-        Fault(
-            path="/policies/prod/keyturn.yaml", times=None, answer=Answer(500, server_error_html())
-        )
+        Fault(path=f"/policies/{BLOB.path}", times=None, answer=server_error_html())
     )
     with pytest.raises(PolicyError, match="it cannot be read: "):
         in_blob(served).current()
 
 
-@pytest.mark.parametrize("size", [0, MOST_BYTES + 1, 3 * 1024 * 1024])
-def test_a_blob_that_is_empty_or_too_large_is_none(
-    served: Served, account: Account, size: int
-) -> None:
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (0, "answered 416"),
+        (MOST_BYTES, "it is empty"),
+        (MOST_BYTES + 1, "more than 262144 bytes"),
+        (3 * 1024 * 1024, "more than 262144 bytes"),
+    ],
+)
+def test_a_blob_that_says_nothing_or_too_much_is_none(served: Served, size: int, said: str) -> None:
     served.azure.blobs.put("stpolicy", "policies", "prod/keyturn.yaml", b"#" * size)
-    with pytest.raises(PolicyError, match="it is empty" if not size else "more than 262144 bytes"):
+    with pytest.raises(PolicyError, match=said):
         in_blob(served).current()
 
 
@@ -273,21 +283,15 @@ def test_of_very_many_problems_the_first_fifty_are_named_and_the_rest_counted() 
 
 
 def test_a_long_value_is_not_repeated_whole() -> None:
-    (problem,) = problems(f"manage: [{'x' * 5000}]")
+    (problem,) = problems(f"version: {'x' * 5000}")
     assert len(problem) < 350
 
 
 @pytest.mark.parametrize(
     ("windows", "said"),
     [
-        (
-            '{opens: "01:00", closes: "02:00", zone: Europe/Atlantis}',
-            "/0/zone: there is no time zone",
-        ),
-        (
-            '{opens: "01:00", closes: "02:00", zone: Europe}',
-            "/0/zone: there is no time zone 'Europe'",
-        ),
+        ('{opens: "01:00", closes: "02:00", zone: Mars/Base}', "/0/zone: there is no time zone"),
+        ('{opens: "01:00", closes: "02:00", zone: Europe}', "/0/zone: there is no time zone"),
         ('{opens: "01:00", closes: "02:00", zone: ""}', "/0/zone: there is no time zone ''"),
         ('{opens: "01:00", closes: "02:00", zone: ../../etc/passwd}', "/0/zone: there is no"),
         ('{opens: "01:00", closes: "02:00", zone: "a\\0b"}', "/0/zone: there is no time zone"),
@@ -333,7 +337,7 @@ def test_a_window_in_an_unknown_zone_or_one_that_never_opens_is_a_problem(
         pytest.param("defaults: 2026-11-23\n", "#/defaults: ", id="a date"),
         pytest.param("defaults: {failureLimit: 5.0}\n", "Expected `int`", id="5.0"),
         pytest.param("version: 1.0\n", "Expected `int`", id="1.0"),
-        pytest.param("[" * 5000, "", id="depths"),
+        pytest.param("[" * 200_000, "it has more than 20 levels", id="depths"),
         pytest.param(b"mode: \xff", "it is no UTF-8: invalid start byte at byte 6", id="latin 1"),
         pytest.param(b"#" * (MOST_BYTES + 1), "it has more than 262144 bytes", id="a book"),
     ],
@@ -357,19 +361,20 @@ def test_times_need_no_quotes_and_json_is_fine() -> None:
     assert parse("", plain.encode()) == parse("", quoted.encode()) == parse("", with_mark.encode())
 
 
+def parsed(content: bytes) -> Policy | PolicyError:
+    try:
+        return parse("p", content)
+    except PolicyError as error:
+        return error
+
+
 @given(policies.spoilt())
 def test_whatever_stands_in_it_is_a_policy_or_a_list_of_problems(document: object) -> None:
-    try:
-        found = parse("p", json.dumps(document).encode())
-    except PolicyError as error:
-        assert error.problems
-    else:
-        assert isinstance(found, Policy)
+    found = parsed(json.dumps(document).encode())
+    assert isinstance(found, Policy) or found.problems
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_whatever_the_file_holds_it_is_a_policy_or_a_list_of_problems(content: bytes) -> None:
-    try:
-        parse("p", content)
-    except PolicyError as error:
-        assert error.problems
+    found = parsed(content)
+    assert isinstance(found, Policy) or found.problems
