@@ -15,7 +15,9 @@ from shared.settings import Settings
 from shared.usecases.announce import Announce
 from shared.usecases.ask import AskForRotation
 from shared.usecases.bury import BuryStep
+from shared.usecases.conclude import ConcludeRotation
 from shared.usecases.discover import DiscoverConsumers
+from shared.usecases.evidence import KeepEvidence
 from shared.usecases.health import CheckHealth
 from shared.usecases.leases import Leases
 from shared.usecases.ledger import Ledger
@@ -42,7 +44,16 @@ if TYPE_CHECKING:
 
     from shared.adapters.arm.client import ArmClient
     from shared.adapters.clock import RealClock
-    from shared.ports import Announcer, Canary, ConfigFiles, Policies, Queue, Rows, Vaults
+    from shared.ports import (
+        Announcer,
+        Canary,
+        ConfigFiles,
+        EvidenceStore,
+        Policies,
+        Queue,
+        Rows,
+        Vaults,
+    )
 
 STEPS_QUEUE = "keyturn-steps"
 
@@ -140,7 +151,6 @@ class Wiring:
                 pace=pace,
             ),
             supervise=SuperviseRotation(
-                vaults=vaults,
                 rows=rows,
                 queue=queue,
                 clock=clock,
@@ -149,6 +159,20 @@ class Wiring:
                 stock=Stock(clock=clock, ledger=ledger, pace=pace),
                 announce=announce,
                 policies=policies,
+                conclude=ConcludeRotation(
+                    rows=rows,
+                    clock=clock,
+                    ledger=ledger,
+                    vaults=vaults,
+                    announce=announce,
+                    evidence=KeepEvidence(
+                        rows=rows,
+                        ledger=ledger,
+                        vaults=vaults,
+                        store=self._evidence_store,
+                        cloud=self.settings.cloud.name,
+                    ),
+                ),
             ),
             sweep=SweepOneVault(vaults=vaults, queue=queue),
             revive=ReviveSupervisors(rows=rows, queue=queue, clock=clock),
@@ -252,26 +276,32 @@ class Wiring:
     def _rows(self) -> "Rows":
         from azure.data.tables import TableServiceClient
 
-        from shared.adapters.storage.bodies import Bodies
+        from shared.adapters.storage.bodies import CONTAINER, Bodies
         from shared.adapters.storage.tables import TableRows
 
-        storage, bodies = self.settings.storage, Bodies(self._connect_bodies)
+        bodies = Bodies(lambda: self._connect_blobs(CONTAINER))
+        storage = self.settings.storage
         if text := storage.connection_string:
             return TableRows(TableServiceClient.from_connection_string(text, **PATIENCE), bodies)
         credential = self._storage_credential
         service = TableServiceClient(storage.table_url, credential=credential, **PATIENCE)
         return TableRows(service, bodies)
 
-    def _connect_bodies(self) -> "ContainerClient":
+    @cached_property
+    def _evidence_store(self) -> "EvidenceStore":
+        from shared.adapters.storage.evidence import CONTAINER, IN_PIECES, BlobEvidence
+
+        return BlobEvidence(lambda: self._connect_blobs(CONTAINER, **IN_PIECES))
+
+    def _connect_blobs(self, container: str, **options: Any) -> "ContainerClient":  # noqa: ANN401 - the SDK's
+        """Return a client of a container of our own storage."""
         from azure.storage.blob import ContainerClient
 
-        from shared.adapters.storage.bodies import CONTAINER
-
-        storage = self.settings.storage
+        storage, options = self.settings.storage, {**PATIENCE, **options}
         if text := storage.connection_string:
-            return ContainerClient.from_connection_string(text, CONTAINER, **PATIENCE)
+            return ContainerClient.from_connection_string(text, container, **options)
         credential = self._storage_credential
-        return ContainerClient(storage.blob_url, CONTAINER, credential=credential, **PATIENCE)
+        return ContainerClient(storage.blob_url, container, credential=credential, **options)
 
     @cached_property
     def _files(self) -> "ConfigFiles":

@@ -5,6 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec.structs import asdict
+
 from shared.domain.errors import KeyturnError
 from shared.domain.json_paths import Json
 from shared.domain.keys import KeyVersion
@@ -69,6 +71,7 @@ class Announce:
             "consumers": {verdict.value: count for verdict, count in rotation.counts.items()},
             "scope": str(rotation.scope or ""),
             "problem": rotation.problem,
+            "evidence": asdict(rotation.evidence) if rotation.evidence else None,
         }
         self._of_rotation(f"Rotation{'Failed' if failed else 'Completed'}", rotation, facts)
 

@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec.structs import asdict
+
 from shared.catalog import find_kind
 from shared.domain.findings import Finding, Severity
 from shared.domain.json_paths import Json
@@ -66,6 +68,8 @@ class ReportRotation:
             "pausedBecause": head.paused or None,
             "openedAt": _time(rotation.opened_at),
             "endedAt": _time(rotation.ended_at),
+            "evidence": asdict(rotation.evidence) if rotation.evidence else None,
+            "evidenceProblem": rotation.evidence_problem or None,
             "scope": str(rotation.scope) if rotation.scope else None,
             "unreadableSubscriptions": list(rotation.scope.named) if rotation.scope else [],
             "problem": rotation.problem or None,

@@ -180,7 +180,8 @@ class SettleDebt:
         """Delete it once more, under the same debt: the first time does not show."""
         logger.warning("there after all: %s", kept.row.resource)
         now = self.clock.now()
-        kept = Kept(replace(kept.row, rounds=kept.row.rounds + 1), kept.etag)
+        again = replace(kept.row, rounds=kept.row.rounds + 1, sent=kept.row.sent + 1)
+        kept = Kept(again, kept.etag)
         hold.begin(now)
         try:
             self.resources.delete(kind, kept.row.resource, request_id=str(uuid.uuid4()))
@@ -219,6 +220,7 @@ class SettleDebt:
             self._void(never_made, Verdict.GONE, str(error), GONE_ADVICE)
             return
         logger.info("accepted: %s is asked to %s", work.resource, work.owes)
+        work = replace(work, sent=work.sent + 1)
         if work.owes == "recreate":  # it is this write that names the target
             work = replace(
                 work,
