@@ -149,6 +149,7 @@ class Wiring:
                 ledger=ledger,
                 leases=leases,
                 pace=pace,
+                announce=announce,
             ),
             supervise=SuperviseRotation(
                 rows=rows,

@@ -123,7 +123,11 @@ class KeepEvidence:
         key, problem = Key.parse(rotation.key), None
         versions: tuple[Version, ...] | None = None
         try:
-            found = sorted(self.vaults.versions(key), key=lambda v: (v.created, str(v.id)))
+            # Of two versions of one second the target is the newer, as far as anybody can tell.
+            found = sorted(
+                self.vaults.versions(key),
+                key=lambda v: (v.created, str(v.id) == rotation.target, str(v.id)),
+            )
             versions = tuple(map(_version, found))
         except PermanentError as error:
             problem = str(error)

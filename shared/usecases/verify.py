@@ -160,7 +160,8 @@ class VerifyResource:
             seen = finding.seen if finding else "it was not looked at in time"
             reason = f"not proven within {_spoken(window)}: {seen}"
             self._close(kept, Verdict.STUCK, reason, kind.if_stuck)
-            self.announce.stuck(rotation, work, reason)
+            if not work.owes:  # else it is looked at once more when that is paid
+                self.announce.stuck(work, rotation.target, reason)
             return
         self.ledger.change(kept, rows_of_work.look_at(work, when))
 

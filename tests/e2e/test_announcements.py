@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -16,7 +18,9 @@ from sandbox.faults import Answer, Fault
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.events import KeyEvent
 from shared.domain.keys import KeyVersion
-from tests.e2e.stage import VAULT, Stage
+from tests.e2e.stage import VAULT, Stage, app_with_queues
+
+MINUTES_2 = timedelta(minutes=2)
 
 _KINDS = ("Keyturn.RotationStarted", "Keyturn.RotationCompleted", "Keyturn.RotationFailed")
 
@@ -52,7 +56,9 @@ def test_a_rotation_that_completes_is_announced_once_at_both_ends(running: Stage
         "consumers": {"verified": 1},
         "scope": report["scope"],
         "problem": "",
+        "evidence": report["evidence"],
     }
+    assert running.evidence(report)["rotation"] == report["id"]
     assert started.time is not None
     assert completed.time is not None
     assert started.time < completed.time
@@ -63,7 +69,7 @@ def test_a_rotation_that_fails_is_announced_as_failed(running: Stage) -> None:
     account = running.account("stspokenfailed", key)
     running.vault.revoke(account.principal)
 
-    running.ended(running.rotate(key))
+    report = running.ended(running.rotate(key))
     running.quiet()
 
     heard = _heard(running, key)
@@ -71,6 +77,56 @@ def test_a_rotation_that_fails_is_announced_as_failed(running: Stage) -> None:
     (failed,) = heard["Keyturn.RotationFailed"]
     assert failed.data is not None
     assert failed.data["consumers"] == {"failed": 1}
+    assert failed.data["evidence"] == report["evidence"]
+    assert running.evidence(report)["outcome"] == "failed"
+
+
+def test_a_resource_that_is_stuck_is_announced_once(fast_stage: Stage) -> None:
+    key = fast_stage.key()
+    account = fast_stage.account("stspokenstuck", key)
+    account.pace.stuck()
+    fast_stage.start()
+
+    target = fast_stage.rotate(key)
+    report = fast_stage.ended(target)
+    fast_stage.quiet()
+
+    (stuck,) = fast_stage.announced("Keyturn.ConsumerStuck")
+    (told,) = report["consumers"]
+    assert stuck["data"] == {
+        "rotation": report["id"],
+        "key": key,
+        "target": target,
+        "resource": told["resource"],
+        "kind": "storage_account",
+        "problem": told["reason"],
+    }
+
+
+def test_a_rotation_that_waits_for_an_approver_is_announced_once(
+    stage: Stage, tmp_path: Path
+) -> None:
+    key = stage.key()
+    account = stage.account("stspokenwaits", key)
+    app = app_with_queues(tmp_path)
+    (app / "keyturn.yaml").write_text("version: 1\ndefaults: {mode: approve}\n")
+    stage.start({"KEYTURN_POLICY": "keyturn.yaml"}, app=app)
+
+    rotation = stage.opened(stage.rotate(key))
+    stage.until(lambda: stage.announced("Keyturn.RotationNeedsApproval"), 40, "the asking")
+    stage.until(lambda: stage.azure.clock.now() > asked_at(stage) + MINUTES_2, 30, "two minutes")
+
+    (asked,) = stage.announced("Keyturn.RotationNeedsApproval")
+    assert asked["id"] == f"{rotation}/Keyturn.RotationNeedsApproval"
+    assert (asked["data"]["rotation"], asked["data"]["key"]) == (rotation, key)
+    assert asked["data"]["problem"]
+    assert stage.writes(account) == 0
+
+
+def asked_at(stage: Stage) -> datetime:
+    """Return when an approver was asked."""
+    (asked,) = stage.announced("Keyturn.RotationNeedsApproval")
+    return datetime.fromisoformat(str(asked["time"]))
 
 
 @pytest.mark.parametrize("status", [401, 500])
