@@ -17,7 +17,7 @@ from shared.usecases.ask import AskForRotation
 from shared.usecases.bury import BuryStep
 from shared.usecases.conclude import ConcludeRotation
 from shared.usecases.discover import DiscoverConsumers
-from shared.usecases.evidence import KeepEvidence
+from shared.usecases.evidence import KeepEvidence, ReadEvidence
 from shared.usecases.health import CheckHealth
 from shared.usecases.leases import Leases
 from shared.usecases.ledger import Ledger
@@ -205,6 +205,11 @@ class Wiring:
     def report(self) -> ReportRotation:
         """What ``GET /api/rotations/{id}`` calls."""
         return ReportRotation(rows=self._rows, ledger=self._ledger)
+
+    @cached_property
+    def evidence(self) -> ReadEvidence:
+        """What reads the document about a rotation."""
+        return ReadEvidence(rows=self._rows, store=self._evidence_store)
 
     @cached_property
     def steer(self) -> SteerRotation:

@@ -11,11 +11,12 @@ from shared.domain.errors import EvidenceError, KeyturnError, PermanentError
 from shared.domain.keys import KeyVersion
 from shared.domain.rows import BEATS, Beat, Rotation, Scope
 from shared.domain.verdicts import Outcome, Verdict, conclude
-from shared.ports import Clock, Drop, Kept, Rows, Vaults
+from shared.ports import Clock, Drop, Kept, Put, Rows, Vaults
 from shared.usecases.announce import Announce
 from shared.usecases.evidence import KeepEvidence
 from shared.usecases.ledger import Ledger
 from shared.usecases.open_rotation import head_of
+from shared.usecases.overdue import OVERDUE_AFTER
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class ConcludeRotation:
         )
         kept = self.rows.replace(kept, ended)
         logger.info("rotation %s ended: %s %s", ended.id, ended.outcome, dict(counts))
-        self.release(kept)
+        self.release(kept, is_retry=False)
 
     def target_problem(self, rotation: Rotation) -> str:
         """Return why consumers that were moved cannot rely on the target; empty: they can."""
@@ -76,12 +77,19 @@ class ConcludeRotation:
         why = state.why_unusable(self.clock.now())
         return f"the version to move to is {why}" if why else ""
 
-    def release(self, kept: Kept[Rotation]) -> None:
+    def release(self, kept: Kept[Rotation], *, is_retry: bool) -> None:
         """Keep the evidence, say how it ended, and let the key go.
+
+        Args:
+            kept: The rotation, which has ended.
+            is_retry: Whether the message was put back. Where the evidence could not be kept lately,
+                one message comes again until it is; whatever else asks meanwhile is left to that.
 
         Raises:
             EvidenceError: The evidence cannot be kept; nothing of the rest was done.
         """
+        if kept.row.evidence_problem and not is_retry and self._is_tried_again(kept.row):
+            return
         rotation = self._with_evidence(kept)
         if beat := self.rows.load(Beat, BEATS, rotation.id):
             self.rows.commit(Drop(beat.row))
@@ -119,10 +127,14 @@ class ConcludeRotation:
         named = replace(rotation, evidence=evidence, evidence_problem="")
         return self.rows.replace(kept, named).row
 
+    def _is_tried_again(self, rotation: Rotation) -> bool:
+        beat = self.rows.load(Beat, BEATS, rotation.id)
+        return beat is not None and self.clock.now() < beat.row.at + OVERDUE_AFTER
+
     def _note(self, kept: Kept[Rotation], problem: str) -> None:
         """Show what is wrong on the rotation; its message is put back, and its beat tells so."""
         logger.error("the evidence of rotation %s is not kept: %s", kept.row.id, problem)
-        if beat := self.rows.load(Beat, BEATS, kept.row.id):
-            self.rows.replace(beat, replace(beat.row, at=self.clock.now()))
+        now = self.clock.now()
+        self.rows.commit(Put(Beat(rotation=kept.row.id, at=now, since=now)))
         if kept.row.evidence_problem != problem:
             self.rows.replace(kept, replace(kept.row, evidence_problem=problem))

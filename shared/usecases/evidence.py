@@ -145,6 +145,25 @@ class KeepEvidence:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadEvidence:
+    """Read the document about a rotation."""
+
+    rows: Rows
+    store: EvidenceStore
+
+    def run(self, rotation: str) -> tuple[Evidence, Iterator[bytes]] | None:
+        """Return where the document is, and its content piece by piece.
+
+        ``None``: there is no such rotation, or no document (yet). That it is missing although the
+        rotation's row names it is a ``NotFoundError``, raised when its first piece is asked for.
+        """
+        kept = self.rows.load(Rotation, rotation, "rotation")
+        if kept is None or kept.row.evidence is None:
+            return None
+        return kept.row.evidence, self.store.open(kept.row.evidence.name)
+
+
 def _who(caller: Caller) -> Who:
     return Who(id=caller.id or None, name=caller.name or None)
 

@@ -64,7 +64,7 @@ class SuperviseRotation:
         if kept is None:
             return
         if kept.row.outcome is not None:
-            self.conclude.release(kept)
+            self.conclude.release(kept, is_retry=step.attempt > 0)
             return
         head = head_if_active(self.rows, kept.row)
         if head is None:

@@ -192,8 +192,8 @@ class Stage:
         return dict(report)
 
     def ended(self, target: str, within: float = 40) -> Report:
-        """Wait until the last rotation to ``target`` has ended; return its report."""
-        return self.shown(self.opened(target, within), lambda report: report["endedAt"], within)
+        """Wait until the last rotation to ``target`` has ended, and has its evidence; report it."""
+        return self.shown(self.opened(target, within), lambda report: report["evidence"], within)
 
     def opened(self, target: str, within: float = 40) -> str:
         """Wait until a rotation to ``target`` is opened; return its id."""

@@ -27,7 +27,7 @@ from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Work
 from shared.ports import EvidenceStore, Kept, Rows
 from shared.usecases.conclude import AGAIN_AFTER
-from shared.usecases.evidence import KeepEvidence
+from shared.usecases.evidence import KeepEvidence, ReadEvidence
 from shared.usecases.ledger import Ledger
 from shared.usecases.report import ReportRotation
 from tests.generated import EVIDENCE, evidence_schema
@@ -355,14 +355,20 @@ def test_without_its_evidence_a_rotation_is_neither_announced_nor_let_go(
     assert (report["evidence"], report["evidenceProblem"]) == (None, str(problem))
     assert bench.active(key) == rotation
     assert announced(bench, rotation) == ["RotationStarted"]
-    again = bench.due(Supervise)
+    put_back, again = bench.sent(Supervise)[-1], bench.due(Supervise)
     assert again
+    assert put_back.attempt == 1
     assert again - bench.clock.now() > AGAIN_AFTER * 0.9
     beat = bench.rows.load(Beat, BEATS, rotation)
     assert beat, "should the message be lost, the sweep sends for the supervisor"
 
+    bench.forget_sent()
+    for _ in range(3):
+        bench.supervise(rotation)  # whoever else asks
+    assert bench.sent(Supervise) == [], "the message that was put back is enough"
     store.mended = True
-    bench.supervise(rotation)
+    bench.pass_until(again)
+    bench.run(put_back)
 
     evidence_of(bench, rotation)
     assert bench.rotation(rotation).evidence_problem == ""
@@ -387,12 +393,28 @@ def test_a_newer_version_need_not_wait_for_the_evidence_of_the_one_before(bench:
     second = bench.open(key)
     assert second != first
     store.mended = True
-    bench.run(Supervise(rotation=first))
+    bench.run(Supervise(rotation=first, attempt=1))
     carry_out(bench, second)
 
     assert evidence_of(bench, first)["outcome"] == "completed"
     assert evidence_of(bench, second)["outcome"] == "completed"
     assert head(bench, key).active is None
+
+
+def test_should_the_message_be_lost_the_sweep_takes_it_up_again(bench: Bench) -> None:
+    store = Failing(store_of(bench))
+    bench = Bench(bench.azure, instead={"store": store})
+    key, _ = key_to_move(bench)
+    rotation = bench.open(key)
+    carry_out(bench, rotation)
+    store.mended = True
+    bench.pass_time(minutes=16)
+    bench.forget_sent()
+    bench.steps.revive.run()
+    (step,) = bench.sent(Supervise)
+    bench.run(step)
+    assert evidence_of(bench, rotation)["outcome"] == "nothing_found"
+    assert bench.active(key) == ""
 
 
 def test_evidence_that_cannot_be_kept_is_a_transient_error_with_a_time(bench: Bench) -> None:
@@ -401,8 +423,21 @@ def test_evidence_that_cannot_be_kept_is_a_transient_error_with_a_time(bench: Be
     rotation = bench.open(key)
     carry_out(bench, rotation)
     with pytest.raises(EvidenceError, match=r"the evidence of rotation .* is not kept") as caught:
-        bench.steps.supervise.run(Supervise(rotation=rotation))
+        bench.steps.supervise.run(Supervise(rotation=rotation, attempt=1))
     assert caught.value.retry_after == AGAIN_AFTER
+
+
+def test_the_document_of_a_rotation_is_read_by_its_id_once_there_is_one(bench: Bench) -> None:
+    read = ReadEvidence(rows=bench.rows, store=store_of(bench))
+    key, _ = key_to_move(bench)
+    rotation = bench.open(key)
+    assert read.run("none-1") is None
+    assert read.run(rotation) is None
+    carry_out(bench, rotation)
+    found = read.run(rotation)
+    assert found
+    evidence, pieces = found
+    assert hashlib.sha256(b"".join(pieces)).hexdigest() == evidence.sha256
 
 
 # -- its size ----------------------------------------------------------------------------------
