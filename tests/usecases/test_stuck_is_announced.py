@@ -10,6 +10,7 @@ from shared.domain.callers import NOBODY
 from shared.domain.resources import digest
 from shared.domain.steps import Verify
 from shared.domain.verdicts import Verdict
+from shared.domain.work import Work
 from tests.usecases.bench import Bench
 from tests.usecases.rotations import finish
 
@@ -69,10 +70,10 @@ def test_what_another_step_has_changed_meanwhile_is_not_told(bench: Bench) -> No
 
     def meanwhile(method: str, arguments: tuple[Any, ...]) -> bool:
         """Change the work right before the verdict is kept, as another step would."""
-        (kept,) = ledger.all(rotation)
-        closes = method == "commit" and arguments[0].row.closed_at
-        if closes and not kept.row.note:
-            bench.rows.replace(kept, replace(kept.row, note="changed"))
+        if method == "commit" and isinstance(arguments[0].row, Work):
+            (kept,) = ledger.all(rotation)
+            if not kept.row.note:
+                bench.rows.replace(kept, replace(kept.row, note="changed"))
         return False
 
     with bench.dying(before=meanwhile):
