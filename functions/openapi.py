@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from functions.operations import NoBody, Operation
-from shared import VERSION
 from shared.domain.callers import Role
+from shared.domain.tool import VERSION
 from shared.domain.views import Problem
 
 type Json = dict[str, Any]

@@ -3,7 +3,7 @@
 Every method may raise ``TransientError`` (the step is queued again) besides what it names.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.kinds import Kind
 from shared.domain.policy import Policy
-from shared.domain.rows import Row
+from shared.domain.rows import Evidence, Row
 from shared.domain.steps import Step
 from shared.domain.vault_settings import RotationPolicy, VaultSettings
 
@@ -328,14 +328,28 @@ class Policies(Protocol):
 
 
 class EvidenceStore(Protocol):
-    """Keeps one document per concluded rotation."""
+    """Keeps one document per concluded rotation, and never changes one."""
 
-    def keep(self, name: str, chunks: Iterable[bytes]) -> None:
-        """Keep a document, in the place of an earlier one of that name.
+    def keep(self, name: str, write: Callable[[], Iterable[bytes]]) -> Evidence:
+        """Keep a document; return the name that it has got, and its digest.
+
+        What is there under its name stays: if it is the same document nothing is done, and if it
+        is another one the new document's name says so.
 
         Args:
             name: Such as ``kv1.vault.azure.net/cmk/0a…-1.json``.
-            chunks: Its content, piece by piece.
+            write: Yields its content piece by piece, as often as it is called.
+
+        Raises:
+            AccessDeniedError: Our identity may not write it.
+        """
+        ...
+
+    def open(self, name: str) -> Iterator[bytes]:
+        """Yield a document piece by piece.
+
+        Raises:
+            NotFoundError: There is none of that name.
         """
         ...
 

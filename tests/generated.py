@@ -55,8 +55,16 @@ def index_in_this_process() -> str:
     return json.dumps(functions, indent=2, sort_keys=True) + "\n"
 
 
+def evidence_schema() -> str:
+    """Return the text that ``docs/evidence.schema.json`` must have."""
+    from shared.domain.evidence import schema  # noqa: PLC0415 - not in the child
+
+    return json.dumps(schema(), indent=2) + "\n"
+
+
 FILES: Mapping[Path, Callable[[], str]] = {
     INDEX: index,
+    CHECKOUT / "docs" / "evidence.schema.json": evidence_schema,
     CHECKOUT / "docs" / "policy.md": policy_reference,
     CHECKOUT / "docs" / "keyturn.schema.json": policy_schema,
 }

@@ -8,7 +8,8 @@ KeyturnError
 │   ├── UnavailableError
 │   ├── UnansweredError
 │   ├── RowConflictError
-│   └── PolicyError
+│   ├── PolicyError
+│   └── EvidenceError
 └── PermanentError            repeating it unchanged cannot succeed: a person is needed
     ├── InvalidKeyUrlError
     ├── InvalidEventError
@@ -84,6 +85,10 @@ class PolicyError(TransientError):
     ) -> None:
         super().__init__(message, retry_after=retry_after)
         self.problems = tuple(problems)
+
+
+class EvidenceError(TransientError):
+    """The evidence of a rotation cannot be kept: before it is, its key is not let go."""
 
 
 class PermanentError(KeyturnError):

@@ -116,6 +116,18 @@ class Scope(Struct, frozen=True, kw_only=True):
         return f"{self.readable} readable {noun}{files}{hidden}"
 
 
+class Evidence(Struct, frozen=True, kw_only=True):
+    """Where the document about a concluded rotation is, and what tells that it was not changed.
+
+    Attributes:
+        name: Of the blob, in the container ``keyturn-evidence``.
+        sha256: Of its bytes, in hex.
+    """
+
+    name: str
+    sha256: str
+
+
 class Phase(StrEnum):
     """How far a rotation has come."""
 
@@ -140,6 +152,8 @@ class Rotation(Row, frozen=True, kw_only=True):
         rules: What holds for the key. A changed policy takes hold at the supervisor's next look;
             a write that was intended before goes on under the rules of its intent.
         policy_problem: Why the policy cannot be used now, so that nothing is begun; empty: it can.
+        request: Id of the request that it was opened for; empty: for none. Others may have come
+            to it since.
         overtaken: Id of the rotation that it took over from, and has concluded; empty: from none.
         recheck: Whether it only looks after what the run before it has moved.
         current_problem: Why the vault's current version is unusable, where it is: versionless
@@ -150,6 +164,8 @@ class Rotation(Row, frozen=True, kw_only=True):
         problem: Why it cannot succeed whatever the consumers do; empty: it can.
         outcome: ``None`` until the rotation has ended.
         counts: Consumers by verdict, once ended.
+        evidence: The document about it; ``None``: there is none yet.
+        evidence_problem: Why there is none, though it has ended; it is tried again.
     """
 
     id: str
@@ -164,6 +180,7 @@ class Rotation(Row, frozen=True, kw_only=True):
     policy: str = ""
     rules: Rules = Rules()
     policy_problem: str = ""
+    request: str = ""
     overtaken: str = ""
     recheck: bool = False
     current_problem: str = ""
@@ -174,6 +191,8 @@ class Rotation(Row, frozen=True, kw_only=True):
     outcome: Outcome | None = None
     counts: dict[Verdict, int] = {}
     ended_at: datetime | None = None
+    evidence: Evidence | None = None
+    evidence_problem: str = ""
 
     @property
     def address(self) -> tuple[str, str]:
@@ -256,11 +275,13 @@ class Foresight(Row, frozen=True, kw_only=True):
 
     Attributes:
         at: When it was taken.
+        tenant: Id of the vault's tenant; empty: it could not be read, or it is a managed HSM.
         findings: The worst first.
     """
 
     rotation: str
     at: datetime
+    tenant: str = ""
     findings: tuple[Finding, ...] = ()
 
     @property

@@ -14,6 +14,7 @@ from shared.domain.callers import Caller
 from shared.domain.findings import Finding
 from shared.domain.policy import Mode, Rules
 from shared.domain.proofs import Level
+from shared.domain.rows import Evidence
 from shared.domain.verdicts import Verdict
 
 
@@ -114,6 +115,8 @@ class RotationView(View, frozen=True, kw_only=True):
         waits_for: Why it begins no write now, paused or not; null: it may.
         policy: Digest of the policy that the rules are from.
         rules: What holds for its key.
+        evidence: The document that is kept about it for auditors; null: it has not ended, or
+            ``evidenceProblem`` says why it cannot be kept.
         counts: Consumers by verdict; ``open``: without one.
         consumers: A thousand at most, those that need somebody first.
     """
@@ -139,6 +142,8 @@ class RotationView(View, frozen=True, kw_only=True):
     acts: tuple[ActView, ...]
     opened_at: datetime
     ended_at: datetime | None
+    evidence: Evidence | None
+    evidence_problem: str | None
     scope: str | None
     unreadable_subscriptions: tuple[str, ...]
     problem: str | None

@@ -26,6 +26,7 @@ class Consumer(Struct, frozen=True, kw_only=True):
         before: What it named when we first read it: a key URL, with or without a version.
         in_use_before: Version that the service then said it used; ``None``: it did not say.
         in_use: The same at the last look.
+        after: What it named at the last look; empty: it did not refer to the key any more.
         verdict: ``None`` while open. Then ``reason`` says why, and ``advice`` what to do.
         level: What the proof is worth, where there is one.
     """
@@ -35,6 +36,7 @@ class Consumer(Struct, frozen=True, kw_only=True):
     pinned: bool | None
     in_use_before: str | None = None
     in_use: str | None = None
+    after: str = ""
     verdict: Verdict | None = None
     level: Level | None = None
     reason: str = ""
@@ -101,11 +103,15 @@ class Work(Row, frozen=True, kw_only=True):
         accepted_at: When the service accepted our write; ``None``: nothing was written.
         correlation_id: The write's ``x-ms-correlation-request-id``.
         writes: How many writes in a row got no answer, the one under way included.
+        sent: How many writes were sent in all, but for those that were surely not taken because
+            the service was busy.
         operation: Where ARM says how a long-running write goes; empty: the answer was final.
         doubts: How often a look since the write has shown what was there before it.
         rounds: How often it was moved again because a late write of ours had undone it.
         owes: What the resource needs of us whatever becomes of the rotation, see ``rows.Debt``;
             empty: nothing. Work that owes stays open, even with a verdict.
+        owed: What it has owed, and owes no longer: it was given back, or there is nothing any more
+            that it could be given back to.
         payments: How many writes for that were accepted.
         note: What the write does beside re-pointing, for people.
         healthy, health: What came of trying the resource out once it was proven, see ``Health``;
@@ -128,11 +134,13 @@ class Work(Row, frozen=True, kw_only=True):
     intent: Intent | None = None
     accepted_at: datetime | None = None
     writes: int = 0
+    sent: int = 0
     correlation_id: str = ""
     operation: str = ""
     doubts: int = 0
     rounds: int = 0
     owes: Owing = ""
+    owed: Owing = ""
     payments: int = 0
     note: str = ""
     healthy: bool | None = None
@@ -228,7 +236,9 @@ def observe(
     now_in_use = str(in_use) if in_use else None
     work = replace(work, read_at=work.read_at or now)
     if work.consumers:
-        return replace(work, consumers=tuple(replace(c, in_use=now_in_use) for c in work.consumers))
+        named = {r.place: str(r) for r in references}
+        seen = (replace(c, in_use=now_in_use, after=named.get(c.place, "")) for c in work.consumers)
+        return replace(work, consumers=tuple(seen))
     consumers = tuple(
         Consumer(
             place=r.place,
@@ -236,6 +246,7 @@ def observe(
             pinned=r.pinned is not None,
             in_use_before=now_in_use,
             in_use=now_in_use,
+            after=str(r),
         )
         for r in references
     )
@@ -254,7 +265,8 @@ def pay_at(work: Work, when: datetime) -> Work:
 
 def paid(work: Work) -> Work:
     """Owe nothing any more; a verdict that was waiting for that stands from now on."""
-    work = replace(work, owes="", payments=0, doubts=0, seq=work.seq + 1, due_at=None, trouble="")
+    work = replace(work, owes="", owed=work.owes, payments=0, doubts=0, trouble="")
+    work = replace(work, seq=work.seq + 1, due_at=None)
     verdicts = {c.verdict for c in work.consumers if c.verdict}
     if not verdicts:
         return work

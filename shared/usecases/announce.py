@@ -4,6 +4,9 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
+
+from msgspec.structs import asdict
 
 from shared.domain.errors import KeyturnError
 from shared.domain.json_paths import Json
@@ -15,6 +18,18 @@ from shared.domain.work import Work
 from shared.ports import Announcer, Clock, Drop, Put, Rows
 
 logger = logging.getLogger(__name__)
+
+type Event = Literal[
+    "RotationStarted",
+    "RotationNeedsApproval",
+    "RotationPaused",
+    "RotationCompleted",
+    "RotationFailed",
+    "ConsumerStuck",
+    "KeyExpiring",
+    "EventGap",
+]
+"""What is announced, without the ``Keyturn.`` that the types of the events begin with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,23 +50,26 @@ class Announce:
 
     def needs_approval(self, rotation: Rotation, why: str, lapsed: datetime | None) -> None:
         """Announce that a rotation waits for an approver; ``lapsed``: its last approval's end."""
-        again = f"/{lapsed:%Y-%m-%dT%H:%M:%SZ}" if lapsed else ""
+        again = f"/{_time(lapsed)}" if lapsed else ""
         self._of_rotation("RotationNeedsApproval", rotation, {"problem": why}, again)
 
     def request_needs_approval(self, request: Request) -> None:
         """Announce that a new version waits for an approver."""
         facts: Json = {"request": request.id, "key": request.key, "problem": request.reason}
-        event = "RotationNeedsApproval"
+        event: Event = "RotationNeedsApproval"
         self._send(event, f"{request.id}/Keyturn.{event}", request.key, facts)
 
     def paused(self, rotation: Rotation, why: str) -> None:
-        """Announce that a person must decide how a rotation goes on."""
-        self._of_rotation("RotationPaused", rotation, {"problem": why})
+        """Announce that a person must decide how a rotation goes on, this time."""
+        again = f"/{_time(self.clock.now())}"
+        self._of_rotation("RotationPaused", rotation, {"problem": why}, again)
 
-    def stuck(self, rotation: Rotation, work: Work, why: str) -> None:
-        """Announce that a resource accepted its write, and has not been seen to act on it."""
-        facts: Json = {"resource": work.resource, "kind": work.kind, "problem": why}
-        self._of_rotation("ConsumerStuck", rotation, facts, f"/{work.address[1]}")
+    def stuck(self, work: Work, target: str, why: str) -> None:
+        """Announce that a resource has not been seen to take the target up in its time."""
+        facts: Json = {"rotation": work.rotation, "key": work.key, "target": target}
+        facts |= {"resource": work.resource, "kind": work.kind, "problem": why}
+        event: Event = "ConsumerStuck"
+        self._send(event, f"{work.rotation}/Keyturn.{event}/{work.address[1]}", work.key, facts)
 
     def ended(self, rotation: Rotation) -> None:
         """Announce how a rotation ended.
@@ -69,29 +87,30 @@ class Announce:
             "consumers": {verdict.value: count for verdict, count in rotation.counts.items()},
             "scope": str(rotation.scope or ""),
             "problem": rotation.problem,
+            "evidence": asdict(rotation.evidence) if rotation.evidence else None,
         }
-        self._of_rotation(f"Rotation{'Failed' if failed else 'Completed'}", rotation, facts)
+        self._of_rotation("RotationFailed" if failed else "RotationCompleted", rotation, facts)
 
     def key_expiring(self, version: KeyVersion, expires: datetime | None, why: str) -> None:
         """Announce that a key runs out, or is too old, and what about it."""
-        ends = f"{expires:%Y-%m-%dT%H:%M:%SZ}" if expires else None
+        ends = _time(expires) if expires else None
         facts: Json = {"key": str(version.key), "version": str(version)}
         facts |= {"expires": ends, "problem": why}
-        event = "KeyExpiring"
+        event: Event = "KeyExpiring"
         self._send(event, f"{version}/Keyturn.{event}/{ends or 'age'}", str(version.key), facts)
 
     def event_gap(self, version: KeyVersion, created: datetime) -> None:
         """Announce that no event has told of a version, and the sweep has found it."""
-        made = f"{created:%Y-%m-%dT%H:%M:%SZ}"
-        facts: Json = {"key": str(version.key), "version": str(version), "created": made}
+        facts: Json = {"key": str(version.key), "version": str(version)}
+        facts |= {"created": _time(created)}
         self._send("EventGap", f"{version}/Keyturn.EventGap", str(version.key), facts)
 
-    def _of_rotation(self, event: str, rotation: Rotation, facts: Json, which: str = "") -> None:
+    def _of_rotation(self, event: Event, rotation: Rotation, facts: Json, which: str = "") -> None:
         about: Json = {"rotation": rotation.id, "key": rotation.key, "target": rotation.target}
         id_ = f"{rotation.id}/Keyturn.{event}{which}"
         self._send(event, id_, rotation.key, about | facts)
 
-    def _send(self, event: str, id_: str, subject: str, facts: Json) -> None:
+    def _send(self, event: Event, id_: str, subject: str, facts: Json) -> None:
         try:
             self.announcer.announce(f"Keyturn.{event}", id=id_, subject=subject, facts=facts)
         except KeyturnError as error:
@@ -103,3 +122,7 @@ class Announce:
             with suppress(KeyturnError):
                 if kept := self.rows.load(Unheard, *Unheard.PLACE):
                     self.rows.commit(Drop(kept.row))
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

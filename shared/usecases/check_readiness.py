@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from shared import VERSION
 from shared.catalog import KINDS
 from shared.domain.errors import KeyturnError
 from shared.domain.kinds import Plane
 from shared.domain.records import Pulse, Unheard
 from shared.domain.rows import BEATS, Beat
+from shared.domain.tool import VERSION
 from shared.domain.views import CheckView, Health, HealthView
 from shared.ports import Clock, Policies, Queue, Resources, Rows, Vaults
 from shared.usecases.overdue import OVERDUE_AFTER

@@ -116,6 +116,7 @@ class OpenRotation:
             opened_at=self.clock.now(),
             policy=policy.digest,
             rules=policy.rules_for(target.id.key),
+            request=step.request,
             overtaken=(head.active or "") if self._is_under_way(head) else "",
             recheck=is_again and (step.recheck or step.cause.trigger == "sweep"),
             current_problem=current_problem or "",

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from shared.catalog import KINDS
 from shared.domain.errors import PermanentError
 from shared.domain.findings import Severity
@@ -11,6 +13,7 @@ from shared.domain.keys import Key, KeyVersion
 from shared.domain.preflight import Seen, foresee
 from shared.domain.rows import Foresight, Rotation
 from shared.domain.steps import Preflight
+from shared.domain.vault_settings import VaultSettings
 from shared.ports import Clock, Rows, VaultRegistry, Vaults
 
 logger = logging.getLogger(__name__)
@@ -37,11 +40,13 @@ class LookAhead:
         row = Foresight(rotation=step.rotation, at=self.clock.now())
         if self.rows.load(Foresight, *row.address):
             return
-        findings = foresee(self._see(kept.row), KINDS, row.at)
+        seen = self._see(kept.row)
+        findings = foresee(seen, KINDS, row.at)
         for finding in findings:
             if finding.severity is Severity.BLOCKER:
                 logger.error("rotation %s: %s; %s", step.rotation, finding.text, finding.advice)
-        self.rows.insert(Foresight(rotation=row.rotation, at=row.at, findings=findings))
+        tenant = seen.vault.tenant if isinstance(seen.vault, VaultSettings) else ""
+        self.rows.insert(replace(row, tenant=tenant, findings=findings))
 
     def _see(self, rotation: Rotation) -> Seen:
         key = Key.parse(rotation.key)

@@ -207,6 +207,7 @@ class RepointResource:
             intent=intent,
             accepted_at=None,
             writes=before.writes + 1,
+            sent=before.sent + 1,
             doubts=0,
             owes=planned.owes or before.owes,
             note=planned.note,

@@ -64,6 +64,8 @@ class ReportRotation:
             acts=tuple(_of_act(kept.row) for kept in self.rows.scan(Act, rotation.id)),
             opened_at=rotation.opened_at,
             ended_at=rotation.ended_at,
+            evidence=rotation.evidence,
+            evidence_problem=rotation.evidence_problem or None,
             scope=str(rotation.scope) if rotation.scope else None,
             unreadable_subscriptions=rotation.scope.named if rotation.scope else (),
             problem=rotation.problem or None,

@@ -28,6 +28,7 @@ from shared.domain.verdicts import Verdict
 from shared.domain.work import Intent, Work
 from shared.ports import Clock, Kept, Reading, Resources, Rows
 from shared.usecases.active import head_if_active
+from shared.usecases.announce import Announce
 from shared.usecases.leases import Hold, Leases
 from shared.usecases.ledger import Ledger
 from shared.usecases.overdue import LEASE
@@ -60,6 +61,7 @@ class SettleDebt:
     ledger: Ledger
     leases: Leases
     pace: Pace
+    announce: Announce
 
     def run(self, step: Pay) -> None:
         """See the class. What is refused is ``failed``, and tried again all the same."""
@@ -147,10 +149,14 @@ class SettleDebt:
             self._end(kept, rows_of_work.reopen(rows_of_work.paid(kept.row)))
         elif kept.row.rounds < MOST_ROUNDS and self._may_delete(kept.row):
             self._delete_again(kept, kind, debt, hold)
-        elif now < debt.since + LONGEST_DELETION:
-            self._wait(self._undeleted(kept))
         else:
-            self._end(kept, rows_of_work.paid(self._undeleted(kept).row))
+            said = self._undeleted(kept)
+            if now < debt.since + LONGEST_DELETION:
+                self._wait(said)
+            else:
+                self._end(kept, rows_of_work.paid(said.row))
+            if said is not kept:
+                self.announce.stuck(said.row, str(target), said.row.consumers[0].reason)
 
     def _undeleted(self, kept: Kept[Work]) -> Kept[Work]:
         """Say that the deletion does not come about, unless the work has its verdict already."""
@@ -180,7 +186,8 @@ class SettleDebt:
         """Delete it once more, under the same debt: the first time does not show."""
         logger.warning("there after all: %s", kept.row.resource)
         now = self.clock.now()
-        kept = Kept(replace(kept.row, rounds=kept.row.rounds + 1), kept.etag)
+        again = replace(kept.row, rounds=kept.row.rounds + 1, sent=kept.row.sent + 1)
+        kept = Kept(again, kept.etag)
         hold.begin(now)
         try:
             self.resources.delete(kind, kept.row.resource, request_id=str(uuid.uuid4()))
@@ -219,6 +226,7 @@ class SettleDebt:
             self._void(never_made, Verdict.GONE, str(error), GONE_ADVICE)
             return
         logger.info("accepted: %s is asked to %s", work.resource, work.owes)
+        work = replace(work, sent=work.sent + 1)
         if work.owes == "recreate":  # it is this write that names the target
             work = replace(
                 work,

@@ -2,26 +2,25 @@
 
 import itertools
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.errors import PermanentError, PolicyError, RowConflictError
-from shared.domain.keys import Key, KeyVersion
+from shared.domain.errors import PolicyError, RowConflictError
+from shared.domain.keys import Key
 from shared.domain.permit import why_held, why_unapproved
 from shared.domain.policy import Mode
-from shared.domain.rows import BEATS, Beat, Foresight, KeyHead, Phase, Rotation, Scope, Search
+from shared.domain.rows import BEATS, Beat, Foresight, KeyHead, Phase, Rotation, Search
 from shared.domain.steps import Discover, Preflight, Supervise
-from shared.domain.verdicts import Outcome, Verdict, conclude
+from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Outstanding, Stage, Wave, close, confirm, promote
-from shared.ports import Clock, Drop, Kept, Policies, Queue, Rows, Vaults
+from shared.ports import Clock, Kept, Policies, Queue, Rows
 from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.announce import Announce
+from shared.usecases.conclude import ConcludeRotation
 from shared.usecases.ledger import Ledger
-from shared.usecases.open_rotation import head_of
 from shared.usecases.overdue import INVENTORY_LAG, OVERDUE_AFTER
 from shared.usecases.pace import Pace
 from shared.usecases.stock import MOST_AT_ONCE, Standing, Stock, is_overdue
@@ -49,7 +48,6 @@ class SuperviseRotation:
     What it may do is told by the policy, which is read at every look.
     """
 
-    vaults: Vaults
     rows: Rows
     queue: Queue
     clock: Clock
@@ -58,6 +56,7 @@ class SuperviseRotation:
     stock: Stock
     announce: Announce
     policies: Policies
+    conclude: ConcludeRotation
 
     def run(self, step: Supervise) -> None:
         """See the class."""
@@ -65,7 +64,7 @@ class SuperviseRotation:
         if kept is None:
             return
         if kept.row.outcome is not None:
-            self._release_key(kept.row)
+            self.conclude.release(kept, is_retry=step.attempt > 0)
             return
         head = head_if_active(self.rows, kept.row)
         if head is None:
@@ -123,12 +122,12 @@ class SuperviseRotation:
         if standing.open or _is_searching(rotation):
             return
         if rotation.problem:
-            self._conclude(kept, Outcome.FAILED)
+            self.conclude.run(kept, Outcome.FAILED)
         elif rotation.phase is Phase.MOVING:
             self._begin_closing(kept)
         # Asked once more: what was to be confirmed may just have been taken up again.
         elif not (self._has(rotation.id, Stage.CONFIRM) or self._has(rotation.id, Stage.OPEN)):
-            self._conclude(kept, None)
+            self.conclude.run(kept, None)
 
     def _has(self, rotation: str, stage: Stage) -> bool:
         return next(self.ledger.outstanding(rotation, stage), None) is not None
@@ -181,7 +180,7 @@ class SuperviseRotation:
         """Return why no more may be moved before somebody has looked; empty: it may."""
         if head.paused:
             return ""
-        if problem := self._target_problem(rotation):
+        if problem := self.conclude.target_problem(rotation):
             return problem
         unsettled = self.ledger.outstanding(rotation.id, Stage.UNSETTLED)
         failed = [kept.row for kept in unsettled if kept.row.failed] + standing.owing
@@ -248,7 +247,7 @@ class SuperviseRotation:
             self._await_debts(kept.row, owing, after)
             return
         is_cancelled = verdict is Verdict.CANCELLED
-        self._conclude(kept, Outcome.CANCELLED if is_cancelled else Outcome.SUPERSEDED)
+        self.conclude.run(kept, Outcome.CANCELLED if is_cancelled else Outcome.SUPERSEDED)
 
     def _await_debts(
         self, rotation: Rotation, owing: Sequence[Kept[Outstanding]], after: datetime | None
@@ -264,61 +263,6 @@ class SuperviseRotation:
     def _unfinished(self, rotation: str) -> Iterator[Kept[Outstanding]]:
         for stage in (Stage.OPEN, Stage.CONFIRM):
             yield from self.ledger.outstanding(rotation, stage)
-
-    def _conclude(self, kept: Kept[Rotation], outcome: Outcome | None) -> None:
-        counts = Counter[Verdict](
-            c.verdict
-            for work in self.ledger.all(kept.row.id)
-            for c in work.row.consumers
-            if c.verdict
-        )
-        scope = kept.row.scope or Scope()
-        problem = kept.row.problem
-        if outcome is None:
-            problem = self._target_problem(kept.row)
-            outcome = conclude(counts, readable=scope.readable, unreadable=scope.unreadable)
-            outcome = Outcome.FAILED if problem else outcome
-        ended = replace(
-            kept.row,
-            problem=problem,
-            counts=dict(counts),
-            outcome=outcome,
-            ended_at=self.clock.now(),
-        )
-        self.rows.replace(kept, ended)
-        logger.info("rotation %s ended: %s %s", ended.id, ended.outcome, dict(counts))
-        self._release_key(ended)
-
-    def _target_problem(self, rotation: Rotation) -> str:
-        """Return why consumers that were moved cannot rely on the target; empty: they can."""
-        try:
-            state = self.vaults.version(KeyVersion.parse(rotation.target))
-        except PermanentError as error:
-            return f"the target cannot be read: {error}"
-        why = state.why_unusable(self.clock.now())
-        return f"the version to move to is {why}" if why else ""
-
-    def _release_key(self, rotation: Rotation) -> None:
-        """Say how it ended, and let the key go: both once, or both again after a crash between."""
-        if beat := self.rows.load(Beat, BEATS, rotation.id):
-            self.rows.commit(Drop(beat.row))
-        head = head_of(self.rows, rotation.key)
-        if head.row.active != rotation.id:
-            return
-        self.announce.ended(rotation)
-        recheck_at = None
-        if rotation.rules.recheck_hours and rotation.outcome is not Outcome.CANCELLED:
-            recheck_at = self.clock.now() + timedelta(hours=rotation.rules.recheck_hours)
-        freed = replace(
-            head.row,
-            active=None,
-            paused="",
-            approved_until=None,
-            approval_asked_at=None,
-            cancelled="",
-            recheck_at=recheck_at,
-        )
-        self.rows.replace(head, freed)
 
 
 def _is_followed(last: Kept[Beat] | None, after: datetime | None) -> bool:

@@ -154,13 +154,14 @@ class VerifyResource:
         now, work = self.clock.now(), kept.row
         if work.next == "confirm":  # proven once, and not any more
             work = replace(rows_of_work.reopen(work), read_at=now)
-        start, window = _window(work, rotation, kind)
+        start, window = window_of(work, rotation, kind)
         when = window.looks.after(now, start=start, window=window.length)
         if when is None:
             seen = finding.seen if finding else "it was not looked at in time"
             reason = f"not proven within {_spoken(window)}: {seen}"
             self._close(kept, Verdict.STUCK, reason, kind.if_stuck)
-            self.announce.stuck(rotation, work, reason)
+            if not work.owes:  # else it is looked at once more when that is paid
+                self.announce.stuck(work, rotation.target, reason)
             return
         self.ledger.change(kept, rows_of_work.look_at(work, when))
 
@@ -219,7 +220,7 @@ class VerifyResource:
         if health := self.check_health.of(kind, kept.row.resource):
             tried = replace(kept.row, healthy=health.ok, health=health.said)
             kept = Kept(tried, kept.etag)
-        start, window = _window(kept.row, rotation, kind)
+        start, window = window_of(kept.row, rotation, kind)
         in_time = self.clock.now() <= start + window.length + LOOK_TOLERANCE
         verdict = Verdict.VERIFIED if in_time else Verdict.LATE
         if kept.row.intent is None and kept.row.next == "repoint":  # the first look ever
@@ -269,8 +270,8 @@ def _verdicts(work: Work) -> set[Verdict]:
     return {c.verdict for c in work.consumers if c.verdict}
 
 
-def _window(work: Work, rotation: Rotation, kind: Kind) -> tuple[datetime, Window]:
-    """Return from when the resource has how long."""
+def window_of(work: Work, rotation: Rotation, kind: Kind) -> tuple[datetime, Window]:
+    """Return from when a resource has how long to show the target."""
     written = work.accepted_at or (work.intent.at if work.intent else None)
     if written or kind.versionless is None or any(c.pinned for c in work.consumers):
         return max(filter(None, (written, work.read_at)), default=work.found_at), kind.pinned

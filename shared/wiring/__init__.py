@@ -10,7 +10,9 @@ from shared.usecases.ask import AskForRotation
 from shared.usecases.audit import AuditCall
 from shared.usecases.bury import BuryStep
 from shared.usecases.check_readiness import CheckReadiness
+from shared.usecases.conclude import ConcludeRotation
 from shared.usecases.discover import DiscoverConsumers
+from shared.usecases.evidence import KeepEvidence, ReadEvidence
 from shared.usecases.health import CheckHealth
 from shared.usecases.history import ListConsumers, ListRotations
 from shared.usecases.leases import Leases
@@ -115,9 +117,9 @@ class Wiring:
                 ledger=ledger,
                 leases=leases,
                 pace=pace,
+                announce=announce,
             ),
             supervise=SuperviseRotation(
-                vaults=vaults,
                 rows=rows,
                 queue=queue,
                 clock=clock,
@@ -126,6 +128,20 @@ class Wiring:
                 stock=Stock(clock=clock, ledger=ledger, pace=pace),
                 announce=announce,
                 policies=policies,
+                conclude=ConcludeRotation(
+                    rows=rows,
+                    clock=clock,
+                    ledger=ledger,
+                    vaults=vaults,
+                    announce=announce,
+                    evidence=KeepEvidence(
+                        rows=rows,
+                        ledger=ledger,
+                        vaults=vaults,
+                        store=out.evidence,
+                        cloud=self.settings.cloud.name,
+                    ),
+                ),
             ),
             sweep=SweepOneVault(vaults=vaults, queue=queue),
             revive=ReviveSupervisors(rows=rows, queue=queue, clock=clock),
@@ -197,6 +213,11 @@ class Wiring:
         """What ``GET /api/rotations/{id}`` calls."""
         out = self._adapters
         return ReportRotation(rows=out.rows, ledger=self._ledger, clock=out.clock)
+
+    @cached_property
+    def evidence(self) -> ReadEvidence:
+        """What ``GET /api/rotations/{id}/evidence`` calls."""
+        return ReadEvidence(rows=self._adapters.rows, store=self._adapters.evidence)
 
     @cached_property
     def list_consumers(self) -> ListConsumers:

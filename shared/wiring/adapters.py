@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Announcer,
         Canary,
         ConfigFiles,
+        EvidenceStore,
         Inventory,
         Policies,
         Queue,
@@ -131,26 +132,33 @@ class Adapters:
         """Tables and large bodies of our own storage account."""
         from azure.data.tables import TableServiceClient
 
-        from shared.adapters.storage.bodies import Bodies
+        from shared.adapters.storage.bodies import CONTAINER, Bodies
         from shared.adapters.storage.tables import TableRows
 
-        storage, bodies = self.settings.storage, Bodies(self._connect_bodies)
+        bodies = Bodies(lambda: self._connect_blobs(CONTAINER))
+        storage = self.settings.storage
         if text := storage.connection_string:
             return TableRows(TableServiceClient.from_connection_string(text, **PATIENCE), bodies)
         credential = self.storage_credential
         service = TableServiceClient(storage.table_url, credential=credential, **PATIENCE)
         return TableRows(service, bodies)
 
-    def _connect_bodies(self) -> "ContainerClient":
+    @cached_property
+    def evidence(self) -> "EvidenceStore":
+        """The container of the documents about rotations."""
+        from shared.adapters.storage.evidence import CONTAINER, IN_PIECES, BlobEvidence
+
+        return BlobEvidence(lambda: self._connect_blobs(CONTAINER, **IN_PIECES))
+
+    def _connect_blobs(self, container: str, **options: Any) -> "ContainerClient":  # noqa: ANN401 - the SDK's
+        """Return a client of a container of our own storage."""
         from azure.storage.blob import ContainerClient
 
-        from shared.adapters.storage.bodies import CONTAINER
-
-        storage = self.settings.storage
+        storage, options = self.settings.storage, {**PATIENCE, **options}
         if text := storage.connection_string:
-            return ContainerClient.from_connection_string(text, CONTAINER, **PATIENCE)
+            return ContainerClient.from_connection_string(text, container, **options)
         credential = self.storage_credential
-        return ContainerClient(storage.blob_url, CONTAINER, credential=credential, **PATIENCE)
+        return ContainerClient(storage.blob_url, container, credential=credential, **options)
 
     @cached_property
     def files(self) -> "ConfigFiles":

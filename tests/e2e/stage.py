@@ -1,5 +1,6 @@
 """A local Azure with the app in it, as the end-to-end tests use it."""
 
+import hashlib
 import itertools
 import json
 import shutil
@@ -14,7 +15,9 @@ from uuid import uuid4
 
 import requests
 from azure.data.tables import TableServiceClient
+from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
+from jsonschema import Draft202012Validator, FormatChecker
 
 from sandbox.azure import LocalAzure
 from sandbox.estate import Account, Form
@@ -214,8 +217,8 @@ class Stage:
         return dict(report)
 
     def ended(self, target: str, within: float = 40) -> Report:
-        """Wait until the last rotation to ``target`` has ended; return its report."""
-        return self.shown(self.opened(target, within), lambda report: report["endedAt"], within)
+        """Wait until the last rotation to ``target`` has ended, and has its evidence; report it."""
+        return self.shown(self.opened(target, within), lambda report: report["evidence"], within)
 
     def opened(self, target: str, within: float = 40) -> str:
         """Wait until a rotation to ``target`` is opened; return its id."""
@@ -252,6 +255,18 @@ class Stage:
             if table not in [found.name for found in service.list_tables()]:
                 return []
             return [dict(row) for row in service.get_table_client(table).list_entities()]
+
+    def evidence(self, report: Report) -> dict[str, Any]:
+        """Return the evidence that a report names: unchanged since, and as its schema says."""
+        named = report["evidence"]
+        container = "keyturn-evidence"
+        with ContainerClient.from_connection_string(self._storage, container) as blobs:
+            content = blobs.download_blob(named["name"]).readall()
+        assert hashlib.sha256(content).hexdigest() == named["sha256"]
+        document = json.loads(content)
+        schema = json.loads((CHECKOUT / "docs" / "evidence.schema.json").read_text())
+        Draft202012Validator(schema, format_checker=FormatChecker()).validate(document)
+        return dict(document)
 
     def announced(self, kind: str) -> list[Mapping[str, Any]]:
         """Return Keyturn's own events of a type."""

@@ -110,6 +110,44 @@ def test_the_report_says_what_moved_and_how_it_is_known(running: Stage) -> None:
     assert report["counts"] == {"verified": 1}
 
 
+def test_the_evidence_says_what_is_true_of_each_consumer(running: Stage) -> None:
+    key = running.key()
+    accounts = {
+        account.id.lower(): account
+        for account in (
+            running.account(running.new_name("stproof"), key),
+            running.account(running.new_name("stproof"), key),
+            running.account(running.new_name("strefuse"), key),
+        )
+    }
+    *_, refusing = accounts.values()
+    running.vault.revoke(refusing.principal)
+    before = {name: running.in_use(account) for name, account in accounts.items()}
+
+    target = running.rotate(key)
+    report = running.ended(target)
+
+    found = running.evidence(report)
+    assert (found["rotation"], found["outcome"]) == (report["id"], report["state"])
+    assert (found["key"]["id"], found["key"]["target"]) == (key, target)
+    assert found["counts"] == report["counts"]
+    consumers = {c["resource"].lower(): c for c in found["consumers"]}
+    truth = running.azure.estate.truth
+    assert consumers.keys() == accounts.keys()
+    for name, account in accounts.items():
+        told = consumers[name]
+        assert told["versionBefore"] == before[name]
+        assert told["versionAfter"] == running.in_use(account)
+        assert (told["verdict"] == "verified") == (running.in_use(account) == target)
+        assert told["confirmed"] == (told["verdict"] == "verified")
+        if told["verdict"] == "verified":
+            assert told["write"]["count"] == running.writes(account)
+            moved_at, version = truth.history(account.id)[-1]
+            assert version == target
+            assert f"{moved_at:%Y-%m-%dT%H:%M:%S.%f}Z" <= told["closedAt"]
+    assert sum(c["verdict"] == "verified" for c in consumers.values()) == len(accounts) - 1
+
+
 def test_a_slow_account_is_verified_once_it_shows_the_version_and_not_before(
     running: Stage,
 ) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import azure.functions as func
 import pytest
 from azure.storage.queue import QueueClient, TextBase64DecodePolicy
+from functions.http_answers import problem
 
 from functions import key_events, poison, rotation_steps, rotations_api, sweeps
-from functions.http_answers import problem
 from sandbox.azurite import Azurite
 from shared.domain.callers import NOBODY
 from shared.domain.clouds import AZURE_PUBLIC

@@ -32,8 +32,18 @@ from tests.rights import TO_READ_AND_WRITE
 from tests.usecases.policies import SetPolicy
 
 VAULT = "kv-bench"
-_PORTS = {"rows", "queue", "vaults", "resources", "inventory", "files", "announcer", "policies"}
-_EFFECTS = {"insert", "replace", "commit", "send", "write", "delete", "rotate", "announce"}
+_PORTS = {
+    "rows",
+    "queue",
+    "vaults",
+    "resources",
+    "inventory",
+    "files",
+    "announcer",
+    "policies",
+    "store",
+}
+_EFFECTS = {"insert", "replace", "commit", "send", "write", "delete", "rotate", "announce", "keep"}
 
 
 class Died(BaseException):

@@ -20,7 +20,7 @@ from shared.usecases.settle import AFTER_REFUSAL, LONGEST_DELETION
 from shared.usecases.verify import MOST_ROUNDS
 from tests.usecases.bench import VAULT, Bench
 from tests.usecases.memory import in_memory
-from tests.usecases.rotations import head, point
+from tests.usecases.rotations import announced, head, point
 from tests.usecases.runner import Runner
 from tests.usecases.test_nudge import reference
 from tests.usecases.test_recreation import deletes, go_on, group, is_there, version
@@ -194,6 +194,7 @@ def test_a_deletion_that_never_shows_is_asked_for_a_few_times_and_is_stuck(bench
     assert the_consumer(bench, rotation).verdict is Verdict.STUCK
     assert (deletes(bench), creations(bench)) == (1 + MOST_ROUNDS, 0)
     assert version(bench, it) == before
+    assert announced(bench, rotation).count("ConsumerStuck") == 1
 
 
 def test_a_group_that_goes_after_its_deletion_was_stuck_is_made_again(bench: Bench) -> None:

@@ -1,0 +1,140 @@
+"""End a rotation: say how it came out, keep its evidence, and let its key go."""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from shared.domain.errors import EvidenceError, KeyturnError, PermanentError
+from shared.domain.keys import KeyVersion
+from shared.domain.rows import BEATS, Beat, Rotation, Scope
+from shared.domain.verdicts import Outcome, Verdict, conclude
+from shared.ports import Clock, Drop, Kept, Put, Rows, Vaults
+from shared.usecases.announce import Announce
+from shared.usecases.evidence import KeepEvidence
+from shared.usecases.ledger import Ledger
+from shared.usecases.open_rotation import head_of
+from shared.usecases.overdue import OVERDUE_AFTER
+
+logger = logging.getLogger(__name__)
+
+AGAIN_AFTER = timedelta(minutes=5)
+"""How long to wait before evidence that could not be kept is tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConcludeRotation:
+    """Decide the outcome and keep it; then, and again until it is done, do what is left to do.
+
+    In this order: the evidence is kept, the row names it, the end is announced, the key is let go.
+    A crash between two of them repeats what came before, which changes nothing.
+    """
+
+    rows: Rows
+    clock: Clock
+    ledger: Ledger
+    vaults: Vaults
+    announce: Announce
+    evidence: KeepEvidence
+
+    def run(self, kept: Kept[Rotation], outcome: Outcome | None) -> None:
+        """End a rotation of which nothing is open; ``None``: as its consumers say.
+
+        Raises:
+            EvidenceError: See ``release``.
+        """
+        counts = Counter[Verdict](
+            c.verdict
+            for work in self.ledger.all(kept.row.id)
+            for c in work.row.consumers
+            if c.verdict
+        )
+        scope = kept.row.scope or Scope()
+        problem = kept.row.problem
+        if outcome is None:
+            problem = self.target_problem(kept.row)
+            outcome = conclude(counts, readable=scope.readable, unreadable=scope.unreadable)
+            outcome = Outcome.FAILED if problem else outcome
+        ended = replace(
+            kept.row,
+            problem=problem,
+            counts=dict(counts),
+            outcome=outcome,
+            ended_at=self.clock.now(),
+        )
+        kept = self.rows.replace(kept, ended)
+        logger.info("rotation %s ended: %s %s", ended.id, ended.outcome, dict(counts))
+        self.release(kept, is_retry=False)
+
+    def target_problem(self, rotation: Rotation) -> str:
+        """Return why consumers that were moved cannot rely on the target; empty: they can."""
+        try:
+            state = self.vaults.version(KeyVersion.parse(rotation.target))
+        except PermanentError as error:
+            return f"the target cannot be read: {error}"
+        why = state.why_unusable(self.clock.now())
+        return f"the version to move to is {why}" if why else ""
+
+    def release(self, kept: Kept[Rotation], *, is_retry: bool) -> None:
+        """Keep the evidence, say how it ended, and let the key go.
+
+        Args:
+            kept: The rotation, which has ended.
+            is_retry: Whether the message was put back. Where the evidence could not be kept lately,
+                one message comes again until it is; whatever else asks meanwhile is left to that.
+
+        Raises:
+            EvidenceError: The evidence cannot be kept; nothing of the rest was done.
+        """
+        if kept.row.evidence_problem and not is_retry and self._is_tried_again(kept.row):
+            return
+        rotation = self._with_evidence(kept)
+        if beat := self.rows.load(Beat, BEATS, rotation.id):
+            self.rows.commit(Drop(beat.row))
+        head = head_of(self.rows, rotation.key)
+        if head.row.active != rotation.id:
+            return
+        self.announce.ended(rotation)
+        recheck_at = None
+        if rotation.rules.recheck_hours and rotation.outcome is not Outcome.CANCELLED:
+            recheck_at = self.clock.now() + timedelta(hours=rotation.rules.recheck_hours)
+        freed = replace(
+            head.row,
+            active=None,
+            paused="",
+            approved_until=None,
+            approval_asked_at=None,
+            cancelled="",
+            recheck_at=recheck_at,
+        )
+        self.rows.replace(head, freed)
+
+    def _with_evidence(self, kept: Kept[Rotation]) -> Rotation:
+        rotation = kept.row
+        if rotation.evidence:
+            return rotation
+        try:
+            evidence = self.evidence.of(rotation)
+        except KeyturnError as error:
+            self._note(kept, str(error)[:1000])
+            raise EvidenceError(
+                f"the evidence of rotation {rotation.id} is not kept: {error}",
+                retry_after=AGAIN_AFTER,
+            ) from error
+        logger.info("rotation %s: its evidence is %s", rotation.id, evidence.name)
+        named = replace(rotation, evidence=evidence, evidence_problem="")
+        return self.rows.replace(kept, named).row
+
+    def _is_tried_again(self, rotation: Rotation) -> bool:
+        beat = self.rows.load(Beat, BEATS, rotation.id)
+        return beat is not None and self.clock.now() < beat.row.at + OVERDUE_AFTER
+
+    def _note(self, kept: Kept[Rotation], problem: str) -> None:
+        """Show what is wrong on the rotation; its message is put back, and its beat tells so."""
+        logger.error("the evidence of rotation %s is not kept: %s", kept.row.id, problem)
+        now = self.clock.now()
+        self.rows.commit(Put(Beat(rotation=kept.row.id, at=now, since=now)))
+        if kept.row.evidence_problem != problem:
+            self.rows.replace(kept, replace(kept.row, evidence_problem=problem))
