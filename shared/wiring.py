@@ -33,6 +33,7 @@ from shared.usecases.steer import SteerRotation
 from shared.usecases.stock import Stock
 from shared.usecases.supervise import SuperviseRotation
 from shared.usecases.sweep import SweepOneVault
+from shared.usecases.unexpire import Unexpire
 from shared.usecases.verify import VerifyResource
 from shared.usecases.watch import WatchKey
 
@@ -106,7 +107,14 @@ class Wiring:
                 policies=policies,
                 announce=announce,
             ),
-            rotate_key=MakeVersion(vaults=vaults, rows=rows, queue=queue, clock=clock),
+            rotate_key=MakeVersion(
+                vaults=vaults,
+                rows=rows,
+                queue=queue,
+                clock=clock,
+                policies=policies,
+                unexpire=Unexpire(vaults=vaults, rows=rows, clock=clock, announce=announce),
+            ),
             preflight=LookAhead(
                 vaults=vaults, registry=ArmVaults(self._arm), rows=rows, clock=clock
             ),
@@ -150,7 +158,9 @@ class Wiring:
                 announce=announce,
                 policies=policies,
             ),
-            sweep=SweepOneVault(vaults=vaults, queue=queue),
+            sweep=SweepOneVault(
+                vaults=vaults, rows=rows, queue=queue, clock=clock, policies=policies
+            ),
             revive=ReviveSupervisors(rows=rows, queue=queue, clock=clock),
             refuse=RememberRefusal(rows=rows),
             rows=rows,

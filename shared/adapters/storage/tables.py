@@ -28,7 +28,7 @@ from azure.data.tables import (
 from shared.adapters.http_errors import translated
 from shared.adapters.storage.bodies import Bodies
 from shared.domain.errors import RowConflictError, UnreadableError
-from shared.domain.records import Act, Call, Opened, Refusal, Request, Unheard, Watched
+from shared.domain.records import Act, Call, Gap, Opened, Refusal, Request, Unheard, Watched
 from shared.domain.rows import (
     Beat,
     Debt,
@@ -62,6 +62,7 @@ TABLES: Mapping[type[Row], str] = {
     Call: "keyturncalls",
     Unheard: "keyturnunheard",
     Watched: "keyturnwatched",
+    Gap: "keyturngaps",
     Refusal: "keyturnrefusals",
 }
 
