@@ -12,7 +12,7 @@ MOST_NAMED = 10
 
 @dataclass(slots=True)
 class Users:
-    """Some consumers: how many, and the first of them by their resources' ids."""
+    """Some consumers: how many, and a few of them by their resources' ids."""
 
     total: int = 0
     named: list[str] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Users:
         noun = "consumer" if self.total == 1 else "consumers"
         left = self.total - len(self.named)
         more = f" and {left} more" if left else ""
-        return f"{self.total} {noun} ({', '.join(self.named)}{more})"
+        return f"{self.total} {noun} ({', '.join(sorted(self.named))}{more})"
 
 
 @dataclass(slots=True)

@@ -116,4 +116,4 @@ def _address(row: Row) -> _Address:
 def in_memory(bench: Bench, settings: Mapping[str, str] | None = None) -> Bench:
     """Return a bench at the same Azure whose rows and messages need no server."""
     instead = {"rows": MemoryRows(), "queue": MemoryQueue()}
-    return Bench(bench.azure, settings or {}, instead)
+    return Bench(bench.azure, settings or {}, instead=instead)
