@@ -33,7 +33,10 @@ from tests.usecases.policies import SetPolicy
 
 VAULT = "kv-bench"
 _PORTS = {"rows", "queue", "vaults", "resources", "inventory", "files", "announcer", "policies"}
-_EFFECTS = {"insert", "replace", "commit", "send", "write", "delete", "rotate", "announce"}
+_EFFECTS = {
+    *("insert", "replace", "commit", "send", "announce"),
+    *("write", "delete", "rotate", "expire_at"),
+}
 
 
 class Died(BaseException):

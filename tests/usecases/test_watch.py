@@ -15,9 +15,9 @@ from shared.domain.policy import WEEK, Mode, Reaction, Window
 from shared.domain.records import Refusal, Request, Watched
 from shared.domain.resources import digest
 from shared.domain.rows import Cause, Known, Rotation, rotation_id
-from shared.domain.steps import Open, RotateKey, SweepVault, Watch
+from shared.domain.steps import Open, RotateKey, Step, SweepVault, Watch
 from shared.domain.verdicts import Outcome
-from tests.usecases.bench import VAULT, Bench, at
+from tests.usecases.bench import VAULT, Bench, Died, at
 from tests.usecases.memory import in_memory
 from tests.usecases.rotations import carry_out, head, point, steering
 
@@ -248,6 +248,35 @@ def test_wherever_the_watch_dies_one_version_is_made(watching: Bench, effects: i
     assert watching.versions(key_of(version)) == 2
 
 
+def live_through(bench: Bench, steps: list[Step], *, effects: int) -> None:
+    """Run steps and what they queue, each when it is due; the one that dies comes back last."""
+    with bench.dying(effects=effects):
+        while steps:
+            step, seen = steps.pop(0), len(bench.life.sent)
+            try:
+                bench.run(step)
+            except Died:
+                steps.append(step)
+                bench.pass_time(minutes=10)
+            for queued, when in bench.life.sent[seen:]:
+                if isinstance(queued, Watch | RotateKey):
+                    bench.pass_until(when)
+                    steps.append(queued)
+
+
+@pytest.mark.parametrize("effects", range(1, 13))
+def test_twenty_events_and_a_death_anywhere_make_one_version(watching: Bench, effects: int) -> None:
+    watching.policies.set_defaults(near_expiry=ROTATE)
+    version = made(watching, days=20)
+    causes = [Cause(trigger="event", id=f"e{number}") for number in range(20)]
+    events: list[Step] = [Watch(key=key_of(version), cause=cause) for cause in causes]
+    live_through(watching, events, effects=effects)
+    assert watching.versions(key_of(version)) == 2
+    assert watching.sent(Open)
+    watching.run(watching.sent(Open)[-1])
+    assert request_of(watching, version).rotation == watching.active(key_of(version))
+
+
 def test_a_key_that_is_too_old_gets_one_version_though_it_never_expires(watching: Bench) -> None:
     watching.policies.set_defaults(max_age_days=90, overage=ROTATE)
     version = made(watching)
@@ -455,16 +484,7 @@ def test_wherever_it_dies_the_version_is_valid_again_once_and_followed_once(
 ) -> None:
     use(watching, lapsed, "cos1", kind=COSMOS)
     step = rotate_step(watching, lapsed)
-    with watching.dying(effects=effects):
-        for _ in range(3):
-            try:
-                watching.steps.run(step)
-            except BaseException:  # noqa: BLE001 - it has died
-                break
-            watching.pass_time(hours=1, minutes=1)
-    for _ in range(3):
-        watching.run(step)
-        watching.pass_time(hours=1, minutes=1)
+    live_through(watching, [step], effects=effects)
     ends = request_of(watching, lapsed).unexpire[lapsed]
     assert end_of(watching, lapsed) == ends
     assert watching.versions(key_of(lapsed)) == 2
