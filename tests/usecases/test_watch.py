@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from sandbox.estate import Account
 from sandbox.faults import Answer, Fault
@@ -539,6 +540,22 @@ def test_an_end_that_somebody_put_off_further_is_never_brought_forward(
     assert "put off" in request_of(watching, lapsed).problem
 
 
+def test_an_older_version_that_somebody_made_valid_for_longer_is_left_so(
+    watching: Bench, lapsed: str
+) -> None:
+    newer = watching.later_version(key_of(lapsed))
+    expire(watching, newer, -1)
+    use(watching, lapsed, "cos1", kind=COSMOS)
+    step = rotate_step(watching, newer)
+    with watching.dying(before=at("expire_at")):
+        watching.run_and_die(step)
+    expire(watching, lapsed, 300)
+    far = end_of(watching, lapsed)
+    watching.run(step)
+    assert request_of(watching, newer).unexpired_at
+    assert end_of(watching, lapsed) == far
+
+
 def test_without_the_right_to_update_keys_nothing_is_made_and_it_is_told(watching: Bench) -> None:
     watching.policies.set_defaults(expired=ROTATE, unexpire_days=2)
     version = made(watching, days=-1)
@@ -715,6 +732,25 @@ def test_twenty_changes_of_access_policies_have_each_key_looked_at_once(
     bench.pass_time(hours=1)
     change_policies(bench)
     assert runs(bench, target) == 3, "a later change is another one"
+
+
+def test_a_look_that_has_ended_serves_the_changes_that_came_before_it(
+    handled: tuple[Bench, str],
+) -> None:
+    bench, target = handled
+    change_policies(bench)
+    opened = bench.rotation(bench.active(key_of(target)))
+    kept = bench.rows.load(Rotation, *opened.address)
+    assert kept
+    bench.rows.replace(kept, replace(opened, outcome=Outcome.COMPLETED))
+    bench.supervise(opened.id)
+    assert bench.active(key_of(target)) == ""
+    event = Cause(trigger="event", id="e2")
+    bench.run(Open(key=key_of(target), cause=event, recheck=True))
+    assert runs(bench, target) == 2
+    bench.pass_time(minutes=10)
+    bench.run(Open(key=key_of(target), cause=event, recheck=True))
+    assert runs(bench, target) == 3
 
 
 def test_a_change_during_a_second_look_opens_no_further_one(handled: tuple[Bench, str]) -> None:
