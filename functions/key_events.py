@@ -8,12 +8,18 @@ import azure.functions as func
 
 from shared.domain.clouds import Cloud
 from shared.domain.errors import PermanentError
-from shared.domain.events import KEY_EXPIRED, KEY_NEAR_EXPIRY, KEY_NEW_VERSION_CREATED, KeyEvent
+from shared.domain.events import (
+    ACCESS_POLICY_CHANGED,
+    KEY_EXPIRED,
+    KEY_NEAR_EXPIRY,
+    KEY_NEW_VERSION_CREATED,
+    KeyEvent,
+    VaultEvent,
+)
 from shared.domain.rows import Cause
-from shared.domain.steps import Open, Refuse, Watch, encode
+from shared.domain.steps import Open, Refuse, SweepVault, Watch, encode
 
 logger = logging.getLogger(__name__)
-
 
 _STEPS: Mapping[str, type[Open | Watch]] = {
     KEY_NEW_VERSION_CREATED.lower(): Open,
@@ -39,26 +45,42 @@ def blueprint(
     @bp.event_grid_trigger(arg_name="event")
     @bp.queue_output(arg_name="steps", queue_name=queue, connection="AzureWebJobsStorage")
     def key_events(event: func.EventGridEvent, steps: func.Out[str]) -> None:
-        """Queue a look at the key that an event names.
+        """Queue a look at the key, or at the vault, that an event names.
 
         An event that cannot be used is logged, queued to be counted, and acknowledged: Event Grid
         would only send it again. What raises here is sent again for a day.
         """
         event_type, event_id = _type_of(event).strip().lower(), str(event.id)[:200]
-        if event_type not in _STEPS:
+        if event_type not in {*_STEPS, ACCESS_POLICY_CHANGED.lower()}:
             logger.info("event %s let go: its type is %r", event_id, event_type[:100])
             return
         try:
-            said = KeyEvent.from_payload(event_id, event.get_json(), cloud=cloud, vaults=vaults)
+            step = _step(event_type, event_id, event.get_json(), cloud, vaults)
         except PermanentError as error:
             logger.error("event %s refused: %s", event_id, error)  # noqa: TRY400 - theirs, not ours
             steps.set(encode(Refuse(event_id=event_id, problem=str(error)[:500], at=now())))
             return
-        logger.info("event %s (%s): %s", said.id, event_type, said.announced or said.key)
-        cause = Cause(trigger="event", id=event_id)
-        steps.set(encode(_STEPS[event_type](key=str(said.key), cause=cause)))
+        steps.set(encode(step))
 
     return bp
+
+
+def _step(
+    event_type: str, event_id: str, payload: object, cloud: Cloud, vaults: frozenset[str]
+) -> Open | Watch | SweepVault:
+    """Return what an event queues.
+
+    Raises:
+        PermanentError: It cannot be used.
+    """
+    if event_type == ACCESS_POLICY_CHANGED.lower():
+        vault = VaultEvent.from_payload(event_id, payload, cloud=cloud, vaults=vaults).vault
+        logger.info("event %s (%s): %s", event_id, event_type, vault)
+        return SweepVault(vault=vault, sweep=event_id, recheck=True)
+    said = KeyEvent.from_payload(event_id, payload, cloud=cloud, vaults=vaults)
+    logger.info("event %s (%s): %s", event_id, event_type, said.announced or said.key)
+    cause = Cause(trigger="event", id=event_id)
+    return _STEPS[event_type](key=str(said.key), cause=cause)
 
 
 def _type_of(event: func.EventGridEvent | func.CloudEvent) -> str:

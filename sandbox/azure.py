@@ -3,10 +3,11 @@
 import json
 import secrets
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any, Self
 from urllib.request import Request, urlopen
 
@@ -28,7 +29,13 @@ from sandbox.serving import Serving
 
 _APP_TOPIC = "keyturn"
 _EVENTS_FUNCTION = "key_events"
-_EVENT_TYPES = ("Microsoft.KeyVault.KeyNewVersionCreated", "Microsoft.KeyVault.KeyNearExpiry")
+_EVENT_TYPES = (
+    "Microsoft.KeyVault.KeyNewVersionCreated",
+    "Microsoft.KeyVault.KeyNearExpiry",
+    "Microsoft.KeyVault.KeyExpired",
+    "Microsoft.KeyVault.VaultAccessPolicyChanged",
+)
+_TELLS_EVERY = 0.2  # real seconds: how often it is looked which keys near their end
 
 
 class LocalAzure:
@@ -82,6 +89,7 @@ class LocalAzure:
             self.front_door.mount("*.managedhsm.azure.net", self.estate.vaults.app)
             self.front_door.mount("*.blob.core.windows.net", self.blobs.app)
             self.front_door.mount("*.eventgrid.azure.net", self.topics.app())
+            stack.enter_context(self._telling_of_expiries())
             self._identity_url = f"{self.serving.serve_plain(self.tokens.msi_app())}/msi/token"
             self._stack = stack.pop_all()
         return self
@@ -89,6 +97,23 @@ class LocalAzure:
     def __exit__(self, *_: object) -> None:
         """Stop everything, the app first."""
         self._stack.close()
+
+    @contextmanager
+    def _telling_of_expiries(self) -> Iterator[None]:
+        """Have the vaults look at the clock, on a thread of its own."""
+        over = Event()
+
+        def tell() -> None:
+            while not over.wait(_TELLS_EVERY):
+                self.estate.vaults.tell_of_expiries()
+
+        thread = Thread(target=tell, name="expiries", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def environment(self) -> dict[str, str]:
         """Return the variables that lead any SDK client, curl or ``az`` into the sandbox."""
@@ -167,13 +192,16 @@ class LocalAzure:
             self.host = None
 
     def subscribe(self, vault: str, schema: Schema = Schema.EVENT_GRID) -> Subscription:
-        """Have Event Grid deliver the key events of a vault to the app, after the handshake."""
-        return self.event_grid.subscribe(
-            self.estate.vaults.vault(vault).resource_id,
+        """Have Event Grid deliver the events of a vault to the app, after the handshake."""
+        topic = self.estate.vaults.vault(vault)
+        subscription = self.event_grid.subscribe(
+            topic.resource_id,
             self._running.event_grid_endpoint(_EVENTS_FUNCTION),
             schema=schema,
             included_types=_EVENT_TYPES,
         )
+        topic.heard_since = topic.heard_since or self.clock.now()
+        return subscription
 
     def empty_queue(self, name: str) -> None:
         """Lose every message of a queue: waiting, hidden for later, or taken by a host.

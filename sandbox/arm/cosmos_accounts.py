@@ -13,7 +13,7 @@ from sandbox.arm import cosmos_status
 from sandbox.arm.cosmos_bodies import FIRST_PARTY, changed, new_account, show_state, shown_at
 from sandbox.arm.errors import ArmError
 from sandbox.arm.identities import Identities
-from sandbox.arm.key_references import find_version, vault_name
+from sandbox.arm.key_references import find_version, key_name, vault_name
 from sandbox.arm.key_users import KeyUsers
 from sandbox.arm.operations import Polling, Written
 from sandbox.arm.pace import Pace
@@ -65,7 +65,6 @@ class CosmosFields:
 
     def wanted(self, resource_id: ResourceId, body: Body, when: datetime) -> tuple[KeyVersion, str]:
         """See ``KeyFields.wanted``."""
-        del resource_id
         uri = str(body["properties"]["keyVaultKeyUri"])
         words = urlsplit(uri).path.strip("/").split("/")
         vault = vault_name(uri)
@@ -76,9 +75,28 @@ class CosmosFields:
         version = find_version(self._vaults, vault, words[1], "", when)
         if version is None:
             raise KeyUnusable("KeyNotFound", f"There was no key '{words[1]}' yet.")
+        self._check_recovered(resource_id, body, when)
         if "Purgeable" in version.recovery_level:
             raise cosmos_status.vault_not_protected()
         return version, principal
+
+    def _check_recovered(self, resource_id: ResourceId, body: Body, when: datetime) -> None:
+        """Refuse every version to a revoked account while the one that it used last is expired.
+
+        docs: cmk-troubleshooting-guide, "enable the previous key version, or put its expiry off".
+        A disabled one needs no check: the vault does not unwrap with it.
+
+        Raises:
+            KeyUnusable: It is.
+        """
+        status = body["properties"].get("customerManagedKeyStatus", cosmos_status.CONFIRMED)
+        used = self._truth.sealed_by(resource_id)
+        if status == cosmos_status.CONFIRMED or used is None:
+            return
+        name, version = key_name(used), used.rpartition("/")[2]
+        found = find_version(self._vaults, vault_name(used) or "", name, version, when)
+        if found and found.exp is not None and found.exp <= when.timestamp():
+            raise KeyUnusable("KeyExpired", f"The key version '{used}' is expired.")
 
     def show(self, body: Body, version: KeyVersion, when: datetime) -> None:
         """See ``KeyFields.show``."""

@@ -47,6 +47,14 @@ class RotationPolicy:
         """Return when a version that is made at ``created`` expires."""
         return None if self.expiry_time is None else _after(created, self.expiry_time)
 
+    def notice_at(self, created: datetime, ends: datetime) -> datetime:
+        """Return when it is told of a version that it nears its end, by the first Notify."""
+        first = next(each for each in self.actions if each["action"]["type"] == "Notify")
+        ((name, duration),) = first["trigger"].items()
+        if name == "timeAfterCreate":
+            return _after(created, duration)
+        return _after(ends, duration, back=True)
+
     def shown(self, policy_id: str) -> dict[str, Any]:
         """Return the JSON of the policy.
 
@@ -81,10 +89,15 @@ def _duration(text: object) -> tuple[int, int, int, int]:
     return years, months, days, hours
 
 
-def _after(start: datetime, text: str) -> datetime:
-    """Add a duration by the calendar: years and months first, the day cut to the month's last."""
+def _after(start: datetime, text: str, *, back: bool = False) -> datetime:
+    """Add a duration by the calendar: years and months first, the day cut to the month's last.
+
+    With ``back`` it is taken off.
+    """
+    sign = -1 if back else 1
     years, months, days, hours = _duration(text)
-    total = start.year * 12 + start.month - 1 + years * 12 + months
+    total = start.year * 12 + start.month - 1 + sign * (years * 12 + months)
     year, month = total // 12, total % 12 + 1
     day = min(start.day, monthrange(year, month)[1])
-    return start.replace(year=year, month=month, day=day) + timedelta(days=days, hours=hours)
+    moved = start.replace(year=year, month=month, day=day)
+    return moved + sign * timedelta(days=days, hours=hours)

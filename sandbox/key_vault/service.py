@@ -125,6 +125,11 @@ class KeyVaults:
         for vault in present:
             watcher(vault)
 
+    def tell_of_expiries(self) -> None:
+        """Have every vault publish what the clock has passed; see ``Vault.tell_of_expiries``."""
+        for vault in list(self._vaults.values()):
+            vault.tell_of_expiries()
+
     def vault(self, name: str) -> Vault:
         """Return the vault of that name or host.
 

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from threading import RLock
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from sandbox.key_vault.errors import (
     key_not_found,
     purge_protected,
 )
-from sandbox.key_vault.events import EventType, key_event
+from sandbox.key_vault.events import EventType, access_policy_event, key_event
 from sandbox.key_vault.keys import EC_OPERATIONS, RSA_OPERATIONS, KeyVersion, NewKey
 from sandbox.key_vault.material import Material
 from sandbox.key_vault.network import Network
@@ -96,6 +96,10 @@ class Vault:
     """Only shown; keys in HSMs are made in either."""
     network: Network = field(default_factory=Network)
     grants: Grants = field(default_factory=Grants)
+    heard_since: datetime | None = None
+    """Since when somebody hears its events: of expiries it tells for versions made later only
+    (docs: "Monitoring Key Vault with Event Grid", Warning)."""
+    _told_until: datetime | None = None
     _keys: dict[str, _Key] = field(default_factory=dict)
     _deleted: dict[str, tuple[_Key, DeletedKey]] = field(default_factory=dict)
     _lock: RLock = field(default_factory=RLock)
@@ -127,11 +131,23 @@ class Vault:
         """Let ``principal`` (an object id) do what ``permissions`` name, for every key."""
         with self._lock:
             self.grants.grant(principal, permissions)
+        self._tell_of_policies()
 
     def revoke(self, principal: str) -> None:
         """Take every permission from ``principal``."""
         with self._lock:
             self.grants.revoke(principal)
+        self._tell_of_policies()
+
+    def use_roles(self, *, rbac: bool) -> None:
+        """Let roles say what principals may do, or access policies again.
+
+        An event tells of that, as of any change of access policies, and none of roles (docs: Key
+        Vault as an Event Grid source).
+        """
+        changed, self.rbac = self.rbac is not rbac, rbac
+        if changed:
+            self._publish_access_policies()
 
     def admit(self, principal: str, *, trusted: bool) -> None:
         """Refuse a caller whom the firewall shuts out; see ``Network.check``."""
@@ -244,12 +260,42 @@ class Vault:
     def announce_near_expiry(self, kid: str) -> None:
         """Publish ``Microsoft.KeyVault.KeyNearExpiry`` for the version that ``kid`` names, now.
 
-        The real vault does so 30 days before ``exp``, or when the rotation policy's Notify says
-        (docs: Key Vault as an Event Grid source); here it is the test that says when, and how
+        ``tell_of_expiries`` does so by the clock; here it is the test that says when, and how
         often.
         """
         name, version = kid.split("/")[-2:]
         self._publish("KeyNearExpiry", self.find(name, version))
+
+    def announce_expired(self, kid: str) -> None:
+        """Publish ``Microsoft.KeyVault.KeyExpired`` for the version that ``kid`` names, now."""
+        name, version = kid.split("/")[-2:]
+        self._publish("KeyExpired", self.find(name, version))
+
+    def tell_of_expiries(self) -> None:
+        """Publish what the clock has passed since the last call: ends of current versions.
+
+        They are told of when the rotation policy's Notify says, by default 30 days before, and
+        when they come (docs: Key Vault as an Event Grid source; "Configure key auto-rotation").
+        What a moment that had passed already when the expiry was set gives is unknown: nothing.
+        """
+        with self._lock:
+            now = self.clock.now()
+            since, self._told_until = self._told_until or now, now
+            if self.heard_since is None:
+                return
+            heard = [
+                (key.versions[-1], key.policy)
+                for key in self._keys.values()
+                if key.versions[-1].created >= int(self.heard_since.timestamp())
+            ]
+        for version, policy in heard:
+            if version.exp is None:
+                continue
+            created, ends = (datetime.fromtimestamp(t, UTC) for t in (version.created, version.exp))
+            if since < policy.notice_at(created, ends) <= now:
+                self._publish("KeyNearExpiry", version)
+            if since < ends <= now:
+                self._publish("KeyExpired", version)
 
     def rotation_policy(self, name: str) -> dict[str, Any]:
         """Return the rotation policy of a key as the service shows it."""
@@ -382,6 +428,14 @@ class Vault:
         else:
             self._keys[name.lower()] = _Key([version])
         return version
+
+    def _tell_of_policies(self) -> None:
+        if not self.rbac:
+            self._publish_access_policies()
+
+    def _publish_access_policies(self) -> None:
+        event = access_policy_event(self.uri, self.name, self.resource_id, self.clock.now())
+        self.on_event(self.resource_id, event)
 
     def _publish(self, kind: EventType, version: KeyVersion) -> None:
         event = key_event(kind, version, self.name, self.resource_id, self.clock.now())

@@ -126,6 +126,9 @@ COSMOSDB_ACCOUNT = Kind(
     ),
     key_types=frozenset({"RSA", "RSA-HSM"}),
     key_bits=frozenset({2048, 3072, 4096}),
+    # The guide: an account whose key has expired is revoked, and takes up no version before the
+    # one that it used last is valid again.
+    refuses_while_expired=True,
     # Of its own, the provider documents none for accounts.
     budget=Budget(reads=(), writes=()),
     actions=(

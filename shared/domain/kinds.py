@@ -281,6 +281,7 @@ class Kind:
             and then its versionless form again.
         recreation: Where no write changes the key; ``None``: one does.
         has_blobs: Whether a blob can be written and read in it, to see that it works.
+        refuses_while_expired: Whether it takes no new version while the one it uses is expired.
         if_stuck: What a person does if the window closes before the proof shows.
     """
 
@@ -307,6 +308,7 @@ class Kind:
     may_nudge: bool = False
     recreation: Recreation | None = None
     has_blobs: bool = False
+    refuses_while_expired: bool = False
     in_use_key: str = ""
     if_stuck: str = (
         "keep the old version enabled; check that the resource's identity can reach the vault,"

@@ -3,10 +3,15 @@
 from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
+from msgspec import field
+
 from shared.domain.callers import Caller
-from shared.domain.findings import Finding
+from shared.domain.findings import Finding, Severity
 from shared.domain.resources import digest
 from shared.domain.rows import Row
+
+EXPIRING = "exp-"
+"""How the ids of requests begin that nobody made: a version runs out, or is too old."""
 
 
 class Request(Row, frozen=True, kw_only=True):
@@ -19,6 +24,9 @@ class Request(Row, frozen=True, kw_only=True):
         vault_asked_at: When the vault was last about to be asked.
         by: Who asked; ``None``: nobody did, a version nears its expiry.
         needs_approval: Whether an approver has to agree before the vault is asked.
+        unexpire: Versions that are made valid again first, and until when: saved before the vault
+            is told so.
+        unexpired_at: When that was done; ``None``: it is yet to be, or need not.
         approved_until: Until when the rotation that serves it may begin writes, where its rules
             ask for an approval; ``None``: nobody has approved it.
         rotation: Id of the rotation that serves it; empty until one is opened.
@@ -34,6 +42,8 @@ class Request(Row, frozen=True, kw_only=True):
     needs_approval: bool = False
     approved_until: datetime | None = None
     version_before: str = ""
+    unexpire: dict[str, datetime] = field(default_factory=dict)
+    unexpired_at: datetime | None = None
     vault_asked_at: datetime | None = None
     rotation: str = ""
     problem: str = ""
@@ -154,29 +164,64 @@ class Unheard(Row, frozen=True, kw_only=True):
         return self.PLACE
 
 
+def watched_partition(vault: str) -> str:
+    """Return the partition of what was found about the keys of a vault, given by its host."""
+    return f"watched-{vault}"
+
+
 class Watched(Row, frozen=True, kw_only=True):
     """What the last look at a key's expiry, age and versions in use has found.
 
     Attributes:
-        version: URL of the version that was the newest then.
+        version: URL of the version that was the newest then; empty: it could not be read.
+        created: When that was made.
         problem: Why it runs out or is too old; empty: it does not, and is not.
+        severity: How bad that is; ``None``: there is no problem.
         done: What was done about that, such as ``rotate``; empty: nothing.
+        request: Id of the request for a new version; empty: there is none.
+        announced: What has been announced about it, so that it is once.
         findings: What is wrong with versions that consumers use; the worst first.
     """
 
     key: str
     at: datetime
-    version: str
-    created: datetime
+    version: str = ""
+    created: datetime | None = None
     expires: datetime | None = None
     problem: str = ""
+    severity: Severity | None = None
     done: str = ""
+    request: str = ""
+    announced: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     @property
     def address(self) -> tuple[str, str]:
         """See ``Row.address``."""
-        return digest(self.key), "watched"
+        return watched_partition(self.key.split("/")[2]), digest(self.key)
+
+
+GAPS = "gaps"
+"""The partition of ``Gap``."""
+
+
+class Gap(Row, frozen=True, kw_only=True):
+    """A version that no event has told of: the sweep found it.
+
+    Attributes:
+        created: When the vault made it.
+        at: When it was found.
+    """
+
+    key: str
+    version: str
+    created: datetime
+    at: datetime
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return GAPS, digest(self.version)
 
 
 class Refusal(Row, frozen=True, kw_only=True):

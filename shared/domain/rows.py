@@ -38,6 +38,8 @@ class KeyHead(Row, frozen=True, kw_only=True):
         active: Id of the rotation that may write now; ``None``: none.
         run: Number of the last run to ``handled``.
         handled: URL of the last version that a rotation was opened for.
+        told: URL of the newest version when an event last told of the key and that version could
+            not be moved to yet; empty: it never came to that.
         overtaken: Id of the rotation that ``active`` took over from; empty: from none.
         paused: Why ``active`` may not write for now; empty: it may.
         approved_until: Until when ``active`` may begin writes, where its rules ask for an
@@ -53,6 +55,7 @@ class KeyHead(Row, frozen=True, kw_only=True):
     key: str
     active: str | None = None
     handled: str | None = None
+    told: str = ""
     run: int = 0
     overtaken: str = ""
     paused: str = ""
@@ -354,7 +357,8 @@ class Known(Row, frozen=True, kw_only=True):
     """A resource that was ever seen to hold a key: the inventory may forget it, we do not.
 
     Attributes:
-        versions: Every version that each of its consumers was seen on, by place, oldest first.
+        versions: Every version that each of its consumers was seen on, by place; the last one is
+            that which it was on when last looked at.
         holds: Whether it still did when a rotation last looked.
         rotation: That rotation.
     """

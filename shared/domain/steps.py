@@ -119,7 +119,8 @@ class SweepVault(_Step, frozen=True, kw_only=True, tag="sweep_vault"):
 
     Attributes:
         sweep: Tells one sweep from another.
-        recheck: See ``Open``.
+        recheck: Whether only what is handled is looked at again, see ``Open``; the sweep is then
+            named after the event.
     """
 
     vault: str

@@ -54,10 +54,12 @@ class Announce:
         self._of_rotation("RotationNeedsApproval", rotation, {"problem": why}, again)
 
     def request_needs_approval(self, request: Request) -> None:
-        """Announce that a new version waits for an approver."""
+        """Announce that a new version waits for an approver, again if an approval has lapsed."""
         facts: Json = {"request": request.id, "key": request.key, "problem": request.reason}
         event: Event = "RotationNeedsApproval"
-        self._send(event, f"{request.id}/Keyturn.{event}", request.key, facts)
+        lapsed = request.approved_until
+        again = f"/{_time(lapsed)}" if lapsed else ""
+        self._send(event, f"{request.id}/Keyturn.{event}{again}", request.key, facts)
 
     def paused(self, rotation: Rotation, why: str) -> None:
         """Announce that a person must decide how a rotation goes on, this time."""
@@ -91,13 +93,23 @@ class Announce:
         }
         self._of_rotation("RotationFailed" if failed else "RotationCompleted", rotation, facts)
 
-    def key_expiring(self, version: KeyVersion, expires: datetime | None, why: str) -> None:
-        """Announce that a key runs out, or is too old, and what about it."""
+    def key_expiring(
+        self, version: KeyVersion, expires: datetime | None, why: str, *, trouble: str
+    ) -> None:
+        """Announce that a key runs out, or is too old.
+
+        Args:
+            version: Its newest version; for ``unexpired`` one that consumers use.
+            expires: When that ends; ``None``: never.
+            why: For people.
+            trouble: See ``expiry.Trouble``; ``unexpired``: the end was put off, so that consumers
+                can take up another version; ``stuck``: no new version can be made.
+        """
         ends = _time(expires) if expires else None
         facts: Json = {"key": str(version.key), "version": str(version)}
-        facts |= {"expires": ends, "problem": why}
-        event: Event = "KeyExpiring"
-        self._send(event, f"{version}/Keyturn.{event}/{ends or 'age'}", str(version.key), facts)
+        facts |= {"trouble": trouble, "expires": ends, "problem": why}
+        id_ = f"{version}/Keyturn.KeyExpiring/{trouble}/{ends or 'never'}"
+        self._send("KeyExpiring", id_, str(version.key), facts)
 
     def event_gap(self, version: KeyVersion, created: datetime) -> None:
         """Announce that no event has told of a version, and the sweep has found it."""

@@ -143,12 +143,17 @@ class Ledger:
         if not absent and all(consumer.pinned is None for consumer in work.consumers):
             return
         known = kept.row if kept else fresh
+        is_others = known.rotation not in ("", work.rotation)
         versions = dict(known.versions)
         for consumer in work.consumers:
             seen = versions.get(consumer.place, ())
+            # Another rotation has read the resource since a broken-off one did.
+            is_stale = is_others and consumer.verdict in (Verdict.SUPERSEDED, Verdict.CANCELLED)
             for version in (consumer.in_use_before, consumer.in_use):
-                if version and version not in seen:
-                    seen = (*seen, version)
+                if version and not is_stale:
+                    seen = (*(each for each in seen if each != version), version)
+                elif version and version not in seen:
+                    seen = (version, *seen)
             versions[consumer.place] = seen
         known = replace(known, versions=versions, holds=not absent, rotation=work.rotation)
         if kept is None:

@@ -7,15 +7,17 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from shared.domain.errors import BusyError, PermanentError
-from shared.domain.keys import Key, VersionState
+from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.policy import Policy
-from shared.domain.records import Act, Opened, Refusal, Request
+from shared.domain.records import Act, Gap, Opened, Request
 from shared.domain.rows import BEATS, Beat, KeyHead, Rotation, rotation_id
 from shared.domain.steps import Discover, Open, Preflight, RotateKey, Supervise
 from shared.domain.targets import choose_target
 from shared.ports import Clock, Kept, Policies, Queue, Rows, Vaults
 from shared.usecases.announce import Announce
 from shared.usecases.overdue import OVERDUE_AFTER
+from shared.usecases.refuse import let_go
+from shared.usecases.usage import has_consumers
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +26,13 @@ FIRST_BEAT_WITHIN = timedelta(minutes=5)
 
 FURTHEST_DELAY = timedelta(hours=24)
 """A version that becomes valid later than this is left to the sweep."""
+
+EVENT_WITHIN = timedelta(minutes=10)
+"""A version older than this that no event has told of has been missed; events take seconds."""
+
+SETTLES_WITHIN = timedelta(minutes=10)
+"""How long a change of what a vault allows is given to hold everywhere. Source: SQL Database's page
+on customer-managed keys, which says so of permissions; for other services it is assumed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +62,10 @@ class OpenRotation:
         key, now = Key.parse(step.key), self.clock.now()
         policy = self.policies.current()
         if not policy.manages(key):
-            self._let_go(step, now)
+            answer_request(self.rows, step, problem=let_go(self.rows, step, now))
             return
         head = head_of(self.rows, step.key)
-        if self._served(step):
+        if self._served(step) or (step.recheck and not self._may_recheck(head.row, now)):
             return
         current = self.vaults.current(key)
         self._free(head.row)
@@ -65,6 +74,9 @@ class OpenRotation:
             logger.info("nothing to do: %s is handled", current.id)
             return
         choice = choose_target(self.vaults.versions(key), current, now)
+        is_told = step.cause.trigger == "event" and not step.recheck
+        if is_told and (choice.target is None or choice.target.id != current.id):
+            head = self._note_told(head, current)
         if choice.again_at and choice.again_at - now <= FURTHEST_DELAY:
             self._look_again(step, choice.again_at)
         if choice.target is None:
@@ -73,15 +85,47 @@ class OpenRotation:
             logger.info("nothing to do: %s is handled", choice.target.id)
         else:
             target = self.vaults.version(choice.target.id)
+            self._note_gap(head.row, target, current, step, now)
             self._start(head, self._rotation(head.row, target, choice.problem, step, policy), step)
 
-    def _let_go(self, step: Open, now: datetime) -> None:
-        """Count an event for a key that the policy leaves out; tell an operator so."""
-        problem = f"the policy does not let Keyturn manage {step.key}: see its `manage`"
-        if step.cause.trigger == "event":
-            logger.warning("event %s let go: %s", step.cause.id, problem)
-            self.rows.insert(Refusal(event_id=step.cause.id, problem=problem, at=now))
-        answer_request(self.rows, step, problem=problem)
+    def _may_recheck(self, head: KeyHead, now: datetime) -> bool:
+        """Return whether a handled key is looked at again, since the vault allows other things.
+
+        Such changes come in bursts, and each is looked at when it has had its time to hold: a look
+        that has begun within that time serves it too.
+        """
+        if head.handled is None or not has_consumers(self.rows, head.key):
+            return False
+        last = rotation_id(KeyVersion.parse(head.handled), head.run)
+        kept = self.rows.load(Rotation, last, "rotation")
+        return head.active is None and not (kept and now - kept.row.opened_at < SETTLES_WITHIN)
+
+    def _note_told(self, head: Kept[KeyHead], current: VersionState) -> Kept[KeyHead]:
+        """Note that an event has told of a version that cannot be moved to yet."""
+        if head.row.told == str(current.id):
+            return head
+        return self.rows.replace(head, replace(head.row, told=str(current.id)))
+
+    def _note_gap(
+        self, head: KeyHead, target: VersionState, current: VersionState, step: Open, now: datetime
+    ) -> None:
+        """Tell of a version that no event has told of, once; a managed HSM sends no events.
+
+        Of a key that was never handled nobody can say: it may be older than the subscription.
+        """
+        new = head.handled is not None and str(target.id) not in (head.handled, head.told)
+        late = target.id == current.id and now - target.created > EVENT_WITHIN
+        is_missed = step.cause.trigger == "sweep" and new and late
+        if not is_missed or target.id.key.is_managed_hsm:
+            return
+        gap = Gap(key=step.key, version=str(target.id), created=target.created, at=now)
+        if self.rows.load(Rotation, rotation_id(target.id, 1), "rotation"):
+            return  # handled once, and left for another since
+        if self.rows.load(Gap, *gap.address):
+            return
+        logger.error("no event has told of %s, made at %s", target.id, target.created)
+        self.announce.event_gap(target.id, target.created)
+        self.rows.insert(gap)
 
     def _free(self, head: KeyHead) -> None:
         """Have a rotation that has ended let the key go, should it have died before it did."""
@@ -131,6 +175,7 @@ class OpenRotation:
                 key=head.row.key,
                 active=rotation.id,
                 handled=rotation.target,
+                told=head.row.told,
                 run=rotation.run,
                 overtaken=head.row.active or "",
                 approved_until=approved,

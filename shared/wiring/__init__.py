@@ -35,6 +35,7 @@ from shared.usecases.steer import SteerRotation
 from shared.usecases.stock import Stock
 from shared.usecases.supervise import SuperviseRotation
 from shared.usecases.sweep import SweepOneVault
+from shared.usecases.unexpire import Unexpire
 from shared.usecases.verify import VerifyResource
 from shared.usecases.watch import WatchKey
 from shared.wiring.adapters import STEPS_QUEUE, Adapters, quieten_sdks
@@ -94,7 +95,14 @@ class Wiring:
                 policies=policies,
                 announce=announce,
             ),
-            rotate_key=MakeVersion(vaults=vaults, rows=rows, queue=queue, clock=clock),
+            rotate_key=MakeVersion(
+                vaults=vaults,
+                rows=rows,
+                queue=queue,
+                clock=clock,
+                policies=policies,
+                unexpire=Unexpire(vaults=vaults, rows=rows, clock=clock, announce=announce),
+            ),
             preflight=LookAhead(vaults=vaults, registry=out.registry, rows=rows, clock=clock),
             discover=DiscoverConsumers(
                 estate=self._estate, rows=rows, queue=queue, clock=clock, ledger=ledger
@@ -143,7 +151,9 @@ class Wiring:
                     ),
                 ),
             ),
-            sweep=SweepOneVault(vaults=vaults, queue=queue),
+            sweep=SweepOneVault(
+                vaults=vaults, rows=rows, queue=queue, clock=clock, policies=policies
+            ),
             revive=ReviveSupervisors(rows=rows, queue=queue, clock=clock),
             refuse=RememberRefusal(rows=rows),
             rows=rows,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shared.domain.findings import Finding, Severity
 from shared.domain.proofs import Level
-from shared.domain.records import Refusal, Request
+from shared.domain.records import Gap, Refusal, Request, Watched
 from shared.domain.rows import (
     Beat,
     Cause,
@@ -64,6 +64,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         key=texts,
         active=maybe_text,
         handled=maybe_text,
+        told=texts,
         run=counts,
         overtaken=texts,
         paused=texts,
@@ -197,11 +198,30 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         reason=texts,
         new_version=st.booleans(),
         asked_at=moments,
+        needs_approval=st.booleans(),
+        approved_until=maybe_time,
         version_before=texts,
+        unexpire=st.dictionaries(texts, moments, max_size=2),
+        unexpired_at=maybe_time,
         vault_asked_at=maybe_time,
         rotation=texts,
         problem=texts,
     ),
+    Watched: st.builds(
+        Watched,
+        key=st.just(str(KEY)),
+        at=moments,
+        version=texts,
+        created=maybe_time,
+        expires=maybe_time,
+        problem=texts,
+        severity=st.none() | st.sampled_from(Severity),
+        done=texts,
+        request=texts,
+        announced=lists,
+        findings=st.lists(findings, max_size=2).map(tuple),
+    ),
+    Gap: st.builds(Gap, key=texts, version=texts, created=moments, at=moments),
     Refusal: st.builds(Refusal, event_id=texts, problem=texts, at=moments),
 }
 

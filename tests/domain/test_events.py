@@ -11,7 +11,7 @@ from shared.domain.errors import (
     NotAllowedError,
     PermanentError,
 )
-from shared.domain.events import KeyEvent
+from shared.domain.events import KeyEvent, VaultEvent
 from tests.domain.values import KEY, TARGET
 
 VAULTS = frozenset({KEY.vault})
@@ -147,3 +147,58 @@ def test_a_vault_is_named_by_its_name_or_by_its_host(cloud: Cloud) -> None:
 def test_what_is_no_vault_of_the_cloud_is_refused(vault: str) -> None:
     with pytest.raises(NotAllowedError, match="is no vault of AzureCloud"):
         AZURE_PUBLIC.vault_host(vault)
+
+
+# -- what a vault allows --------------------------------------------------------------------------
+
+VAULT_ID = "/subscriptions/s/resourceGroups/r/providers/Microsoft.KeyVault/vaults"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param({"Id": "https://kv1.vault.azure.net", "VaultName": "kv1"}, id="both"),
+        pytest.param({"Id": "https://kv1.vault.azure.net/"}, id="a URL"),
+        pytest.param({"Id": "https://KV1.vault.azure.net:443/keys/cmk/0a"}, id="a URL in it"),
+        pytest.param({"Id": f"{VAULT_ID}/kv1"}, id="a resource id"),
+        pytest.param({"vaultName ": " KV1 "}, id="a name alone"),
+        pytest.param({"id": None, "VaultName": "kv1.vault.azure.net"}, id="a host"),
+    ],
+)
+def test_an_event_about_what_a_vault_allows_names_the_vault(payload: object) -> None:
+    said = VaultEvent.from_payload("e1", payload, cloud=AZURE_PUBLIC, vaults=VAULTS)
+    assert said == VaultEvent(id="e1", vault=KEY.vault)
+
+
+@pytest.mark.parametrize(
+    ("payload", "error"),
+    [
+        pytest.param(None, InvalidEventError, id="no data"),
+        pytest.param({}, InvalidEventError, id="no vault"),
+        pytest.param({"Id": 7, "VaultName": ["kv1"]}, InvalidEventError, id="no text"),
+        pytest.param({"Id": f"{VAULT_ID}/kv9", "VaultName": "kv1"}, InvalidEventError, id="two"),
+        pytest.param({"VaultName": "kv9"}, NotAllowedError, id="off the list"),
+        pytest.param({"Id": "https://kv1.vault.azure.cn"}, NotAllowedError, id="another cloud"),
+        pytest.param({"Id": "http://kv1.vault.azure.net"}, NotAllowedError, id="no TLS"),
+        pytest.param({"Id": "https://me@kv1.vault.azure.net"}, NotAllowedError, id="userinfo"),
+        pytest.param({"Id": "https://kv1.vault.azure.net@evil.example"}, NotAllowedError, id="at"),
+        pytest.param({"Id": "https://kv1.vault.azure.net:8443"}, NotAllowedError, id="a port"),
+        pytest.param({"Id": "https://kv1.vault.azure.net?x=@evil"}, NotAllowedError, id="a query"),
+        pytest.param({"Id": "https://kv1.vault.azure.net."}, NotAllowedError, id="a dot"),
+        pytest.param(
+            {"Id": "https://kv1.vault.azure.net.evil.example"}, NotAllowedError, id="more"
+        ),
+        pytest.param({"Id": "https://\u212av1.vault.azure.net"}, NotAllowedError, id="Kelvin"),
+        pytest.param({"Id": "x" * 9000}, NotAllowedError, id="a long text"),
+        pytest.param(
+            {"Id": "https://kv9.evil.example", "VaultName": "kv1"},
+            NotAllowedError,
+            id="one of ours",
+        ),
+    ],
+)
+def test_an_event_about_another_vault_is_refused(
+    payload: object, error: type[PermanentError]
+) -> None:
+    with pytest.raises(error):
+        VaultEvent.from_payload("e1", payload, cloud=AZURE_PUBLIC, vaults=VAULTS)

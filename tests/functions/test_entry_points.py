@@ -98,7 +98,6 @@ def test_the_type_of_an_event_counts_in_any_casing(
     "kind",
     [
         "Microsoft.KeyVault.CertificateNearExpiry",
-        "Microsoft.KeyVault.VaultAccessPolicyChanged",
         "Microsoft.KeyVault.SecretNewVersionCreated",
         "",
     ],

@@ -443,6 +443,24 @@ def test_a_revoked_account_takes_no_new_version_until_the_old_one_is_back(
     assert served.estate.truth.version_in_use(account.id) == new
 
 
+def test_a_revoked_account_takes_no_new_version_while_the_old_one_is_expired(
+    served: Rig, vault: Vault, account: Account
+) -> None:
+    old = vault.find("cmk").kid
+    vault.update("cmk", None, {"attributes": {"exp": 1}})
+    look(served, account)
+
+    new = vault.rotate("cmk")
+    still = look(served, account)
+    vault.set_expiry(old, served.clock.now() + timedelta(days=2))
+    mended = look(served, account)
+
+    assert still["keyVaultKeyUriVersion"] == old.rpartition("/")[2]
+    assert "disabled or expired" in still["customerManagedKeyStatus"]
+    assert mended["customerManagedKeyStatus"] == CONFIRMED
+    assert served.estate.truth.version_in_use(account.id) == new
+
+
 def test_a_current_version_that_is_disabled_revokes_though_the_one_in_use_is_not(
     served: Rig, vault: Vault, account: Account
 ) -> None:

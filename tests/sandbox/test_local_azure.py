@@ -170,14 +170,15 @@ def test_timers_run_at_the_speed_of_the_sandbox_unless_frozen(
     assert count(queue("results")) == 0
 
 
-def test_a_vaults_subscription_is_for_new_versions_and_for_those_near_their_end(
+def test_a_vaults_subscription_is_for_what_the_app_handles(
     azure: LocalAzure, queue: Callable[[str], QueueClient]
 ) -> None:
     azure.start_app(EFFECTS, NEVER)
     azure.subscribe(VAULT)
     topic = azure.estate.vault(VAULT).resource_id
 
-    for kind in ("KeyExpired", "KeyNewVersionCreated", "KeyNearExpiry"):
+    handled = ("KeyExpired", "KeyNearExpiry", "KeyNewVersionCreated", "VaultAccessPolicyChanged")
+    for kind in ("SecretExpired", *handled):
         azure.event_grid.publish(
             topic,
             {
@@ -190,8 +191,7 @@ def test_a_vaults_subscription_is_for_new_versions_and_for_those_near_their_end(
             },
         )
 
-    assert sorted([take(queue("results")), take(queue("results"))]) == [
-        "Microsoft.KeyVault.KeyNearExpiry KeyNearExpiry",
-        "Microsoft.KeyVault.KeyNewVersionCreated KeyNewVersionCreated",
+    assert sorted(take(queue("results")) for _ in handled) == [
+        f"Microsoft.KeyVault.{kind} {kind}" for kind in handled
     ]
     assert count(queue("results")) == 0

@@ -43,7 +43,10 @@ _PORTS = {
     "policies",
     "store",
 }
-_EFFECTS = {"insert", "replace", "commit", "send", "write", "delete", "rotate", "announce", "keep"}
+_EFFECTS = {
+    *("insert", "replace", "commit", "send", "announce", "keep"),
+    *("write", "delete", "rotate", "expire_at"),
+}
 
 
 class Died(BaseException):
