@@ -1,13 +1,15 @@
 """Who may do what in ARM."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from threading import RLock
 from typing import Any
 
 from sandbox.arm.errors import authorization_failed
 from sandbox.arm.resource_ids import within
+
+_LIST = "microsoft.resources/subscriptions/read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,16 @@ class Rbac:
                 if kept.principal != principal or not within(scope, kept.scope)
             ]
 
+    def forbid(self, principal: str, action: str) -> None:
+        """Take one action from ``principal``, wherever it was given by its name."""
+        with self._lock:
+            self._assignments = [
+                replace(each, actions=each.actions - {action.lower()})
+                if each.principal == principal
+                else each
+                for each in self._assignments
+            ]
+
     def permits(self, principal: str, action: str, scope: str) -> bool:
         """Tell whether ``principal`` may perform ``action`` at ``scope``."""
         wanted = action.lower()
@@ -70,9 +82,15 @@ class Rbac:
     def permissions(self, principal: str, scope: str) -> dict[str, Any]:
         """Return what ``principal`` may do at ``scope``, as ``permissions`` of ARM does.
 
-        docs: azure-docs, "Use Resource Manager authentication API to access subscriptions". That a
-        caller with no role there gets an empty list is inference.
+        docs: azure-docs, "Use Resource Manager authentication API to access subscriptions". The
+        action: azure-docs, permissions/management-and-governance.md, "Lists all the permissions
+        the caller has at a given scope". That a caller without it is refused is inference, the
+        safe way round: a role that has it is right in either case.
+
+        Raises:
+            ArmError: 403 AuthorizationFailed.
         """
+        self.require(principal, "Microsoft.Authorization/permissions/read", scope)
         with self._lock:
             held = [
                 {
@@ -90,12 +108,15 @@ class Rbac:
         """Tell whether a list of subscriptions shows ``subscription`` to ``principal``.
 
         An assignment anywhere in it is enough (inference: the portal lists a subscription in
-        which one holds a role on a single group).
+        which one holds a role on a single group), if it has the action whose documented meaning is
+        "Gets the list of subscriptions". That none is listed without it is inference; built-in
+        roles are known that do not have it, and Azure may ask for less.
         """
         scope = f"/subscriptions/{subscription}"
         with self._lock:
             return any(
                 given.principal == principal
                 and (within(scope, given.scope) or within(given.scope, scope))
+                and any(fnmatchcase(_LIST, pattern) for pattern in given.actions)
                 for given in self._assignments
             )

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from shared.catalog import KINDS, find_kind, kind_named, kind_of
+from shared.catalog.role import SUBSCRIPTIONS_READ
 from shared.domain.errors import (
     GoneError,
     InvalidResourceIdError,
@@ -228,15 +229,26 @@ class DiscoverConsumers:
         visible = self.resources.subscriptions()
         left = [s for s in sorted(declared) or visible if s > search.after][:BATCH]
         if not left:
-            return replace(search, place=Place.FILES if self.sources else Place.KNOWN, after="")
+            unseen = () if visible else (SUBSCRIPTIONS_READ,)
+            scope = search.scope.plus(readable=0, unreadable=(), lacking=unseen)
+            place = Place.FILES if self.sources else Place.KNOWN
+            return replace(search, place=place, after="", scope=scope)
         arm = [kind for kind in KINDS if kind.plane is Plane.ARM]
-        whole = {s for s in left if s in visible and self.resources.may_read(s, arm)}
+        lacking = {
+            s: self.resources.lacking(s, arm) if s in visible else [SUBSCRIPTIONS_READ]
+            for s in left
+        }
+        whole = {s for s in left if not lacking[s]}
         hidden = tuple(s for s in left if s not in whole)
         return replace(
             search,
             after=left[-1],
             batch=tuple(s for s in left if s in visible),
-            scope=search.scope.plus(readable=len(whole), unreadable=hidden),
+            scope=search.scope.plus(
+                readable=len(whole),
+                unreadable=hidden,
+                lacking=itertools.chain.from_iterable(lacking.values()),
+            ),
         )
 
     def _known_page(self, search: Search, rotation: Rotation) -> Search | None:
