@@ -1,15 +1,13 @@
 """Who may do what in ARM."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from threading import RLock
 from typing import Any
 
 from sandbox.arm.errors import authorization_failed
 from sandbox.arm.resource_ids import within
-
-_LIST = "microsoft.resources/subscriptions/read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +45,6 @@ class Rbac:
                 kept
                 for kept in self._assignments
                 if kept.principal != principal or not within(scope, kept.scope)
-            ]
-
-    def forbid(self, principal: str, action: str) -> None:
-        """Take one action from ``principal``, wherever it was given by its name."""
-        with self._lock:
-            self._assignments = [
-                replace(each, actions=each.actions - {action.lower()})
-                if each.principal == principal
-                else each
-                for each in self._assignments
             ]
 
     def permits(self, principal: str, action: str, scope: str) -> bool:
@@ -105,6 +93,14 @@ class Rbac:
         return {"value": held}
 
     def sees(self, principal: str, subscription: str) -> bool:
+        """Tell whether Resource Graph looks into ``subscription`` for ``principal``.
+
+        An assignment anywhere in it is enough (docs: Resource Graph, "at least read access to the
+        resources you want to query").
+        """
+        return self._holds(principal, subscription, "*")
+
+    def lists(self, principal: str, subscription: str) -> bool:
         """Tell whether a list of subscriptions shows ``subscription`` to ``principal``.
 
         An assignment anywhere in it is enough (inference: the portal lists a subscription in
@@ -112,11 +108,14 @@ class Rbac:
         "Gets the list of subscriptions". That none is listed without it is inference; built-in
         roles are known that do not have it, and Azure may ask for less.
         """
+        return self._holds(principal, subscription, "microsoft.resources/subscriptions/read")
+
+    def _holds(self, principal: str, subscription: str, action: str) -> bool:
         scope = f"/subscriptions/{subscription}"
         with self._lock:
             return any(
                 given.principal == principal
                 and (within(scope, given.scope) or within(given.scope, scope))
-                and any(fnmatchcase(_LIST, pattern) for pattern in given.actions)
+                and (action == "*" or any(fnmatchcase(action, each) for each in given.actions))
                 for given in self._assignments
             )

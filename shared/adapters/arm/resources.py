@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from shared.adapters.arm.client import Answer, ArmClient
 from shared.adapters.http_errors import envelope
+from shared.adapters.redaction import redacted
 from shared.domain.errors import (
     AccessDeniedError,
     GoneError,
@@ -128,7 +129,7 @@ class ArmResources:
         if status not in ("failed", "canceled"):
             return None
         code, message = envelope(json.dumps(answer.body))
-        return RejectedError(f"the write {status}: {code}: {message}"[:500], code=code)
+        return RejectedError(f"the write {status}: {code}: {redacted(message)}"[:500], code=code)
 
     def managed_by(self, resource: str) -> str:
         """See ``Resources.managed_by``. What owns a group never changes: it is asked once."""
