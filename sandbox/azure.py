@@ -100,7 +100,7 @@ class LocalAzure:
             "AzureWebJobsStorage": self.azurite.connection_string(self.account),
         }
 
-    def start_app(
+    def start_app(  # noqa: PLR0913 - each is a choice of its own
         self,
         app: Path,
         settings: Mapping[str, str],

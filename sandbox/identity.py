@@ -105,7 +105,7 @@ class TokenService:
         }
         return jwt.encode(claims, self._key, _ALGORITHM)
 
-    def sign_in(  # noqa: PLR0913 - each is one claim, all by name
+    def sign_in(
         self,
         name: str,
         *roles: str,

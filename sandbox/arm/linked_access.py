@@ -14,9 +14,9 @@ _JOIN = "Microsoft.Network/virtualNetworks/subnets/join/action"
 def require_links(rbac: Rbac, principal: str, action: str, scope: str, body: Body) -> None:
     """Refuse a write whose body names what the caller has no right to.
 
-    docs: managed identities, "assign … you need the Managed Identity Operator role" (its action is
-    ``assign/action``, "RBAC action for assigning an existing user assigned identity to a resource");
-    container groups, "subnets/join/action" ("Joins a virtual network"). It is the body that counts,
+    docs: azure-docs, permissions/identity.md, ``assign/action`` ("RBAC action for assigning an
+    existing user assigned identity to a resource"), and networking.md, ``subnets/join/action``
+    ("Joins a virtual network"). It is the body that counts,
     whatever the resource had before (seen: azure-cli's traffic, aad-pod-identity#443). That the
     identity of a storage account's ``encryption`` counts as one is inference, the stricter reading.
 

@@ -8,8 +8,10 @@ import re
 
 _GONE = "[redacted]"
 _JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]*(?:\.[\w-]*)?")
-_SCHEME = re.compile(r"\b(Bearer|Basic|SharedKey|SharedKeyLite)[ :]+[\w.~+/:=-]{16,}", re.IGNORECASE)
-# The whole query: signatures are known by many names (``sig``, ``code``, ``t``, ``c``, ``s``, ``h``).
+_SCHEME = re.compile(
+    r"\b(Bearer|Basic|SharedKey|SharedKeyLite)[ :]+[\w.~+/:=-]{16,}", re.IGNORECASE
+)
+# The whole query: signatures have many names (``sig``, ``code``, ``t``, ``c``, ``s``, ``h``).
 _QUERY = re.compile(r"((?:\bhttps?://|(?<![\w/])/)[^\s?\"'<>]+)\?[^\s\"'<>),;]+")
 _NAMED = re.compile(
     r"\b(AccountKey|SharedAccessKey|SharedAccessSignature|sig|password|secureValue|client_secret"

@@ -14,6 +14,7 @@ from shared.catalog.role import SUBSCRIPTIONS_READ
 from shared.domain.errors import (
     GoneError,
     InvalidResourceIdError,
+    KeyturnError,
     PermanentError,
     RowConflictError,
     TransientError,
@@ -45,6 +46,8 @@ MOST_PATIENCE = 12
 
 _CHILDLESS = "FeatureNotSupportedForAccount"
 """Storage accounts that have no such service say so (seen for other services of theirs)."""
+
+_ADVICE = "mend what the message says, or look at it by hand; then rotate again"
 
 PARENTS_TAKE = timedelta(seconds=25)
 """Between two pages of parents: two lists a second, which leaves the providers' budgets room."""
@@ -170,7 +173,7 @@ class DiscoverConsumers:
                 if getattr(error, "code", "") == _CHILDLESS:
                     continue
                 whole = f"{path}/{kind.resource_type.rpartition('/')[2]}"
-                self._add_unknown(_work(whole, kind, rotation, self.clock.now()), str(error))
+                self._add_unknown(_work(whole, kind, rotation, self.clock.now()), error)
 
     def _files_page(self, search: Search, rotation: Rotation, *, patient: bool) -> Search:
         """Read some files of a source. What cannot be listed or read is ``unknown``."""
@@ -196,7 +199,7 @@ class DiscoverConsumers:
             if isinstance(error, TransientError) and patient:
                 raise
             place = source.partition("?")[0]
-            self._add_unknown(_work(place, kind, rotation, self.clock.now()), str(error))
+            self._add_unknown(_work(place, kind, rotation, self.clock.now()), error)
             return FilePage((), "")
 
     def _file(self, url: str, rotation: Rotation, *, patient: bool) -> Iterator[Json]:
@@ -208,7 +211,7 @@ class DiscoverConsumers:
         except (PermanentError, TransientError) as error:
             if isinstance(error, TransientError) and patient:
                 raise
-            self._add_unknown(_work(url, kind, rotation, self.clock.now()), str(error))
+            self._add_unknown(_work(url, kind, rotation, self.clock.now()), error)
 
     def _see_it_lives(self, rotation: Rotation) -> None:
         if head_if_active(self.rows, rotation) is None:
@@ -298,13 +301,14 @@ class DiscoverConsumers:
             if kind is None or kind.plane is Plane.ARM:
                 ResourceId.parse(work.resource)
         except InvalidResourceIdError as error:
-            self._add_unknown(work, str(error))
+            self._add_unknown(work, error)
         else:
             self.ledger.add(work)
 
-    def _add_unknown(self, work: Work, reason: str) -> None:
-        advice = "mend what the message says, or look at it by hand; then rotate again"
-        closed = close(work, Verdict.UNKNOWN, self.clock.now(), reason=reason, advice=advice)
+    def _add_unknown(self, work: Work, error: KeyturnError) -> None:
+        known, code = find_kind(work.kind), getattr(error, "code", "")
+        advice = known.advice.get(code, _ADVICE) if known else _ADVICE
+        closed = close(work, Verdict.UNKNOWN, self.clock.now(), reason=str(error), advice=advice)
         self.ledger.add(closed)
 
 

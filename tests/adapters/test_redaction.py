@@ -20,10 +20,19 @@ TEXTS = {
     "a token alone": (f"the token '{TOKEN}' has expired", TOKEN),
     "an opaque token": ("Bearer 0123456789abcdef0123456789 is no token", "0123456789abcdef"),
     "a token without signature": (f"got {TOKEN.rpartition('.')[0]}.", TOKEN.split(".")[1]),
-    "a signed URL": (f"cannot get https://a.blob.core.windows.net/c/b?sv=1&sig={SIGNATURE}", "s1gn"),
+    "a signed URL": (
+        f"cannot get https://a.blob.core.windows.net/c/b?sv=1&sig={SIGNATURE}",
+        "s1gn",
+    ),
     "a signed URL in JSON": (f'{{"url": "https://a.net/b?sig={SIGNATURE}&se=2"}}', "s1gn"),
-    "a poll URL": ("GET https://management.azure.com/s/o?t=63&c=MIIH&s=S3cr3t&h=x failed", "S3cr3t"),
-    "a URL of a pool": (f"Max retries exceeded with url: /c/b?sv=1&sig={SIGNATURE} (Caused", "s1gn"),
+    "a poll URL": (
+        "GET https://management.azure.com/s/o?t=63&c=MIIH&s=S3cr3t&h=x failed",
+        "S3cr3t",
+    ),
+    "a URL of a pool": (
+        f"Max retries exceeded with url: /c/b?sv=1&sig={SIGNATURE} (Caused",
+        "s1gn",
+    ),
     "a signature alone": (f"the signature sig={SIGNATURE} is wrong", "s1gn"),
     "a connection string": (
         f"AccountName=a;AccountKey={ACCOUNT_KEY};EndpointSuffix=core.windows.net",
@@ -75,12 +84,16 @@ def test_no_error_has_the_secret_of_a_url_that_could_not_be_reached() -> None:
     [
         "Request is missing a Bearer or PoP token.",
         "https://kv-one.vault.azure.net/keys/cmk/0123456789abcdef0123456789abcdef is disabled",
-        "The client '6d1f7c0e-52f4-4d0b-8a3e-9b1e6c4f2a10' does not have authorization to perform"
-        " action 'Microsoft.Storage/storageAccounts/write' over scope"
-        " '/subscriptions/6746a10e-6abe-51cd-8d84-4b407efc7baa/resourceGroups/rg-storage/providers"
-        "/Microsoft.Storage/storageAccounts/stone' or the scope is invalid.",
-        "appid=6d1f7c0e-52f4-4d0b-8a3e-9b1e6c4f2a10;oid=6d1f7c0e-52f4-4d0b-8a3e-9b1e6c4f2a10;"
-        "iss=https://sts.windows.net/213e87ed-8e08-4eb4-a63c-c073058f7b00/",
+        (
+            "The client '6d1f7c0e-52f4-4d0b-8a3e-9b1e6c4f2a10' does not have authorization to perform"
+            " action 'Microsoft.Storage/storageAccounts/write' over scope"
+            " '/subscriptions/6746a10e-6abe-51cd-8d84-4b407efc7baa/resourceGroups/rg-storage/providers"
+            "/Microsoft.Storage/storageAccounts/stone' or the scope is invalid."
+        ),
+        (
+            "appid=6d1f7c0e-52f4-4d0b-8a3e-9b1e6c4f2a10;oid=6d1f7c0e-52f4-4d0b-8a3e-9b1e6c4f2a10;"
+            "iss=https://sts.windows.net/213e87ed-8e08-4eb4-a63c-c073058f7b00/"
+        ),
         "is it there? look at https://aka.ms/ARMResourceNotFoundFix",
     ],
 )
