@@ -28,7 +28,7 @@ from shared.domain.records import Request
 from shared.domain.rows import Cause, Phase
 from shared.domain.steps import Pay, Preflight, Repoint, RotateKey, Verify
 from shared.usecases.report import ReportRotation
-from tests.usecases.bench import VAULT, Bench
+from tests.usecases.bench import VAULT, Bench, Forward
 from tests.usecases.rotations import announced, head
 
 NOW = datetime(2027, 3, 1, tzinfo=UTC)
@@ -224,6 +224,8 @@ class Place:
 
 EVERYTHING = "account scope cosmos group files"
 _names = (f"n{number}" for number in itertools.count())
+_clocks: list[Forward] = []
+"""Of the benches so far: the next one goes on from there, since requests are planned ahead."""
 
 
 @pytest.fixture(scope="module", name="azure")
@@ -249,7 +251,10 @@ def place(azure: LocalAzure, *without: tuple[str, Where], kinds: str = EVERYTHIN
         with azure.blobs.client(FILES) as client, client.get_container_client(container) as held:
             for name in held.list_blob_names():
                 held.delete_blob(name)
-    made = Place(Bench(azure, SETTINGS, POLICY), rights, next(_names))
+    bench = Bench(azure, SETTINGS, POLICY)
+    bench.clock.ahead = _clocks[-1].ahead if _clocks else timedelta()
+    _clocks.append(bench.clock)
+    made = Place(bench, rights, next(_names))
     made.give()
     made.set_out(kinds)
     return made
