@@ -85,9 +85,9 @@ def test_no_error_has_the_secret_of_a_url_that_could_not_be_reached() -> None:
         "Request is missing a Bearer or PoP token.",
         "https://kv-one.vault.azure.net/keys/cmk/0123456789abcdef0123456789abcdef is disabled",
         (
-            "The client '6d1f7c0e-52f4-4d0b-8a3e-9b1e6c4f2a10' does not have authorization to perform"
+            "The client '6d1f7c0e-52f4-4d0b-8a3e-9b1e6c4f2a10' has no authorization to perform"
             " action 'Microsoft.Storage/storageAccounts/write' over scope"
-            " '/subscriptions/6746a10e-6abe-51cd-8d84-4b407efc7baa/resourceGroups/rg-storage/providers"
+            " '/subscriptions/6746a10e-6abe-51cd-8d84-4b407efc7baa/resourceGroups/rg/providers"
             "/Microsoft.Storage/storageAccounts/stone' or the scope is invalid."
         ),
         (
