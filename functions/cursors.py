@@ -37,6 +37,7 @@ class _Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     readable: _Count
     unreadable: _Count
     named: _Ids
+    lacking: Annotated[tuple[Annotated[str, Meta(max_length=200)], ...], Meta(max_length=20)]
     files: _Count
     skip: _Count
 
@@ -53,6 +54,7 @@ def encode(place: Place) -> str:
         search.scope.readable,
         search.scope.unreadable,
         search.scope.named,
+        search.scope.lacking,
         search.scope.files,
         place.skip,
     )
@@ -79,6 +81,7 @@ def decode(text: str, now: datetime) -> Place:
         readable=found.readable,
         unreadable=found.unreadable,
         named=found.named,
+        lacking=found.lacking,
         files=found.files,
     )
     search = Search(

@@ -109,7 +109,7 @@ class CheckReadiness:
         visible = self.resources.subscriptions()
         declared = self.policies.current().declared
         asked = sorted(declared or visible)[:MOST_SUBSCRIPTIONS]
-        hidden = [s for s in asked if s not in visible or not self.resources.may_read(s, _ARM)]
+        hidden = [s for s in asked if s not in visible or self.resources.lacking(s, _ARM)]
         said = f"{len(asked) - len(hidden)} of {len(asked)} that were asked for can be read whole"
         if asked and not hidden:
             yield _fine("subscriptions", said)

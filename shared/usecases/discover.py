@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 MOST_PATIENCE = 12
 """Tries of a page, some forty minutes: then what stands in its way is ``unknown``."""
 
+_ADVICE = "mend what the message says, or look at it by hand; then rotate again"
+
 PARENTS_TAKE = timedelta(seconds=25)
 """Between two pages of parents: two lists a second, which leaves the providers' budgets room."""
 
@@ -111,7 +113,8 @@ class DiscoverConsumers:
         self, found: Candidate, rotation: Rotation, canaries: list[str], *, closing: bool
     ) -> None:
         if found.problem:
-            self._add_unknown(_work(found, rotation, self.clock.now()), found.problem)
+            unread = _work(found, rotation, self.clock.now())
+            self._add_unknown(unread, found.problem, found.code)
         elif found.known is None:
             wave = _wave(found, rotation, canaries, closing=closing)
             self._add(replace(_work(found, rotation, self.clock.now()), wave=wave))
@@ -128,8 +131,9 @@ class DiscoverConsumers:
         else:
             self.ledger.add(work)
 
-    def _add_unknown(self, work: Work, reason: str) -> None:
-        advice = "mend what the message says, or look at it by hand; then rotate again"
+    def _add_unknown(self, work: Work, reason: str, code: str = "") -> None:
+        kind = find_kind(work.kind)
+        advice = kind.advice.get(code, _ADVICE) if kind else _ADVICE
         closed = close(work, Verdict.UNKNOWN, self.clock.now(), reason=reason, advice=advice)
         self.ledger.add(closed)
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from shared.catalog import KINDS, find_kind, kind_named, kind_of
-from shared.domain.errors import GoneError, PermanentError, TransientError, UnreadableError
+from shared.catalog.role import SUBSCRIPTIONS_READ
+from shared.domain.errors import (
+    GoneError,
+    KeyturnError,
+    PermanentError,
+    TransientError,
+    UnreadableError,
+)
 from shared.domain.json_paths import Json, text_at
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Kind, Plane
@@ -36,6 +43,7 @@ class Candidate:
             versionless one names none. ``None``: it was not looked at, or not understood.
         is_canary: Whether a tag makes it go ahead of the others of its kind.
         problem: Why it, or what lies there, cannot be listed or read; empty: it can.
+        code: The service's own error code then.
         known: Whether it is only known from earlier.
     """
 
@@ -45,6 +53,7 @@ class Candidate:
     pinned: tuple[KeyVersion | None, ...] | None = None
     is_canary: bool = False
     problem: str = ""
+    code: str = ""
     known: Known | None = None
 
 
@@ -116,15 +125,25 @@ class SearchEstate:
         visible = self.resources.subscriptions()
         left = [s for s in sorted(declared) or visible if s > search.after][:BATCH]
         if not left:
-            return replace(search, place=Place.FILES if self.sources else Place.KNOWN, after="")
+            unseen = () if visible else (SUBSCRIPTIONS_READ,)
+            scope = search.scope.plus(readable=0, unreadable=(), lacking=unseen)
+            place = Place.FILES if self.sources else Place.KNOWN
+            return replace(search, place=place, after="", scope=scope)
         arm = [kind for kind in KINDS if kind.plane is Plane.ARM]
-        whole = {s for s in left if s in visible and self.resources.may_read(s, arm)}
-        hidden = tuple(s for s in left if s not in whole)
+        lacking = {
+            s: self.resources.lacking(s, arm) if s in visible else [SUBSCRIPTIONS_READ]
+            for s in left
+        }
+        hidden = tuple(s for s in left if lacking[s])
         return replace(
             search,
             after=left[-1],
             batch=tuple(s for s in left if s in visible),
-            scope=search.scope.plus(readable=len(whole), unreadable=hidden),
+            scope=search.scope.plus(
+                readable=len(left) - len(hidden),
+                unreadable=hidden,
+                lacking=itertools.chain.from_iterable(lacking.values()),
+            ),
         )
 
     def _inventory(self, search: Search, key: Key) -> Turned:
@@ -165,7 +184,7 @@ class SearchEstate:
                     continue
                 _raise_if_patient(error, patient=patient)
                 whole = f"{path}/{kind.resource_type.rpartition('/')[2]}"
-                yield Candidate(resource=whole, kind=kind.id, problem=str(error))
+                yield _unread(whole, kind, error)
 
     # -- files -----------------------------------------------------------------------------------
 
@@ -176,19 +195,18 @@ class SearchEstate:
         source = search.after if search.token else left[0] if left else ""
         if not source:
             return Turned(replace(search, place=Place.KNOWN, after=""))
-        kind, problem, page = kind_named("deployment_config"), "", FilePage((), "")
+        kind, unread, page = kind_named("deployment_config"), None, FilePage((), "")
         try:
             page = self.files.page(source, search.token)
         except (PermanentError, TransientError) as error:
             _raise_if_patient(error, patient=patient)
-            problem = str(error)
+            unread = _unread(source.partition("?")[0], kind, error)
         scope = replace(search.scope, files=search.scope.files + len(page.urls))
         turned = replace(search, after=source, token=page.token, scope=scope)
         if not page.token and not any(s > source for s in sources):
             turned = replace(turned, place=Place.KNOWN, after="")
-        if problem:
-            place = source.partition("?")[0]
-            return Turned(turned, [Candidate(resource=place, kind=kind.id, problem=problem)])
+        if unread:
+            return Turned(turned, [unread])
         found = (c for url in page.urls for c in self._file(kind, url, key, patient=patient))
         return Turned(turned, found)
 
@@ -199,7 +217,7 @@ class SearchEstate:
             return
         except (PermanentError, TransientError) as error:
             _raise_if_patient(error, patient=patient)
-            yield Candidate(resource=url, kind=kind.id, problem=str(error))
+            yield _unread(url, kind, error)
 
     # -- what is known ---------------------------------------------------------------------------
 
@@ -215,6 +233,11 @@ class SearchEstate:
         ]
         is_last = len(page) < KNOWN_PAGE
         return Turned(None if is_last else replace(search, after=page[-1].address[1]), found)
+
+
+def _unread(resource: str, kind: Kind, error: KeyturnError) -> Candidate:
+    code = getattr(error, "code", "")
+    return Candidate(resource=resource, kind=kind.id, problem=str(error), code=code)
 
 
 def _raise_if_patient(error: PermanentError | TransientError, *, patient: bool) -> None:

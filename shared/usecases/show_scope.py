@@ -62,9 +62,9 @@ class ShowScope:
             yield "our identity does not see it: give it a role there, or take it off the policy"
             return
         try:
-            may_read = self.resources.may_read(subscription, _ARM)
+            lacking = self.resources.lacking(subscription, _ARM)
         except PermanentError as error:
             yield str(error)
         else:
-            if not may_read:
-                yield "our identity may not read everything in it: see the rights in the README"
+            if lacking:
+                yield f"our identity lacks {', '.join(lacking)} there"

@@ -181,7 +181,7 @@ def _listings(ours: Ours) -> dict[str, Callable[[], object]]:
     resources = ours.resources
     return {
         "subscriptions": resources.subscriptions,
-        "our rights": lambda: resources.may_read("s", [STORAGE_ACCOUNT]),
+        "our rights": lambda: resources.lacking("s", [STORAGE_ACCOUNT]),
         "encryption scopes": lambda: list(resources.children(STORAGE_ENCRYPTION_SCOPE, ACCOUNT)),
     }
 
@@ -269,6 +269,17 @@ def test_a_next_page_of_keys_or_versions_at_a_strange_host_is_not_fetched(
             call()
         seen.assert_none_for_strangers()
         assert len(ours.azure.front_door.traffic()) > 0
+
+
+@pytest.mark.parametrize("host", ["evil.example", "kv-other.vault.azure.net", ""])
+def test_a_vault_off_the_list_is_not_called_whoever_asks_for_it(ours: Ours, host: str) -> None:
+    """The last of several defences: the entry points and the key's head refuse it first."""
+    seen, ours_too = ours.departures(), vaults(ours, new_key(ours))
+
+    with pytest.raises(errors.NotAllowedError, match="not on the allow-list"):
+        ours_too.current(Key(host, "cmk"))
+
+    seen.assert_none()
 
 
 # -- challenges ----------------------------------------------------------------------------------
