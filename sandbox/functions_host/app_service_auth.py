@@ -6,7 +6,8 @@ may have other names than in the token ("default claims mapping"). Which names i
 those below were seen in a principal made from a token of version 2.0
 (MaximeRouiller.Azure.AppService.EasyAuth#4: object id, tenant and subject are mapped, ``roles`` and
 ``preferred_username`` are not); the one for ``upn`` is that of .NET's own mapping.
-``WEBSITE_AUTH_ENABLED`` is documented as "Read-only. Injected into a Windows or Linux app to indicate
+``WEBSITE_AUTH_ENABLED`` is documented as "Read-only. Injected into a Windows or Linux app to
+indicate
 whether App Service authentication is enabled"; its value, ``True``, is that of
 Microsoft.Identity.Web.
 """
