@@ -4,7 +4,8 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 import msgspec
 
@@ -76,7 +77,8 @@ def document(operations: Sequence[Operation[Any, Any]]) -> bytes:
 def _types(operations: Sequence[Operation[Any, Any]]) -> Iterator[Any]:
     yield Problem
     for operation in operations:
-        yield from operation.answers.values()
+        for kind in operation.answers.values():
+            yield from get_args(kind) if isinstance(kind, UnionType) else (kind,)
         if operation.body is not NoBody:
             yield operation.body
 
@@ -163,6 +165,8 @@ def _json(schema: Json) -> Json:
 
 
 def _schema(kind: Any) -> Json:  # noqa: ANN401 - a class, or a union of some
+    if isinstance(kind, UnionType):
+        return {"oneOf": [_schema(each) for each in get_args(kind)]}
     (schema,), _ = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
     return schema
 

@@ -4,11 +4,11 @@ The functions of the host and the OpenAPI document are both made of the declarat
 """
 
 import hashlib
-import json
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode, urlsplit
@@ -17,12 +17,12 @@ import azure.functions as func
 import msgspec
 from msgspec import Meta, Struct
 
-from functions.access import NobodyError, Principal, principal_of
+from functions.access import WITH_KEY, NobodyError, Principal, principal_of
 from functions.problems import RequestError, as_problem
 from shared.domain.callers import NOBODY, Caller, Role
-from shared.domain.errors import KeyturnError
+from shared.domain.errors import KeyturnError, TransientError
 from shared.domain.records import Call
-from shared.domain.views import InvalidPart, Problem
+from shared.domain.views import InvalidPart
 from shared.usecases.audit import AuditCall
 
 logger = logging.getLogger(__name__)
@@ -30,18 +30,21 @@ logger = logging.getLogger(__name__)
 _OF_THE_HOST = {"code", "clientId"}
 """Query parameters by which the Functions host takes a key; they are not ours to look at."""
 
+_ASK_AGAIN_AFTER = timedelta(seconds=10)
+
 
 class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Takes no parameters."""
 
 
-class Paging(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which page: ``next`` of the page before has it all."""
+class Paging(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Which page. An ``after`` is of a form of its own in each list: it stands in filters."""
 
-    after: Annotated[
-        str, Meta(pattern=r"^[0-9A-Za-z_./-]*$", max_length=300, description="Where it begins.")
-    ] = ""
-    limit: Annotated[int, Meta(ge=1, le=1000, description="How many items it has.")] = 100
+    after: str = ""
+    limit: Annotated[int, Meta(ge=1, le=1000, description="How many items a page has.")] = 100
+
+
+AFTER = "Where the page begins: `next` of the page before has it."
 
 
 class NoBody(Struct, frozen=True):
@@ -71,7 +74,8 @@ class Asked[Q: Struct, B: Struct]:
         if not after:
             return None
         said = {name: value for name, value in msgspec.to_builtins(self.query).items() if value}
-        return f"{self.url}?{urlencode(said | {'after': after})}"
+        written = {name: "true" if value is True else value for name, value in said.items()}
+        return f"{self.url}?{urlencode(written | {'after': after})}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +171,9 @@ class Api:
                 call.check_role()
             return call.answered(call.operation.run(call.asked()))
         except NobodyError as error:
-            return call.refused(as_problem(RequestError(HTTPStatus.UNAUTHORIZED, str(error))))
+            return call.refused(RequestError(HTTPStatus.UNAUTHORIZED, str(error)))
         except (RequestError, KeyturnError) as error:
-            return call.refused(as_problem(error))
+            return call.refused(error)
 
     def _keep(self, call: "_Call", status: HTTPStatus, outcome: str, invocation: str) -> None:
         self.audit().run(
@@ -179,7 +183,7 @@ class Api:
                 operation=call.operation.name,
                 method=call.operation.method,
                 path=call.url[:1000],
-                by=call.principal.caller if call.principal else NOBODY,
+                by=call.principal.caller if call.principal else None,
                 reason=call.reason,
                 status=status,
                 outcome=outcome[:1000],
@@ -205,7 +209,8 @@ class _Call:
         """Raise unless the caller has the role that the operation needs."""
         needs = self.operation.needs
         if needs and not (self.principal and self.principal.may(needs)):
-            raise RequestError(HTTPStatus.FORBIDDEN, f"this needs the app role {needs}")
+            hint = ", and a function key names nobody" if self.principal == WITH_KEY else ""
+            raise RequestError(HTTPStatus.FORBIDDEN, f"this needs the app role {needs}{hint}")
 
     def asked(self) -> Asked[Any, Any]:
         """Return the request, read and checked."""
@@ -226,6 +231,7 @@ class _Call:
     def _query(self) -> Struct:
         given = {n: v for n, v in self.req.params.items() if n not in _OF_THE_HOST}
         try:
+            _check_printable(given)
             query: Struct = msgspec.convert(given, self.operation.query, strict=False)
         except msgspec.ValidationError as error:
             message, _, place = str(error).partition(" - at `$.")
@@ -251,21 +257,25 @@ class _Call:
         if self.operation.method == "GET":
             headers["Cache-Control"] = "no-cache"  # kept by a client, and asked for each time
             headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-            if _matches(self.req.headers.get("If-None-Match", ""), headers["ETag"]):
+            wanted = self.req.headers.get("If-None-Match", "")
+            if answer.status is HTTPStatus.OK and _matches(wanted, headers["ETag"]):
                 return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return func.HttpResponse(
             body, status_code=answer.status, headers=headers, mimetype="application/json"
         )
 
-    def refused(self, problem: Problem) -> func.HttpResponse:
-        """Return a problem as the answer."""
+    def refused(self, error: RequestError | KeyturnError) -> func.HttpResponse:
+        """Return an error as the answer."""
+        problem = as_problem(error, self.url[:1000])
         self.outcome = problem.detail
-        told = msgspec.structs.replace(problem, instance=self.url[:1000])
         headers = {"Cache-Control": "no-store"}
-        if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            headers["Retry-After"] = "10"
+        if problem.status == HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(error, TransientError):
+            wait = error.retry_after or _ASK_AGAIN_AFTER
+            headers["Retry-After"] = str(math.ceil(wait.total_seconds()))
         return func.HttpResponse(
-            msgspec.json.encode(told),
+            msgspec.json.encode(problem),
             status_code=problem.status,
             headers=headers,
             mimetype="application/problem+json",
@@ -281,7 +291,7 @@ def read_body[B: Struct](content: bytes, kind: type[B]) -> B:
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 97 ms that no event needs
 
     try:
-        found = json.loads(content)
+        found = msgspec.json.decode(content)
     except (ValueError, RecursionError) as error:
         raise _bad_body([InvalidPart(pointer="#", detail=f"no JSON: {error}")]) from None
     problems = [
@@ -293,6 +303,17 @@ def read_body[B: Struct](content: bytes, kind: type[B]) -> B:
     if problems:
         raise _bad_body(problems)
     return msgspec.convert(found, kind)
+
+
+def _check_printable(query: Mapping[str, str]) -> None:
+    """Raise for what no pattern keeps out: ``$`` matches ahead of a line's end, too.
+
+    Raises:
+        ValidationError: A parameter has control characters.
+    """
+    for name, value in query.items():
+        if not value.isprintable():
+            raise msgspec.ValidationError(f"Expected printable text - at `$.{name}`")
 
 
 def _bad_body(problems: list[InvalidPart]) -> RequestError:

@@ -96,6 +96,7 @@ class Call(Row, frozen=True, kw_only=True):
         id: Of the invocation; tells two calls of the same moment apart.
         operation: Name of the operation, such as ``pause_rotation``.
         path: Path of the URL, without its query.
+        by: Who called; ``None``: nobody that we could name, and nobody that a key let in.
         status: Of the answer.
         outcome: What became of it, in a few words.
     """
@@ -105,7 +106,7 @@ class Call(Row, frozen=True, kw_only=True):
     operation: str
     method: str
     path: str
-    by: Caller
+    by: Caller | None
     reason: str = ""
     status: int
     outcome: str = ""

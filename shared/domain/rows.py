@@ -333,7 +333,8 @@ class Known(Row, frozen=True, kw_only=True):
     """A resource that was ever seen to hold a key: the inventory may forget it, we do not.
 
     Attributes:
-        versions: Every version that each of its consumers was seen on, by place, oldest first.
+        versions: Every version that each of its consumers was seen on, by place; the last one is
+            where it was seen last.
         holds: Whether it still did when a rotation last looked.
         rotation: That rotation.
     """

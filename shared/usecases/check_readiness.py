@@ -1,5 +1,6 @@
 """See whether Keyturn can do its work now, part by part."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +14,8 @@ from shared.domain.rows import BEATS, Beat
 from shared.domain.views import CheckView, Health, HealthView
 from shared.ports import Clock, Policies, Queue, Resources, Rows, Vaults
 from shared.usecases.overdue import OVERDUE_AFTER
+
+logger = logging.getLogger(__name__)
 
 LATE = timedelta(minutes=15)
 """A timer or a queue that is so far behind is worth a look."""
@@ -134,8 +137,11 @@ def _tried(name: str, look: Callable[[], Iterator[CheckView]]) -> list[CheckView
     try:
         return list(look())
     except KeyturnError as error:
-        advice = "mend what the message says"
-        return [CheckView(name=name, status=Health.FAIL, said=str(error), advice=advice)]
+        said, advice = str(error), "mend what the message says"
+    except Exception:  # whatever it is, the other checks are wanted all the more
+        logger.exception("the check %s failed", name)
+        said, advice = "the check itself failed", "see the log, and report it: that is a bug"
+    return [CheckView(name=name, status=Health.FAIL, said=said, advice=advice)]
 
 
 def _fine(name: str, said: str) -> CheckView:

@@ -147,8 +147,8 @@ class Ledger:
         for consumer in work.consumers:
             seen = versions.get(consumer.place, ())
             for version in (consumer.in_use_before, consumer.in_use):
-                if version and version not in seen:
-                    seen = (*seen, version)
+                if version:  # the last is where it is now: it may have gone back
+                    seen = (*(other for other in seen if other != version), version)
             versions[consumer.place] = seen
         known = replace(known, versions=versions, holds=not absent, rotation=work.rotation)
         if kept is None:
