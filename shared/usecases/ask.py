@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 
 from shared.domain.callers import NOBODY, Caller
-from shared.domain.errors import AlreadyUsedError, NotPermittedError
+from shared.domain.errors import AlreadyUsedError, NotAllowedError, NotPermittedError
 from shared.domain.keys import Key
 from shared.domain.policy import Mode
 from shared.domain.records import Request
@@ -45,7 +45,8 @@ class AskForRotation:
             PolicyError: The policy cannot be used.
         """
         policy = self.policies.current()
-        policy.check_manages(key)
+        if not policy.manages(key):
+            raise NotAllowedError(f"the policy does not let Keyturn manage {key}: see its `manage`")
         mode = policy.rules_for(key).mode
         if new_version and mode is Mode.OBSERVE:
             raise NotPermittedError(
