@@ -31,7 +31,7 @@ def _bench(
     with local_azure(1) as azure:
         for name, value in azure.environment().items():
             monkeypatch.setenv(name, value)
-        yield Bench(azure, {"KEYTURN_VERSIONLESS": "nudge"})
+        yield Bench(azure, policy={"versionless": "nudge"})
 
 
 def reference(bench: Bench, account: Account) -> dict[str, Any]:
@@ -206,7 +206,7 @@ def test_a_lost_answer_to_either_write_leaves_the_account_versionless(bench: Ben
 
 @pytest.mark.parametrize("first", [1, 12, 24])
 def test_a_death_after_any_effect_leaves_no_account_pinned(bench: Bench, first: int) -> None:
-    swift = in_memory(bench, bench.settings)
+    swift = in_memory(bench)
     for effects in range(first, first + 12):
         key = swift.key(f"cmk{effects}")
         account = swift.account(f"stone{effects}", key, "absent")
