@@ -15,7 +15,7 @@ from shared.domain.errors import RowConflictError
 from shared.domain.rows import Row
 from shared.domain.steps import Step
 from shared.domain.work import Outstanding, Work
-from shared.ports import Drop, Insert, Kept, Put, Replace
+from shared.ports import Drop, Insert, Kept, Put, QueueState, Replace
 from tests.usecases.bench import Bench
 
 _CONDITION = re.compile(r"RowKey (?P<how>ge|gt|lt) '(?P<key>[^']*)'")
@@ -38,6 +38,10 @@ class MemoryQueue:
 
     def send(self, step: Step, *, at: datetime | None = None) -> None:
         """See ``Queue.send``."""
+
+    def state(self) -> QueueState:
+        """See ``Queue.state``."""
+        return QueueState(waiting=0, poisoned=0)
 
 
 class MemoryRows:
