@@ -26,7 +26,7 @@ type Reason = Annotated[
     Meta(
         min_length=1,
         max_length=500,
-        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$",
+        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$(?!\n)",
         description="Why, for whoever reads the record later, in one line.",
     ),
 ]

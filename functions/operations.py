@@ -217,7 +217,8 @@ class _Call:
         once = self.req.headers.get("Idempotency-Key", "") if self.operation.takes_once else ""
         if len(once) > 200:  # noqa: PLR2004 - said in the message
             raise RequestError(HTTPStatus.BAD_REQUEST, "the Idempotency-Key is over 200 characters")
-        query, body = self._query(), self._body()
+        given = {n: v for n, v in self.req.params.items() if n not in _OF_THE_HOST}
+        query, body = read_query(given, self.operation.query), self._body()
         self.reason = str(getattr(body, "reason", ""))
         return Asked(
             by=self.principal.caller if self.principal else NOBODY,
@@ -227,18 +228,6 @@ class _Call:
             once=once,
             url=self.url,
         )
-
-    def _query(self) -> Struct:
-        given = {n: v for n, v in self.req.params.items() if n not in _OF_THE_HOST}
-        try:
-            _check_printable(given)
-            query: Struct = msgspec.convert(given, self.operation.query, strict=False)
-        except msgspec.ValidationError as error:
-            message, _, place = str(error).partition(" - at `$.")
-            part = InvalidPart(pointer=f"query/{place.rstrip('`')}".rstrip("/"), detail=message)
-            detail = "the query is not what this operation takes; see errors"
-            raise RequestError(HTTPStatus.BAD_REQUEST, detail, (part,)) from None
-        return query
 
     def _body(self) -> Struct:
         if self.operation.body is NoBody:
@@ -282,6 +271,28 @@ class _Call:
         )
 
 
+def read_query[Q: Struct](given: Mapping[str, str], kind: type[Q]) -> Q:
+    """Read a request's query.
+
+    Raises:
+        RequestError: It is not what ``kind`` says.
+    """
+    for name, value in given.items():
+        if not value.isprintable():  # the ``$`` of a pattern lets a line's end pass
+            raise _bad_query(name, "Expected printable text")
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$.")
+        raise _bad_query(place.rstrip("`"), message) from None
+
+
+def _bad_query(name: str, said: str) -> RequestError:
+    part = InvalidPart(pointer=f"query/{name}".rstrip("/"), detail=said)
+    detail = "the query is not what this operation takes; see errors"
+    return RequestError(HTTPStatus.BAD_REQUEST, detail, (part,))
+
+
 def read_body[B: Struct](content: bytes, kind: type[B]) -> B:
     """Read a request's body.
 
@@ -303,17 +314,6 @@ def read_body[B: Struct](content: bytes, kind: type[B]) -> B:
     if problems:
         raise _bad_body(problems)
     return msgspec.convert(found, kind)
-
-
-def _check_printable(query: Mapping[str, str]) -> None:
-    """Raise for what no pattern keeps out: ``$`` matches ahead of a line's end, too.
-
-    Raises:
-        ValidationError: A parameter has control characters.
-    """
-    for name, value in query.items():
-        if not value.isprintable():
-            raise msgspec.ValidationError(f"Expected printable text - at `$.{name}`")
 
 
 def _bad_body(problems: list[InvalidPart]) -> RequestError:

@@ -106,7 +106,7 @@ class Call(Row, frozen=True, kw_only=True):
     operation: str
     method: str
     path: str
-    by: Caller | None
+    by: Caller | None = None
     reason: str = ""
     status: int
     outcome: str = ""
