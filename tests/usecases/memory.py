@@ -51,6 +51,10 @@ class MemoryRows:
         self._entities: dict[_Address, tuple[dict[str, Any], str]] = {}
         self._etags = map(str, itertools.count(1))
 
+    def tables(self) -> set[str]:
+        """Return the names of the tables that have rows."""
+        return {table for table, _, _ in self._entities}
+
     def load[T: Row](self, row_type: type[T], partition: str, key: str) -> Kept[T] | None:
         """See ``Rows.load``."""
         found = self._entities.get((TABLES[row_type], partition, key))
