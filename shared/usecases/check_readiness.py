@@ -66,7 +66,8 @@ class CheckReadiness:
         ]
         yield _fine("storage", "its rows can be read")
         if silent:
-            said = f"{len(silent)} rotations have been silent for a while, {silent[0]} for one"
+            some = "1 rotation has" if len(silent) == 1 else f"{len(silent)} rotations have"
+            said = f"{some} been silent for a while, {silent[0]} for one"
             advice = "see whether the app runs and its queue moves; the next sweep revives them"
             yield CheckView(name="rotations", status=Health.WARN, said=said, advice=advice)
 
