@@ -95,17 +95,22 @@ def _of(operation: Operation[Any, Any]) -> Json:
         "summary": _plain(summary),
         "parameters": [*_path(operation), *_query(operation), *_headers(operation)],
         "responses": dict(_responses(operation)),
-        "security": [{"functionKey": []}, {"entra": []}] if operation.needs else [],
+        "security": _security(operation.needs),
     }
     if more:
         found["description"] = _plain(more)
     if operation.needs:
         found["x-keyturn-role"] = operation.needs.value
-        if operation.needs is Role.APPROVER:
-            found["security"] = [{"entra": []}]
     if operation.body is not NoBody:
         found["requestBody"] = {"required": True, "content": _json(_schema(operation.body))}
     return found
+
+
+def _security(needs: Role | None) -> list[Json]:
+    if needs is None:
+        return []
+    signed_in: Json = {"entra": []}
+    return [signed_in] if needs is Role.APPROVER else [{"functionKey": []}, signed_in]
 
 
 def _path(operation: Operation[Any, Any]) -> Iterator[Json]:
@@ -155,6 +160,7 @@ def _responses(operation: Operation[Any, Any]) -> Iterator[tuple[str, Json]]:
     if operation.method == "GET":
         yield "304", {"description": "Nothing has changed since the ETag."}
     if operation.needs is None:
+        yield "400", {"$ref": "#/components/responses/BadRequest"}
         return
     yield "401", {"$ref": "#/components/responses/Unauthorized"}
     for status, (name, _) in _PROBLEMS.items():
