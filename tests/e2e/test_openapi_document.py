@@ -64,7 +64,7 @@ class Served:
         assert self.stage.azure.host
         return {"x-functions-key": self.stage.azure.host.keys["function"]}
 
-    def ask(self, case: schemathesis.Case, *more: Any) -> None:  # noqa: ANN401 - checks
+    def ask(self, case: schemathesis.Case[Any], *more: Any) -> None:  # noqa: ANN401 - checks
         """Send a request and check its answer."""
         case.call_and_validate(
             base_url=self.url, headers=self.headers, checks=[*CHECKS, *more], timeout=30
@@ -112,7 +112,7 @@ def test_whatever_fits_the_document_is_answered_as_it_says(served: Served, name:
 
     @a_few
     @given(case=operation.as_strategy(GenerationMode.POSITIVE))
-    def ask(case: schemathesis.Case) -> None:
+    def ask(case: schemathesis.Case[Any]) -> None:
         served.ask(case)
 
     ask()
@@ -124,7 +124,7 @@ def test_what_does_not_fit_the_document_is_refused_as_it_says(served: Served, na
 
     @a_few
     @given(case=operation.as_strategy(GenerationMode.NEGATIVE))
-    def ask(case: schemathesis.Case) -> None:
+    def ask(case: schemathesis.Case[Any]) -> None:
         served.ask(case, negative_data_rejection)
 
     ask()
@@ -143,7 +143,7 @@ def test_what_there_is_is_answered_as_the_document_says(served: Served, name: st
 
         @settings(a_few, max_examples=3)
         @given(case=operation.as_strategy(GenerationMode.POSITIVE, path_parameters=parameters))
-        def ask(case: schemathesis.Case) -> None:
+        def ask(case: schemathesis.Case[Any]) -> None:
             served.ask(case)
 
         ask()

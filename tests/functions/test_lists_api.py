@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.records import Opened, Request
@@ -165,9 +166,10 @@ def test_consumers_can_be_filtered_by_verdict_and_kind(empty: CalledApi) -> None
 def test_the_consumers_of_a_request_are_those_of_its_rotation(empty: CalledApi) -> None:
     called = fresh(empty)
     wanted = works(called, 1)
-    fields = {"key": str(KEYS[0]), "reason": "r", "new_version": False, "asked_at": NOW}
-    called.bench.rows.insert(Request(id="req-1", **fields))
-    called.bench.rows.insert(Request(id="req-2", rotation=rotation(KEYS[0], 7).id, **fields))
+    waiting = Request(id="req-1", key=str(KEYS[0]), reason="r", new_version=False, asked_at=NOW)
+    called.bench.rows.insert(waiting)
+    served = replace(waiting, id="req-2", rotation=rotation(KEYS[0], 7).id)
+    called.bench.rows.insert(served)
     assert called.items("/api/rotations/req-1/consumers") == []
     found = called.items("/api/rotations/req-2/consumers")
     assert [(item["resource"], item["place"]) for item in found] == wanted

@@ -152,10 +152,12 @@ def test_with_function_keys_a_forged_principal_changes_nothing_and_nobody_approv
 ) -> None:
     asked: list[Asked[Any, Any]] = []
     keyed = harmless(CalledApi(empty.bench))
-    keyed.operations = [
-        replace(each, run=lambda a: asked.append(a) or Alive(status="alive"))  # type: ignore[func-returns-value]
-        for each in keyed.operations
-    ]
+
+    def run(each: Asked[Any, Any]) -> Alive:
+        asked.append(each)
+        return Alive(status="alive")
+
+    keyed.operations = [replace(each, run=run) for each in keyed.operations]
     answer = call(keyed, name, by=person)
     if NEEDS[name] is Role.APPROVER:
         assert answer.status == 403
