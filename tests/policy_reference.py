@@ -46,9 +46,9 @@ _PAGE = """\
 
 `keyturn.yaml` says what Keyturn may do. Setting `KEYTURN_POLICY` says where it lies: a path in the
 app's folder, or the URL of a blob. It is read again every minute and checked whole; its
-[JSON Schema](keyturn.schema.json) (2020-12) lets an editor do the same. Aliases and names that stand
-twice are refused, and so is an empty file. While it cannot be read, or anything in it is wrong, no
-write begins.
+[JSON Schema](keyturn.schema.json) (2020-12) lets an editor do the same. Aliases, names that stand
+twice and an empty file are refused. While it cannot be read, or anything in it is wrong, no write
+begins.
 
 ```yaml
 {example}```
@@ -74,16 +74,13 @@ The settings above, and:
 def policy_reference() -> str:
     """Return the text that ``docs/policy.md`` must have."""
     parts = schema()["$defs"]
-    settings = parts["Settings"]["properties"]
-    rule = {
-        name: said for name, said in parts["Rule"]["properties"].items() if name not in settings
-    }
+    settings, rule = parts["Settings"]["properties"], parts["Rule"]["properties"]
     defaults = json.loads(msgspec.json.encode(Rules()))
     return _PAGE.format(
         example=EXAMPLE,
         document=_table(parts["Policy"]["properties"], json.loads(msgspec.json.encode(Policy()))),
         settings=_table(settings, defaults),
-        rule=_table(rule, {}),
+        rule=_table({name: rule[name] for name in rule if name not in settings}, {}),
         window=_table(parts["Window"]["properties"], {}),
     )
 
@@ -122,6 +119,6 @@ def _type(said: Mapping[str, Any]) -> str:
 
 def _yaml(value: object) -> str:
     """Return a value as YAML in one line."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return f"[{', '.join(map(_yaml, value))}]"
     return json.dumps(value) if not isinstance(value, str) or "*" in value else value

@@ -158,7 +158,7 @@ def test_a_deletion_that_comes_about_late_loses_no_group(bench: Bench, action: s
     it.pace.deletion = LONG
     bench.run(step)
     if action:
-        getattr(bench.steer, action)(rotation, "not now")
+        getattr(bench.steer, action)(rotation, "not now", NOBODY)
         bench.supervise(rotation)
     deleted_at = bench.clock.now()
     go_on_until(bench, lambda: bench.clock.now() > deleted_at + 2 * LEASE)

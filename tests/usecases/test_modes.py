@@ -4,12 +4,17 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.callers import NOBODY, Caller
-from shared.domain.errors import NotAllowedError, NotPermittedError, PolicyError
+from shared.domain.errors import (
+    AlreadyUsedError,
+    NotAllowedError,
+    NotPermittedError,
+    PolicyError,
+)
 from shared.domain.keys import Key
 from shared.domain.policy import Mode, Policy, Window
 from shared.domain.records import Act, Refusal, Request
 from shared.domain.rows import Cause
-from shared.domain.steps import Open, Repoint
+from shared.domain.steps import Open, Repoint, RotateKey
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Wave
 from tests.usecases.bench import Bench, at, open_step
@@ -257,6 +262,59 @@ def test_a_resource_that_asks_for_an_approval_is_moved_once_there_is_one(bench: 
     bench.steer.retry(rotation, "it is approved", ANNE)
     carry_out(bench, rotation)
     assert bench.in_use(account) == target
+
+
+def test_no_version_is_made_before_somebody_else_than_who_asked_has_approved(
+    bench: Bench,
+) -> None:
+    bench.policies.set_defaults(mode=Mode.APPROVE, approval_hours=2)
+    key = bench.key()
+    account = bench.account("stone", key)
+    request = steering(bench).ask.run(Key.parse(key), reason="old", new_version=True, by=ANNE)
+    assert bench.sent(RotateKey) == []
+    assert bench.versions(key) == 1
+    with pytest.raises(NotPermittedError, match=r"anne@contoso\.com made request"):
+        bench.steer.approve(request.id, "mine", ANNE)
+
+    assert bench.steer.approve(request.id, "seen", BERT) == request.id
+    (step,) = bench.sent(RotateKey)
+    bench.run(step)
+    bench.run(bench.sent(Open)[-1])
+    rotation = bench.active(key)
+    ended = carry_out(bench, rotation)  # what was approved is the version, and its rotation too
+    assert ended.outcome is Outcome.COMPLETED
+    assert (bench.versions(key), bench.writes(account)) == (2, 1)
+
+
+def test_an_approval_that_the_policy_has_overtaken_makes_no_version(bench: Bench) -> None:
+    bench.policies.set_defaults(mode=Mode.APPROVE)
+    key = bench.key()
+    request = steering(bench).ask.run(Key.parse(key), reason="old", new_version=True, by=ANNE)
+    bench.policies.set_defaults(mode=Mode.OBSERVE)
+    with pytest.raises(NotPermittedError, match="only observe"):
+        bench.steer.approve(request.id, "seen", BERT)
+    bench.policies.document = replace(Policy(), manage=())
+    with pytest.raises(NotAllowedError, match="see its `manage`"):
+        bench.steer.approve(request.id, "seen", BERT)
+    assert bench.sent(RotateKey) == []
+    assert bench.row(Request, request.id, "request").needs_approval
+
+
+def test_the_same_wish_sent_twice_is_one_and_another_under_its_key_is_refused(
+    bench: Bench,
+) -> None:
+    key, ask = Key.parse(bench.key()), steering(bench).ask
+    first, again = (
+        ask.run(key, reason="old", new_version=True, by=ANNE, once="k1") for _ in range(2)
+    )
+    assert first == again
+    for step in bench.sent(RotateKey):
+        bench.run(step)
+    assert bench.versions(str(key)) == 2
+    for reason, by_vault in (("older", True), ("old", False)):
+        with pytest.raises(AlreadyUsedError):
+            ask.run(key, reason=reason, new_version=by_vault, by=ANNE, once="k1")
+    assert ask.run(key, reason="old", new_version=True, by=BERT, once="k1").id != first.id
 
 
 def test_the_key_let_go_forgets_the_approval(bench: Bench) -> None:

@@ -10,6 +10,7 @@ from sandbox.azure import LocalAzure
 from sandbox.estate import Account, Form
 from sandbox.faults import Answer, Fault
 from shared.catalog.storage import STORAGE_ACCOUNT as KIND
+from shared.domain.callers import NOBODY
 from shared.domain.json_paths import look_up
 from shared.domain.keys import KeyVersion
 from shared.domain.rows import Debt, debt_address, rotation_id
@@ -141,7 +142,7 @@ def test_whatever_a_person_says_the_account_gets_its_form_back(bench: Bench, act
     rotation, step = opened(bench, key)
     bench.run(step)
     assert reference(bench, account) != before
-    getattr(bench.steer, action)(rotation, "not now")
+    getattr(bench.steer, action)(rotation, "not now", NOBODY)
     bench.run(Supervise(rotation=rotation))
     bench.settle(rotation)
     assert reference(bench, account) == before
