@@ -139,8 +139,9 @@ class Ledger:
         """
         fresh = Known(key=work.key, resource=work.resource, kind=work.kind, location=work.location)
         kept = self.rows.load(Known, *fresh.address)
-        absent = {c.verdict for c in work.consumers} <= {Verdict.GONE, Verdict.SKIPPED}
-        if not absent and all(consumer.pinned is None for consumer in work.consumers):
+        left = {Verdict.GONE, Verdict.SKIPPED}
+        places = tuple(c.place for c in work.consumers if c.verdict not in left)
+        if places and all(consumer.pinned is None for consumer in work.consumers):
             return
         known = kept.row if kept else fresh
         versions = dict(known.versions)
@@ -150,7 +151,9 @@ class Ledger:
                 if version:  # the last is where it is now: it may have gone back
                     seen = (*(other for other in seen if other != version), version)
             versions[consumer.place] = seen
-        known = replace(known, versions=versions, holds=not absent, rotation=work.rotation)
+        known = replace(
+            known, versions=versions, places=places, holds=bool(places), rotation=work.rotation
+        )
         if kept is None:
             self.rows.insert(known)
         elif known != kept.row:

@@ -136,8 +136,8 @@ class ShowKeys:
         """Return how many known consumers were last seen on each version, by its URL."""
         used: Counter[str] = Counter()
         for kept in self.rows.scan(Known, digest(str(key))):
-            if kept.row.holds:
-                used.update(seen[-1] if seen else UNSAID for seen in kept.row.versions.values())
+            seen = kept.row.versions
+            used.update(seen[place][-1] if seen[place] else UNSAID for place in kept.row.places)
         return used
 
     def _head(self, key: Key) -> KeyHead:

@@ -182,6 +182,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         kind=texts,
         location=texts,
         versions=st.dictionaries(texts, lists, max_size=2),
+        places=lists,
         holds=st.booleans(),
         rotation=texts,
     ),

@@ -1,7 +1,5 @@
 """``GET /api/keys`` and ``GET /api/keys/{vault}/{key}``."""
 
-from typing import Any
-
 import pytest
 from msgspec.structs import replace
 
@@ -146,35 +144,53 @@ def test_consumers_are_counted_where_a_rotation_saw_them_last(keyed: CalledApi) 
 
 
 @pytest.mark.parametrize(
-    ("versions", "holds", "counted"),
+    ("versions", "places", "counted"),
     [
-        pytest.param({"account": ("v1",)}, True, {"v1": 1}, id="on one"),
-        pytest.param({"account": ("v1", "v2")}, True, {"v2": 1}, id="moved"),
-        pytest.param({"account": ("v2", "v1")}, True, {"v1": 1}, id="put back"),
-        pytest.param({"a": ("v1",), "b": ("v2",), "c": ("v1",)}, True, {"v1": 2, "v2": 1}, id="3"),
-        pytest.param({"account": ()}, True, {"unknown": 1}, id="a service that does not say"),
-        pytest.param({"account": ("v1", "?")}, True, {"elsewhere": 1}, id="an unknown version"),
-        pytest.param({"account": ("v1",)}, False, {}, id="gone, or on another key"),
+        pytest.param({"a": ["v1"]}, "a", {"v1": 1}, id="on one"),
+        pytest.param({"a": ["v1", "v2"]}, "a", {"v2": 1}, id="moved"),
+        pytest.param({"a": ["v2", "v1"]}, "a", {"v1": 1}, id="put back"),
+        pytest.param({"a": ["v1"], "b": ["v2"], "c": ["v1"]}, "abc", {"v1": 2, "v2": 1}, id="3"),
+        pytest.param({"a": []}, "a", {"unknown": 1}, id="a service that does not say"),
+        pytest.param({"a": ["v1", "?"]}, "a", {"elsewhere": 1}, id="an unknown version"),
+        pytest.param({"a": ["v1"], "b": ["v2"]}, "b", {"v2": 1}, id="one place gone"),
+        pytest.param({"a": ["v1"]}, "", {}, id="gone, or on another key"),
     ],
 )
 def test_a_consumer_counts_where_it_was_seen_last(
-    keyed: CalledApi,
-    versions: dict[str, Any],
-    holds: bool,  # noqa: FBT001 - a table
-    counted: dict[str, int],
+    keyed: CalledApi, versions: dict[str, list[str]], places: str, counted: dict[str, int]
 ) -> None:
     bench = keyed.bench
     key = bench.key()
     bench.later_version(key)
     named = keyed.get(URL)["versions"]
     urls = {"v1": named[-1]["version"], "v2": named[-2]["version"], "?": f"{key}/{'0' * 32}"}
-    seen = {place: tuple(urls[each] for each in some) for place, some in versions.items()}
     bench.rows.insert(
         Known(
-            key=key, resource="/r", kind="storage_account", location="", versions=seen, holds=holds
+            key=key,
+            resource="/r",
+            kind="storage_account",
+            location="",
+            versions={place: tuple(urls[v] for v in seen) for place, seen in versions.items()},
+            places=tuple(places),
+            holds=bool(places),
         )
     )
     assert counts(keyed) == counted
+
+
+def test_what_no_longer_names_the_key_is_not_counted(keyed: CalledApi) -> None:
+    bench = keyed.bench
+    key = bench.key()
+    stays, leaves = bench.account("ststays", key), bench.account("stleaves", key)
+    bench.new_version(key)
+    carry_out(bench, bench.open(key))
+    assert counts(keyed) == {"v2": 2}
+    bench.azure.estate.delete(leaves)
+    bench.pass_time(hours=25)
+    ended = carry_out(bench, bench.open(key, Cause(trigger="operator", id="o1")))
+    assert ended.counts == {Verdict.ALREADY: 1, Verdict.GONE: 1}
+    assert bench.in_use(stays)
+    assert counts(keyed) == {"v2": 1}
 
 
 def test_a_key_that_there_is_not_is_not_found(keyed: CalledApi) -> None:
