@@ -5,7 +5,7 @@ import itertools
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -14,7 +14,7 @@ import azure.functions as func
 from functions import openapi
 from functions.access import PRINCIPAL
 from functions.keys_api import KeysApi
-from functions.operations import Api, Operation
+from functions.operations import Api, Asked, Operation
 from functions.rotations_api import RotationsApi
 from functions.status_api import StatusApi
 from shared.domain.callers import Caller, Role
@@ -169,3 +169,18 @@ class CalledApi:
             if found and operation.method == method:
                 return operation, {n: unquote(text) for n, text in found.groupdict().items()}
         raise LookupError(f"{method} {path}: the host answers 404")
+
+
+def answering(called: CalledApi, result: object, name: str = "get_scope") -> CalledApi:
+    """Return an API whose operation answers, or raises, something else."""
+
+    def run(_: Asked[Any, Any]) -> object:
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    told = replace(called)
+    told.operations = [
+        replace(each, run=run) if each.name == name else each for each in told.operations
+    ]
+    return told
