@@ -20,6 +20,7 @@ from tests.policy_reference import policy_reference, policy_schema
 
 CHECKOUT = Path(__file__).parents[1]
 INDEX = Path(__file__).parent / "golden" / "index.json"
+OPENAPI = CHECKOUT / "docs" / "openapi.json"
 SETTINGS = {
     "AzureWebJobsStorage": "UseDevelopmentStorage=true",
     "KEYTURN_VAULTS": "kv-contoso-prod",
@@ -62,9 +63,30 @@ def evidence_schema() -> str:
     return json.dumps(schema(), indent=2) + "\n"
 
 
+def openapi_document() -> str:
+    """Return the text that ``docs/openapi.json`` must have: the document as the app serves it."""
+    child = subprocess.run(
+        [sys.executable, "-m", "tests.generated", "--openapi-in-this-process"],
+        cwd=CHECKOUT,
+        env={"PATH": os.environ["PATH"], **SETTINGS},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return child.stdout
+
+
+def document_in_this_process() -> str:
+    """Return the same; the app checks the settings of its process when it is imported."""
+    import function_app  # noqa: PLC0415 - not in the parent
+
+    return json.dumps(json.loads(function_app.status.document()), indent=2) + "\n"
+
+
 FILES: Mapping[Path, Callable[[], str]] = {
     INDEX: index,
     CHECKOUT / "docs" / "evidence.schema.json": evidence_schema,
+    OPENAPI: openapi_document,
     CHECKOUT / "docs" / "policy.md": policy_reference,
     CHECKOUT / "docs" / "keyturn.schema.json": policy_schema,
 }
@@ -86,10 +108,13 @@ def main(
     *,
     check: Annotated[bool, typer.Option(help="Write nothing; fail if a file is stale.")] = False,
     in_this_process: Annotated[bool, typer.Option(hidden=True)] = False,
+    openapi_in_this_process: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Write the files that are made from the code, or check them."""
     if in_this_process:
         typer.echo(index_in_this_process(), nl=False)
+    elif openapi_in_this_process:
+        typer.echo(document_in_this_process(), nl=False)
     elif not check:
         for file, make in FILES.items():
             file.parent.mkdir(exist_ok=True)

@@ -15,7 +15,7 @@ from shared.domain.resources import Shape
 
 
 class Level(StrEnum):
-    """How strong a proof is; each is stronger than the one before."""
+    """How strong a proof is: accepted < configured < reported < observed."""
 
     ACCEPTED = "accepted"
     CONFIGURED = "configured"

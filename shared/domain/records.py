@@ -106,6 +106,7 @@ class Call(Row, frozen=True, kw_only=True):
         id: Of the invocation; tells two calls of the same moment apart.
         operation: Name of the operation, such as ``pause_rotation``.
         path: Path of the URL, without its query.
+        by: Who called; ``None``: nobody that we could name, and nobody that a key let in.
         status: Of the answer.
         outcome: What became of it, in a few words.
     """
@@ -115,7 +116,7 @@ class Call(Row, frozen=True, kw_only=True):
     operation: str
     method: str
     path: str
-    by: Caller
+    by: Caller | None = None
     reason: str = ""
     status: int
     outcome: str = ""

@@ -367,7 +367,8 @@ class Known(Row, frozen=True, kw_only=True):
     Attributes:
         versions: Every version that each of its consumers was seen on, by place; the last one is
             that which it was on when last looked at.
-        holds: Whether it still did when a rotation last looked.
+        places: Of its consumers, those that held it when a rotation last looked.
+        holds: Whether there were any.
         rotation: That rotation.
     """
 
@@ -376,6 +377,7 @@ class Known(Row, frozen=True, kw_only=True):
     kind: str
     location: str
     versions: dict[str, tuple[str, ...]] = {}
+    places: tuple[str, ...] = ()
     holds: bool = True
     rotation: str = ""
 

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 
 from shared.domain.callers import NOBODY, Caller
-from shared.domain.errors import AlreadyUsedError, NotAllowedError, NotPermittedError
+from shared.domain.errors import AlreadyUsedError, NotPermittedError
 from shared.domain.keys import Key
 from shared.domain.policy import Mode, Policy, Rules
 from shared.domain.records import Request
@@ -85,8 +85,7 @@ def rules_to_act(policy: Policy, key: Key, *, new_version: bool) -> Rules:
         NotAllowedError: The policy does not let Keyturn manage the key.
         NotPermittedError: The policy lets it only observe the key.
     """
-    if not policy.manages(key):
-        raise NotAllowedError(f"the policy does not let Keyturn manage {key}: see its `manage`")
+    policy.check_manages(key)
     rules = policy.rules_for(key)
     if new_version and rules.mode is Mode.OBSERVE:
         raise NotPermittedError(

@@ -1,5 +1,6 @@
 """See whether Keyturn can do its work now, part by part."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +14,8 @@ from shared.domain.tool import VERSION
 from shared.domain.views import CheckView, Health, HealthView
 from shared.ports import Clock, Policies, Queue, Resources, Rows, Vaults
 from shared.usecases.overdue import OVERDUE_AFTER
+
+logger = logging.getLogger(__name__)
 
 LATE = timedelta(minutes=15)
 """A timer or a queue that is so far behind is worth a look."""
@@ -63,7 +66,8 @@ class CheckReadiness:
         ]
         yield _fine("storage", "its rows can be read")
         if silent:
-            said = f"{len(silent)} rotations have been silent for a while, {silent[0]} for one"
+            some = "1 rotation has" if len(silent) == 1 else f"{len(silent)} rotations have"
+            said = f"{some} been silent for a while, {silent[0]} for one"
             advice = "see whether the app runs and its queue moves; the next sweep revives them"
             yield CheckView(name="rotations", status=Health.WARN, said=said, advice=advice)
 
@@ -134,8 +138,11 @@ def _tried(name: str, look: Callable[[], Iterator[CheckView]]) -> list[CheckView
     try:
         return list(look())
     except KeyturnError as error:
-        advice = "mend what the message says"
-        return [CheckView(name=name, status=Health.FAIL, said=str(error), advice=advice)]
+        said, advice = str(error), "mend what the message says"
+    except Exception:  # whatever it is, the other checks are wanted all the more
+        logger.exception("the check %s failed", name)
+        said, advice = "the check itself failed", "see the log, and report it: that is a bug"
+    return [CheckView(name=name, status=Health.FAIL, said=said, advice=advice)]
 
 
 def _fine(name: str, said: str) -> CheckView:

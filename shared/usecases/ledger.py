@@ -139,8 +139,9 @@ class Ledger:
         """
         fresh = Known(key=work.key, resource=work.resource, kind=work.kind, location=work.location)
         kept = self.rows.load(Known, *fresh.address)
-        absent = {c.verdict for c in work.consumers} <= {Verdict.GONE, Verdict.SKIPPED}
-        if not absent and all(consumer.pinned is None for consumer in work.consumers):
+        left = {Verdict.GONE, Verdict.SKIPPED}
+        places = tuple(c.place for c in work.consumers if c.verdict not in left)
+        if places and all(consumer.pinned is None for consumer in work.consumers):
             return
         known = kept.row if kept else fresh
         is_others = known.rotation not in ("", work.rotation)
@@ -155,7 +156,9 @@ class Ledger:
                 elif version and version not in seen:
                     seen = (version, *seen)
             versions[consumer.place] = seen
-        known = replace(known, versions=versions, holds=not absent, rotation=work.rotation)
+        known = replace(
+            known, versions=versions, places=places, holds=bool(places), rotation=work.rotation
+        )
         if kept is None:
             self.rows.insert(known)
         elif known != kept.row:

@@ -184,7 +184,9 @@ class SteerRotation:
         """Return a rotation by its id, or by that of the request which it serves."""
         request = self.rows.load(Request, asked, "request")
         if request and not request.row.rotation:
-            raise NotActiveError(f"request {asked} has no rotation yet: ask for it first")
+            raise NotActiveError(
+                f"request {asked} has no rotation yet: see how it stands, and ask again"
+            )
         kept = self.rows.load(Rotation, request.row.rotation if request else asked, "rotation")
         if kept is None:
             raise NotFoundError(f"there is no rotation {asked!r}")

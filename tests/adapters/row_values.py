@@ -4,9 +4,20 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from shared.domain.callers import Caller
 from shared.domain.findings import Finding, Severity
 from shared.domain.proofs import Level
-from shared.domain.records import Gap, Refusal, Request, Watched
+from shared.domain.records import (
+    Act,
+    Call,
+    Gap,
+    Opened,
+    Pulse,
+    Refusal,
+    Request,
+    Unheard,
+    Watched,
+)
 from shared.domain.rows import (
     Beat,
     Cause,
@@ -39,6 +50,7 @@ waves = st.sampled_from(Wave)
 following = st.sampled_from(["repoint", "verify", "confirm", "pay"])
 owing = st.sampled_from(["", "restore", "recreate"])
 verdicts = st.sampled_from(Verdict)
+callers = st.builds(Caller, id=texts, name=texts)
 causes = st.builds(
     Cause, trigger=st.sampled_from(["event", "sweep", "operator"]), id=texts, reason=texts
 )
@@ -183,6 +195,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         kind=texts,
         location=texts,
         versions=st.dictionaries(texts, lists, max_size=2),
+        places=lists,
         holds=st.booleans(),
         rotation=texts,
     ),
@@ -193,6 +206,31 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         writes=st.lists(moments, max_size=3).map(tuple),
         blocked_until=maybe_time,
     ),
+    Act: st.builds(
+        Act,
+        rotation=ids,
+        id=ids,
+        at=moments,
+        action=st.sampled_from(["ask", "pause", "resume", "cancel", "retry", "approve"]),
+        by=callers,
+        reason=texts,
+        until=maybe_time,
+    ),
+    Opened: st.builds(Opened, rotation=ids, key=texts, at=moments),
+    Call: st.builds(
+        Call,
+        id=ids,
+        at=moments,
+        operation=texts,
+        method=texts,
+        path=texts,
+        by=st.none() | callers,
+        reason=texts,
+        status=counts,
+        outcome=texts,
+    ),
+    Pulse: st.builds(Pulse, at=moments, ran_at=moments, next_at=maybe_time),
+    Unheard: st.builds(Unheard, event=texts, at=moments, problem=texts),
     Request: st.builds(
         Request,
         id=ids,

@@ -8,7 +8,7 @@ from shared.domain.records import Refusal
 from shared.domain.rows import Phase, Scope
 from shared.domain.steps import Discover, Open, Refuse, Supervise, SweepVault
 from shared.domain.verdicts import Outcome, Verdict
-from shared.usecases.discover import BATCH
+from shared.usecases.search import BATCH
 from tests.usecases.bench import VAULT, Bench
 from tests.usecases.rotations import carry_out, found
 

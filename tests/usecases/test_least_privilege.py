@@ -27,9 +27,8 @@ from shared.domain.keys import KeyVersion
 from shared.domain.records import Request
 from shared.domain.rows import Cause, Phase
 from shared.domain.steps import Pay, Preflight, Repoint, RotateKey, Verify
-from shared.usecases.report import ReportRotation
 from tests.usecases.bench import VAULT, Bench, Forward
-from tests.usecases.rotations import announced, head
+from tests.usecases.rotations import announced, head, report_of
 
 NOW = datetime(2027, 3, 1, tzinfo=UTC)
 FILES = "stfiles"
@@ -199,8 +198,7 @@ class Place:
                 break
             if row.phase is Phase.CLOSING:
                 bench.search(rotation, closing=True)
-        report = ReportRotation(rows=bench.rows, ledger=bench.steps.ledger).run(rotation)
-        assert report is not None
+        report = report_of(bench, rotation)
         found = {c["name"].replace(self.name, ""): c["verdict"] for c in report["consumers"]}
         return Told(report["state"], found, json.dumps(report), announced(bench, rotation))
 

@@ -12,7 +12,7 @@ from shared.domain.steps import Discover, Repoint
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Wave
 from shared.ports import Insert
-from shared.usecases.discover import KNOWN_PAGE
+from shared.usecases.search import KNOWN_PAGE
 from tests.usecases.bench import VAULT, Bench, Died, at
 from tests.usecases.rotations import (
     carry_out,

@@ -10,7 +10,7 @@ from shared.domain.keys import KeyVersion
 from shared.domain.rows import rotation_id
 from shared.domain.steps import Repoint, Step
 from shared.domain.verdicts import Outcome, Verdict
-from shared.usecases import discover
+from shared.usecases import search
 from tests.usecases.bench import VAULT, Bench, at
 from tests.usecases.memory import in_memory
 from tests.usecases.namespaces import NAMESPACE, Namespaces, namespace, versions_of
@@ -25,7 +25,7 @@ def swift(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     by_type = catalog._BY_TYPE  # noqa: SLF001 - as above
     monkeypatch.setitem(by_type, NAMESPACE.resource_type.lower(), NAMESPACE)
     monkeypatch.setattr(inventory, "KINDS", kinds)
-    monkeypatch.setattr(discover, "KINDS", kinds)
+    monkeypatch.setattr(search, "KINDS", kinds)
     return in_memory(bench)
 
 
