@@ -126,7 +126,7 @@ class ShowKeys:
             handled=head.handled,
             rotation=head.active,
             problem=head.problem or (watched.problem if watched else "") or None,
-            current=watched.version if watched else None,
+            current=(watched.version if watched else "") or None,
             created=watched.created if watched else None,
             expires=watched.expires if watched else None,
             watched_at=watched.at if watched else None,
@@ -146,7 +146,7 @@ class ShowKeys:
         return kept.row if kept else fresh
 
     def _watched(self, key: Key) -> Watched | None:
-        kept = self.rows.load(Watched, digest(str(key)), "watched")
+        kept = self.rows.load(Watched, *Watched(key=str(key), at=self.clock.now()).address)
         return kept.row if kept else None
 
 
