@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 from azure.identity import ManagedIdentityCredential
 from azure.mgmt.storage import StorageManagementClient
-from azure.mgmt.storage.models import StorageAccountUpdateParameters
+from azure.mgmt.storage.models import (
+    StorageAccountPropertiesUpdateParameters,
+    StorageAccountUpdateParameters,
+)
 
 from sandbox.arm.storage_bodies import as_written
 from sandbox.estate import Account, Form
@@ -615,7 +618,11 @@ def test_the_unmodified_client_reads_updates_and_lists_accounts(
         shown = read.encryption.key_vault_properties.current_versioned_key_identifier
         read.encryption.key_vault_properties.key_version = new.rpartition("/")[2]
         updated = client.storage_accounts.update(
-            "rg-storage", "stone", StorageAccountUpdateParameters(encryption=read.encryption)
+            "rg-storage",
+            "stone",
+            StorageAccountUpdateParameters(
+                properties=StorageAccountPropertiesUpdateParameters(encryption=read.encryption)
+            ),
         )
         in_group = [
             each.name for each in client.storage_accounts.list_by_resource_group("rg-storage")

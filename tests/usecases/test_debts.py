@@ -375,6 +375,36 @@ def test_a_creation_that_ends_failed_says_why_and_is_not_repeated(bench: Bench) 
     assert creations(bench) == 1
 
 
+@pytest.mark.parametrize(
+    ("takes", "verdict"),
+    [
+        (timedelta(minutes=5), Verdict.VERIFIED),
+        (timedelta(minutes=70), Verdict.LATE),
+        (LONG, Verdict.STUCK),
+    ],
+)
+def test_a_group_that_is_made_again_has_its_hour_from_then_on(
+    bench: Bench, takes: timedelta, verdict: Verdict
+) -> None:
+    it, rotation, step, _ = begun(bench)
+    it.pace.creation = LONG
+    bench.run(step)
+    go_on_until(bench, lambda: creations(bench))
+    made_at = bench.clock.now()
+    go_on_until(
+        bench,
+        lambda: bench.clock.now() > made_at + takes or the_consumer(bench, rotation).verdict,
+    )
+    if takes < LONG:
+        it.pace.creation = timedelta(0)
+    bench.finish(rotation)
+    assert the_consumer(bench, rotation).verdict is verdict
+    closed_at = bench.work(rotation).closed_at
+    assert closed_at
+    assert closed_at - made_at < timedelta(hours=2)
+    assert creations(bench) == 1
+
+
 def test_the_first_try_after_a_refusal_comes_soon_however_long_the_deletion_took(
     bench: Bench,
 ) -> None:
