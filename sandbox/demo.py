@@ -110,8 +110,8 @@ def _play(console: Console, judge: Judge) -> list[str]:
         versions = f"{_short(turn.before)} → [bold]{_short(turn.target)}[/]"
         console.print(f"  {key:<12}  {versions}  {told[key]}")
     console.print(
-        f"  Times are the sandbox's: {_RATE} s there are a second here. “Took” counts from the write,"
-        " or where\n  there was none from when the consumer was found, to its verdict.\n"
+        f"  Times are the sandbox's: {_RATE} s there are a second here. “Took” counts from the\n"
+        "  write, or where there was none from when the consumer was found, to its verdict.\n"
     )
     reports = _watch(console, judge)
     print_reports(console, reports)
