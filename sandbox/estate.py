@@ -214,6 +214,7 @@ class Estate:
         *,
         subscription: str,
         key: str | None,
+        version: Literal["pinned", "absent"] = "absent",
         group: str = "rg-cosmos",
         location: str = "westeurope",
         user_assigned: str = "",
@@ -225,6 +226,8 @@ class Estate:
             name: Of the account.
             subscription: Its id, as ``subscription`` returned it.
             key: URL of the key that it uses; ``None`` for platform-managed keys.
+            version: Whether its URI names the version that the key has now. The service takes it,
+                and follows the current one all the same (inference).
             group: Its resource group, made if there is none.
             location: Its region.
             user_assigned: Id of the user-assigned identity that uses the key; empty for Cosmos
@@ -242,7 +245,7 @@ class Estate:
             properties["defaultIdentity"] = f"UserAssignedIdentity={user_assigned}"
             principal = self.identities.principal(request["identity"], user_assigned) or ""
         if key:
-            properties["keyVaultKeyUri"] = self._key_url(key, "absent")
+            properties["keyVaultKeyUri"] = self._key_url(key, version)
             self._grant(key, principal)
         with self.arm.resources.lock:
             self.arm.resources.add(self.cosmos.made(account, request))

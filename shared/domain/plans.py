@@ -211,8 +211,9 @@ def _why_not_recreated(recreation: Recreation, body: Json, allowed: Allowed) -> 
         return f"what {source} would bring back is documented nowhere"
     if not allowed.recreate:
         return "the policy allows no recreation"
-    if (state := text_at(body, recreation.state)).lower() not in ("", "running"):
-        return f"it would be started again, and it is {state}"
+    if (state := text_at(body, recreation.state)).lower() != "running":
+        seen = f"it is {state}" if state else "does not say whether it runs"
+        return f"it would be started again, and {seen}"
     if _has_own_identity(recreation, body):
         return "its system-assigned identity would come back as another one, without its rights"
     if not text_at(body, recreation.identity):

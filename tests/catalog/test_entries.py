@@ -76,6 +76,21 @@ def test_what_the_catalog_does_not_know_is_no_kind() -> None:
         kind_named("moon_base")
 
 
+UNGUARDED = {
+    # Null is refused, and the URI is all that is sent.
+    "cosmosdb_account",
+    # A file's write is guarded by its ETag, and by the file being read again.
+    "deployment_config",
+}
+"""Kinds of which no write can switch the customer-managed key off; read for each. Every other one
+has a guard."""
+
+
+@every_kind
+def test_a_kind_of_which_a_write_could_switch_the_key_off_has_a_guard(kind: Kind) -> None:
+    assert bool(kind.write.guard) is (kind.id not in UNGUARDED)
+
+
 @every_kind
 def test_a_window_is_looked_into_before_it_closes(kind: Kind) -> None:
     for window in filter(None, (kind.pinned, kind.versionless)):

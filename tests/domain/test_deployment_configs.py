@@ -8,6 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from shared.catalog.storage import STORAGE_ACCOUNT
+from shared.domain import deployment_configs
 from shared.domain.deployment_configs import MAX_BYTES, DeploymentConfig, parse, repointed
 from shared.domain.errors import RefusedWriteError, UnreadableError
 from shared.domain.keys import Key, KeyVersion
@@ -339,6 +340,26 @@ def test_an_anchor_around_a_reference_stays() -> None:
 def test_what_holds_no_pinned_reference_to_the_key_is_never_written(text: str, place: str) -> None:
     with pytest.raises(RefusedWriteError, match=f"a.yaml: no pinned reference .*at {place}"):
         repointed(text.encode(), "a.yaml", [place], TARGET)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        pytest.param("cpu_cores: 1", "cpu_cores: 2", id="a neighbour changes too"),
+        pytest.param(TARGET.version, OTHER.version, id="another version"),
+        pytest.param(TARGET.version, OLD.version, id="nothing changes"),
+    ],
+)
+def test_a_replacement_that_goes_wrong_is_not_let_out(
+    right: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last net: what comes out is read again, and compared with what went in."""
+    replaced = deployment_configs._replaced  # noqa: SLF001 - nothing that it does is wrong
+    monkeypatch.setattr(
+        deployment_configs, "_replaced", lambda *given: replaced(*given).replace(right, wrong)
+    )
+    with pytest.raises(RefusedWriteError, match="more than the versions would change: not written"):
+        repointed(CMK.encode(), "a.yaml", ["top level"], TARGET)
 
 
 KIND = replace(
