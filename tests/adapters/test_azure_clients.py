@@ -145,7 +145,7 @@ def test_the_query_is_exactly_this() -> None:
         "resources | where type in~ ('microsoft.storage/storageaccounts',"
         " 'microsoft.documentdb/databaseaccounts', 'microsoft.containerinstance/containergroups')"
         " | where tostring(properties) contains 'kv-one.vault.azure.net'"
-        " | project id, type, location, properties | order by id asc"
+        " | project id, type, location, tags, properties | order by id asc"
     )
 
 

@@ -221,6 +221,7 @@ SEARCHES = st.builds(
         readable=st.integers(0, 9999),
         unreadable=st.integers(0, 9999),
         named=st.lists(GUIDS, max_size=100).map(tuple),
+        lacking=st.lists(TEXTS.map(lambda text: text[:200]), max_size=20).map(tuple),
         files=st.integers(0, 9999),
     ),
 )
@@ -243,7 +244,7 @@ def packed(document: object) -> str:
     return base64.urlsafe_b64encode(zlib.compress(content, 9)).decode().rstrip("=")
 
 
-GOOD: list[Any] = [1, "known", "", [], "", 0, 0, [], 0, 0]
+GOOD: list[Any] = [1, "known", "", [], "", 0, 0, [], [], 0, 0]
 
 
 def test_the_hand_made_cursor_of_these_tests_is_one() -> None:

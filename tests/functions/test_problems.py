@@ -19,6 +19,7 @@ STATUS = {
     errors.UnansweredError: 503,
     errors.RowConflictError: 503,
     errors.PolicyError: 503,
+    errors.EvidenceError: 503,
     errors.InvalidKeyUrlError: 400,
     errors.InvalidEventError: 502,
     errors.InvalidResourceIdError: 502,

@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as with_fields
 
 from sandbox.faults import Answer as Fake
 from sandbox.faults import Fault
 from sandbox.identity import APP_PRINCIPAL
 from shared.domain.errors import UnavailableError
-from shared.domain.records import Pulse, Unheard
-from shared.domain.rows import Beat
+from shared.domain.records import Gap, Pulse, Unheard, Watched
+from shared.domain.rows import Beat, Rotation
 from shared.ports import Put, QueueState
 from shared.usecases import check_readiness
 from tests.functions.api import CalledApi
@@ -21,7 +22,10 @@ from tests.usecases.bench import VAULT
 from tests.usecases.memory import MemoryQueue, MemoryRows
 
 HOST = f"{VAULT}.vault.azure.net"
-PARTS = ["storage", "queue", "timer", "policy", f"vault {HOST}", "subscriptions", "announcements"]
+PARTS = [
+    *("storage", "queue", "timer", "policy", f"vault {HOST}", "keys", "events"),
+    *("subscriptions", "announcements"),
+]
 
 
 @pytest.fixture
@@ -142,6 +146,26 @@ def _silent(called: CalledApi) -> None:
     called.bench.rows.commit(Put(Beat(rotation="r-1", at=at, since=at)))
 
 
+def _no_evidence(called: CalledApi) -> None:
+    bench, now = called.bench, called.bench.clock.now()
+    rotation = bench.open(bench.key("cmk-ended"))
+    kept = bench.rows.load(Rotation, rotation, "rotation")
+    assert kept
+    bench.rows.replace(kept, with_fields(kept.row, evidence_problem="403 from the container"))
+    bench.rows.commit(Put(Beat(rotation=rotation, at=now, since=now)))
+
+
+def _expiring(called: CalledApi) -> None:
+    now, key = called.bench.clock.now(), f"https://{HOST}/keys/cmk-old"
+    called.bench.rows.commit(Put(Watched(key=key, at=now, problem="it expires in 3 days")))
+
+
+def _gap(called: CalledApi, days: int = 6) -> None:
+    now, key = called.bench.clock.now(), f"https://{HOST}/keys/cmk-quiet"
+    at = now - timedelta(days=days)
+    called.bench.rows.commit(Put(Gap(key=key, version=f"{key}/{'0' * 32}", created=at, at=at)))
+
+
 def _unheard(called: CalledApi) -> None:
     now = called.bench.clock.now()
     row = Unheard(event="r-1/Keyturn.RotationStarted", at=now, problem="403 from the topic")
@@ -165,6 +189,9 @@ def _unheard(called: CalledApi) -> None:
         pytest.param(_no_sweep, "timer", "warn", "has not run yet", id="no sweep yet"),
         pytest.param(_slow_queue, "queue age", "warn", "20 minutes", id="queue slow"),
         pytest.param(_silent, "rotations", "warn", "1 rotation has", id="a silent rotation"),
+        pytest.param(_no_evidence, "evidence", "warn", "403 from the container", id="evidence"),
+        pytest.param(_expiring, "keys", "warn", "1 of 1 watched keys", id="a key expires"),
+        pytest.param(_gap, "events", "warn", "1 version that no event told of", id="a gap"),
         pytest.param(_unheard, "announcements", "warn", "403 from the topic", id="unheard"),
     ],
 )
@@ -177,6 +204,11 @@ def test_what_is_wrong_is_said_with_what_to_do_and_the_rest_is_still_told(
     assert said in found[name]["said"]
     assert found[name]["advice"]
     assert {part.partition(" ")[0] for part in PARTS} <= {n.partition(" ")[0] for n in found}
+
+
+def test_a_gap_of_long_ago_is_over(well: CalledApi) -> None:
+    _gap(well, days=8)
+    assert checks(well)["events"]["status"] == "pass"
 
 
 def test_no_more_subscriptions_are_asked_than_a_caller_waits_for(
@@ -206,7 +238,7 @@ def test_the_pages_of_the_scope_are_every_subscription_once(keyed: CalledApi, li
     assert {item["id"] for item in items if item["readable"]} == readable
     assert {item["declared"] for item in items} == {False}
     (problem,) = (item["problem"] for item in items if item["id"] == hidden)
-    assert "may not read everything in it" in problem
+    assert problem == "our identity lacks Microsoft.Authorization/permissions/read there"
     assert len(pages) == -(-3 // limit)
 
 
