@@ -101,9 +101,8 @@ class CheckReadiness:
             yield _fine("events", "no version was found that no event told of")
             return
         last = max(gaps, key=lambda gap: gap.at)
-        said = (
-            f"the timer found {len(gaps)} versions of which no event had told, last {last.version}"
-        )
+        some = "1 version" if len(gaps) == 1 else f"{len(gaps)} versions"
+        said = f"the timer found {some} that no event told of, last {last.version}"
         advice = "see the vault's event subscription, and its dead-letter container"
         yield CheckView(name="events", status=Health.WARN, said=said, advice=advice)
 
