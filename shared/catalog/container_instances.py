@@ -9,9 +9,10 @@ documented nowhere, so that a group is deleted and made again, or left to a pers
 from datetime import timedelta
 
 from shared.catalog.resource_manager import ASSIGN_IDENTITY, GROUP_READ, advice
-from shared.domain.kinds import Kind, Looks, Recreation, Secret, SplitReference, Window, Write
+from shared.domain.kinds import Completion, Kind, Looks, Recreation, Secret, Window, Write
 from shared.domain.pacing import Budget, Limit
 from shared.domain.proofs import AllOf, EchoesTarget, FieldIs, Level
+from shared.domain.shapes import SplitReference
 
 _KEY = "properties.encryptionProperties"
 _SHAPE = SplitReference(
@@ -145,6 +146,7 @@ CONTAINER_GROUP = Kind(
             "properties.ipAddress.ip",
         ),
         guard=f"{_KEY}.vaultBaseUrl",
+        completion=Completion.STATE,
     ),
     proof=AllOf((EchoesTarget(_SHAPE), FieldIs("properties.provisioningState", "Succeeded"))),
     level=Level.CONFIGURED,

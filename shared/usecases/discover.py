@@ -272,7 +272,7 @@ class DiscoverConsumers:
         # What is in a form unknown to us counts as needing a write: a fresh read decides.
         is_moving = pinned is None or any(version not in (None, target) for version in pinned)
         may_nudge = rotation.rules.versionless == "nudge" and kind.may_nudge
-        is_moving = is_moving or (may_nudge and None in (pinned or ()))
+        is_moving = (is_moving or (may_nudge and None in (pinned or ()))) and not kind.by_hand
         wave = Wave.REST if is_moving else Wave.NO_WRITE
         if is_moving and not closing and (kind.id not in canaries or is_canary(body)):
             canaries.append(kind.id)

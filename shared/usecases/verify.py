@@ -11,7 +11,7 @@ from shared.domain import work as rows_of_work
 from shared.domain.errors import BusyError, GoneError, PermanentError
 from shared.domain.json_paths import Json, text_at
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.kinds import Kind, Window
+from shared.domain.kinds import Completion, Kind, Window
 from shared.domain.plans import Age, at_rest, references_to, symptom_of
 from shared.domain.proofs import Finding, Level
 from shared.domain.resources import Reference
@@ -138,7 +138,7 @@ class VerifyResource:
         finding = kind.proof.check(body, target)
         if finding.holds:
             self._prove(kept, rotation, kind, finding)
-        elif error := self._failure(kept.row, body):
+        elif error := self._failure(kept.row, kind, body):
             self._close_with_error(kept, kind, Verdict.FAILED, error)
         elif _is_changed_by_others(kept.row, body):
             raise BusyError(f"{kept.row.resource} is being changed by somebody else")
@@ -164,12 +164,17 @@ class VerifyResource:
             return
         self.ledger.change(kept, rows_of_work.look_at(work, when))
 
-    def _failure(self, work: Work, body: Json) -> PermanentError | None:
+    def _failure(self, work: Work, kind: Kind, body: Json) -> PermanentError | None:
         """Return why our own long-running write failed; the resource itself shows no more."""
-        state = text_at(body, "properties.provisioningState").lower()
-        if not work.operation or state != "failed":
+        if not work.operation:
             return None
-        return self.resources.failure(work.operation)
+        if text_at(body, "properties.provisioningState").lower() == "failed":
+            return self.resources.failure(work.operation)
+        if kind.write.completion is not Completion.OPERATION:
+            return None
+        error = self.resources.failure(work.operation)
+        # Without a code it is the operation's record that is gone, of which nothing follows.
+        return error if error and error.code else None
 
     def _confirm_absent(self, kept: Kept[Work], references: tuple[Reference, ...]) -> None:
         """Let "it holds no such reference" stand, or move what is there by now."""

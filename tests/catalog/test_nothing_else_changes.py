@@ -16,8 +16,9 @@ from shared.catalog.storage import STORAGE_ACCOUNT, STORAGE_ENCRYPTION_SCOPE
 from shared.domain.errors import RefusedWriteError, UnreadableError
 from shared.domain.json_paths import Json, drop, every, put
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.kinds import Kind, SplitReference, UrlReference
+from shared.domain.kinds import Kind
 from shared.domain.plans import references_to, request_body
+from shared.domain.shapes import SplitReference, UrlReference
 from tests.catalog.bodies import config, cosmos, full_account, full_group, scope
 from tests.catalog.entries import DATA, every_arm_kind, every_guarded_kind, with_data
 from tests.catalog.microsoft_types import fullest, problems, types_of

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from shared.catalog.container_instances import CONTAINER_GROUP
 from shared.catalog.storage import STORAGE_ACCOUNT
-from shared.domain.kinds import Kind, SplitReference, UrlReference
+from shared.domain.kinds import Kind
 from shared.domain.proofs import AllOf, FieldIs, NamesTarget, NoComplaint
+from shared.domain.shapes import SplitReference, UrlReference
 from tests.catalog.entries import every_arm_kind, with_data
 from tests.catalog.microsoft_types import (
     flags_at,

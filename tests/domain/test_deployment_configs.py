@@ -11,7 +11,7 @@ from shared.catalog.storage import STORAGE_ACCOUNT
 from shared.domain.deployment_configs import MAX_BYTES, DeploymentConfig, parse, repointed
 from shared.domain.errors import RefusedWriteError, UnreadableError
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.kinds import Write
+from shared.domain.kinds import Completion, Write
 from shared.domain.plans import Age, Allowed, Outrun, Repoint, Skip, VerifyOnly, plan
 from shared.domain.resources import Reference
 from tests.domain.values import KEY, OLD, TARGET, state
@@ -344,7 +344,9 @@ def test_what_holds_no_pinned_reference_to_the_key_is_never_written(text: str, p
 KIND = replace(
     STORAGE_ACCOUNT,
     shape=DeploymentConfig(),
-    write=Write(verb="PUT", send=("name", "text"), never=(), guard="name"),
+    write=Write(
+        verb="PUT", send=("name", "text"), never=(), guard="name", completion=Completion.SYNC
+    ),
 )
 
 

@@ -18,7 +18,7 @@ from sandbox.identity import APP_PRINCIPAL
 from shared.catalog.storage import STORAGE_ACCOUNT
 from shared.domain.json_paths import Json, look_up, put
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.kinds import Kind, Write
+from shared.domain.kinds import Completion, Kind, Write
 from shared.domain.proofs import Finding, Level
 from shared.domain.resources import Reference
 from tests.usecases.bench import Bench
@@ -67,6 +67,7 @@ NAMESPACE: Kind = replace(
         send=("properties.encryption",),
         never=(),
         guard="properties.encryption.keySource",
+        completion=Completion.SYNC,
     ),
     proof=EntryNamesTarget(),
     level=Level.CONFIGURED,
