@@ -159,6 +159,8 @@ CONTAINER_GROUP = Kind(
     # No page names types or sizes; it unwraps, which takes an RSA key.
     key_types=frozenset({"RSA", "RSA-HSM"}),
     key_bits=frozenset({2048, 3072, 4096}),
+    # "Get and Unwrap Key".
+    operations=frozenset({"unwrapkey"}),
     # 100 creates, and as many deletes, in 5 minutes; 300 in an hour.
     budget=Budget(reads=(), writes=(Limit(50, 250 / 3600),)),
     actions=(

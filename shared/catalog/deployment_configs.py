@@ -37,6 +37,7 @@ DEPLOYMENT_CONFIG = Kind(
     versionless=None,
     key_types=CONTAINER_GROUP.key_types,
     key_bits=CONTAINER_GROUP.key_bits,
+    operations=CONTAINER_GROUP.operations,
     # An account takes thousands of requests a second.
     budget=Budget(reads=(), writes=()),
     actions=(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.json_paths import Json, every, look_up
+from shared.domain.json_paths import Json, every, look_up, told
 from shared.domain.keys import KeyVersion
 from shared.domain.pacing import Budget
 from shared.domain.proofs import Level, Rule, version_at
@@ -132,15 +132,8 @@ class Symptom:
 
     def seen(self, body: Json) -> str:
         """Return what shows it; empty: nothing does."""
-        told = (_told(found) for found in every(body, self.path))
-        return next((text for text in told if text and self.says.lower() in text.lower()), "")
-
-
-def _told(value: object) -> str:
-    """Return a text, or a flag, as text; anything else, like nothing, is empty."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return value if isinstance(value, str) else ""
+        texts = (told(found) for found in every(body, self.path))
+        return next((text for text in texts if text and self.says.lower() in text.lower()), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +242,7 @@ class Kind:
         advice: What a person does about an error code of the service.
         sources: Where the facts of this entry come from.
         plane: Where it is read and written.
+        graph_type: The type by which Resource Graph knows it, where that is another one.
         listed_under: Resource type of the parent under which ARM lists it, where Resource Graph
             does not hold it; else empty.
         symptoms: States in which a person must act first.
@@ -280,6 +274,7 @@ class Kind:
     advice: Mapping[str, str] = field(hash=False)
     sources: tuple[str, ...]
     plane: Plane = Plane.ARM
+    graph_type: str = ""
     listed_under: str = ""
     symptoms: tuple[Symptom, ...] = ()
     may_nudge: bool = False

@@ -187,7 +187,10 @@ def _unversioned(kind: Kind, body: Json, free: Reference, target: KeyVersion) ->
         )
         return why, _steps(kind.by_hand, body, target) if kind.by_hand else _SEE_THE_LOG
     if kind.recreation is None:
-        why = f"{free.place} names no version that can be read, where {kind.one} needs one"
+        why = (
+            f"{free.place} names no version that can be read, and it is documented nowhere that"
+            f" {kind.one} follows the vault"
+        )
         return why, "see which version it uses, or is filled in, and have it name the new one"
     why = (
         f"{free.place} names no version, and Azure does not say which one it uses: it is said to"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shared.domain.errors import InvalidKeyUrlError, UnreadableError
-from shared.domain.json_paths import Json, drop, look_up, put, text_at
+from shared.domain.json_paths import Json, drop, look_up, put, text_at, told_at
 from shared.domain.keys import Key, KeyVersion, parse_key_url
 from shared.domain.resources import Reference
 
@@ -19,8 +19,8 @@ class SplitReference:
 
     Attributes:
         place: Which consumer of the resource this is.
-        when: Path and text that tell a customer-managed key from the platform's own; ``None``
-            where the fields are there only for a customer-managed key.
+        when: Path and text, or ``true`` for a flag, that tell a customer-managed key from the
+            platform's own; ``None`` where the fields are there only for a customer-managed key.
         vault, name, version: Paths of the three fields. An absent or empty version is versionless.
         follows: Path of a flag that, where it is true, has the service follow the vault although a
             version is named: the reference counts as versionless. Empty: there is none.
@@ -203,8 +203,8 @@ class NoReference:
 
 
 def is_so(body: object, when: tuple[str, str] | None) -> bool:
-    """Return whether a field has a text, in any casing; ``None`` asks for nothing."""
-    return when is None or text_at(body, when[0]).lower() == when[1].lower()
+    """Return whether a field has a text, in any casing, or a flag; ``None`` asks for nothing."""
+    return when is None or told_at(body, when[0]).lower() == when[1].lower()
 
 
 def _is_set(body: Json, flag: str) -> bool:

@@ -29,8 +29,9 @@ def query(vault: str) -> str:
     if not _HOST.fullmatch(vault):
         raise NotAllowedError(f"not the host of a vault: {vault!r}")
     held = [k for k in KINDS if k.plane is Plane.ARM and not k.listed_under]
+    types = [name for kind in held for name in (kind.resource_type, kind.graph_type) if name]
     return (
-        f"resources | where type in~ ({_quoted(kind.resource_type for kind in held)})"
+        f"resources | where type in~ ({_quoted(types)})"
         f" | where tostring(properties) contains '{vault}'"
         " | project id, type, location, tags, properties | order by id asc"
     )
