@@ -11,6 +11,42 @@ from tests.catalog.entries import DATA
 
 _REQUIRED, _READ_ONLY, _FIXED = 1, 2, 8
 _FILES = {
+    "Microsoft.AppConfiguration": [
+        "microsoft.appconfiguration/2024-06-01/appconfiguration.types.json"
+    ],
+    "Microsoft.Automation": ["microsoft.automation/2024-10-23/automation.types.json"],
+    "Microsoft.Batch": ["microsoft.batch/2025-06-01/batch.types.json"],
+    "Microsoft.Cache": ["microsoft.cache/2025-07-01/redisenterprise.types.json"],
+    "Microsoft.CognitiveServices": [
+        "microsoft.cognitiveservices/2026-07-01/cognitiveservices.types.json"
+    ],
+    # On either side of the version that is sent.
+    "Microsoft.Compute": [
+        "microsoft.compute/2021-04-01/compute_1.types.json",
+        "microsoft.compute/2026-03-02/compute_1.types.json",
+    ],
+    "Microsoft.ContainerRegistry": [
+        "microsoft.containerregistry/2021-09-01/containerregistry_0.types.json",
+        "microsoft.containerregistry/2025-11-01/containerregistry_0.types.json",
+    ],
+    "Microsoft.ContainerService": [
+        "microsoft.containerservice/2022-06-01/containerservice_1.types.json"
+    ],
+    "Microsoft.DataProtection": ["microsoft.dataprotection/2026-06-01/dataprotection.types.json"],
+    "Microsoft.ElasticSan": ["microsoft.elasticsan/2025-09-01/elasticsan.types.json"],
+    "Microsoft.Insights": ["microsoft.insights/2020-02-02/applicationinsights.types.json"],
+    "Microsoft.Kusto": ["microsoft.kusto/2025-02-14/azure-kusto.types.json"],
+    "Microsoft.MachineLearningServices": [
+        "microsoft.machinelearningservices/2026-05-01/machinelearningservices.types.json"
+    ],
+    "Microsoft.OperationalInsights": [
+        "microsoft.operationalinsights/2026-03-01/operationalinsights.types.json"
+    ],
+    # On either side of the version that is sent.
+    "Microsoft.RecoveryServices": [
+        "microsoft.recoveryservices/2020-02-02/recoveryservices.types.json",
+        "microsoft.recoveryservices/2026-07-01/recoveryservices.types.json",
+    ],
     # Nearest to the version that is sent, on either side of it: that one is not kept here.
     "Microsoft.Storage": [
         "microsoft.storage/2021-09-01/storage.types.json",
@@ -82,7 +118,7 @@ def types_of(resource_type: str) -> list[Type]:
         Type(file, index)
         for file in _FILES[resource_type.partition("/")[0]]
         for index, raw in enumerate(_load(file))
-        if raw["$type"] == "ObjectType" and raw["name"] == resource_type
+        if raw["$type"] == "ObjectType" and raw["name"].lower() == resource_type.lower()
     ]
 
 
