@@ -127,7 +127,10 @@ class VerifyResource:
             self._confirm_absent(kept, references)
             return
         if lost := _lost(kept.row, references, target):
-            if _is_doubtful(kept.row, references, body):
+            is_unmoved = _is_unmoved(kept.row, references)
+            if is_unmoved and (error := self._failure(kept.row, kind, body)):
+                self._close_with_error(kept, kind, Verdict.FAILED, error)
+            elif is_unmoved and _is_doubtful(kept.row, kind, body):
                 doubted = replace(kept.row, doubts=kept.row.doubts + 1)
                 self.look_later(
                     Kept(doubted, kept.etag), rotation, kind, Finding(holds=False, seen=lost)
@@ -262,12 +265,20 @@ def _is_changed_by_others(work: Work, body: Json) -> bool:
     return not is_ours and not at_rest(body)
 
 
-def _is_doubtful(work: Work, references: tuple[Reference, ...], body: Json) -> bool:
-    """Whether an accepted write may not show yet: the first time, or while it is being done."""
+def _is_unmoved(work: Work, references: tuple[Reference, ...]) -> bool:
+    """Whether nothing is seen of an accepted write."""
     before = {consumer.place: consumer.before for consumer in work.consumers}
     is_as_before = all(before.get(r.place) == str(r) for r in references) and bool(references)
-    may_lag = work.next == "verify" and work.accepted_at is not None and is_as_before
-    return may_lag and (work.doubts == 0 or not at_rest(body))
+    return work.next == "verify" and work.accepted_at is not None and is_as_before
+
+
+def _is_doubtful(work: Work, kind: Kind, body: Json) -> bool:
+    """Whether an accepted write may not show yet: the first time, or while it is being done.
+
+    Of some kinds the resource does not tell that it is being done.
+    """
+    never_tells = kind.write.completion is Completion.OPERATION
+    return work.doubts == 0 or not at_rest(body) or never_tells
 
 
 def _verdicts(work: Work) -> set[Verdict]:

@@ -1,0 +1,226 @@
+"""A rotation over a resource of each kind ends as the catalog promises, by the ground truth too."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
+
+import pytest
+
+from sandbox.arm.resource_ids import ResourceId as SandboxId
+from sandbox.azure import LocalAzure
+from sandbox.azurite import Azurite
+from sandbox.keyed_estate import Keyed
+from shared.catalog import KINDS, kind_named
+from shared.domain.kinds import Completion
+from shared.domain.proofs import Level
+from shared.domain.resources import ResourceId
+from shared.domain.rows import Rotation
+from shared.domain.verdicts import Outcome, Verdict
+from shared.domain.work import Consumer
+from tests.usecases.bench import Bench
+from tests.usecases.led_clock import Leader, LedClock
+from tests.usecases.memory import MemoryQueue, MemoryRows
+from tests.usecases.rotations import carry_out
+from tests.usecases.runner import Standing
+
+START = datetime(2026, 11, 2, 9, tzinfo=UTC)
+
+OWN_TESTS = {
+    "storage_account",
+    "storage_encryption_scope",
+    "cosmosdb_account",
+    "container_group",
+    "deployment_config",
+    "application_insights",
+}
+"""Kinds that are rotated in tests of their own, or hold no key."""
+
+REPORTED_ONLY = {kind.id for kind in KINDS if kind.by_hand}
+WRITTEN = [k.id for k in KINDS if k.id not in OWN_TESTS | REPORTED_ONLY]
+REPORTING = [k for k in WRITTEN if kind_named(k).level is Level.REPORTED]
+ECHOING = [k for k in WRITTEN if kind_named(k).level is Level.CONFIGURED]
+FOLLOWING = {  # how a resource follows the vault, of those that show which version they use
+    "container_registry": "absent",
+    "elastic_san_volume_group": "absent",
+    "disk_encryption_set": "follows",
+}
+SILENT = [k for k in ECHOING if kind_named(k).versionless]
+
+
+@pytest.fixture
+def bench(azurite: Azurite) -> Iterator[Bench]:
+    """A bench whose clock leads the sandbox's: operations end, services look, as time passes."""
+    leader = Leader(Standing(START))
+    with (
+        LocalAzure(LedClock(START, 1, leader), azurite, "unused") as azure,
+        patch.dict(os.environ, azure.environment()),
+    ):
+        made = Bench(azure, instead={"rows": MemoryRows(), "queue": MemoryQueue()})
+        made.clock.clock = Standing(START)
+        leader.clock = made.clock
+        yield made
+
+
+@dataclass
+class Company:
+    """A bench with one resource for each kind, by the kind's id, all of one key."""
+
+    bench: Bench
+    key: str
+    resources: dict[str, Keyed]
+
+    def end(self, rotation: str) -> dict[str, Consumer]:
+        """Return what became of each resource, by its kind's id."""
+        works = [kept.row for kept in self.bench.steps.ledger.all(rotation)]
+        return {work.kind: work.consumers[0] for work in works}
+
+
+def company(bench: Bench, forms: dict[str, str]) -> Company:
+    key = bench.key()
+    made = {}
+    for kind_id, form in forms.items():
+        kind = kind_named(kind_id)
+        is_child = kind.resource_type.count("/") > 1
+        name = f"parent/{kind_id.replace('_', '-')}" if is_child else kind_id.replace("_", "-")
+        made[kind_id] = bench.azure.estate.resource(
+            kind.resource_type,
+            name,
+            subscription=bench.subscription,
+            key=key,
+            version=form,  # type: ignore[arg-type]
+        )
+    return Company(bench, key, made)
+
+
+def rotated(company: Company) -> tuple[str, str, Rotation]:
+    """Rotate the key; return the new version, the rotation's id and how it ended."""
+    company.bench.pass_time(minutes=5)
+    new = company.bench.new_version(company.key)
+    rotation = company.bench.open(company.key)
+    return new, rotation, carry_out(company.bench, rotation)
+
+
+def in_use(company: Company, kind_id: str) -> str | None:
+    return company.bench.azure.estate.truth.version_in_use(company.resources[kind_id].id)
+
+
+def test_every_kind_is_rotated_somewhere() -> None:
+    assert set(WRITTEN) | REPORTED_ONLY | OWN_TESTS == {kind.id for kind in KINDS}
+    assert set(FOLLOWING) == {k for k in REPORTING if kind_named(k).versionless}
+
+
+def test_a_resource_of_each_kind_is_moved_and_proven(bench: Bench) -> None:
+    made = company(bench, dict.fromkeys(WRITTEN, "pinned"))
+    new, rotation, ended = rotated(made)
+    found = made.end(rotation)
+    assert set(found) == set(WRITTEN)
+    for kind_id, consumer in found.items():
+        kind = kind_named(kind_id)
+        assert (kind_id, consumer.verdict) == (kind_id, Verdict.VERIFIED)
+        assert consumer.level is kind.level
+        assert in_use(made, kind_id) == new
+        assert bench.azure.estate.truth.writes(made.resources[kind_id].id) == 1
+    assert ended.outcome is Outcome.COMPLETED
+
+
+def test_what_follows_the_vault_is_proven_without_a_write(bench: Bench) -> None:
+    made = company(bench, dict(FOLLOWING))
+    new, rotation, ended = rotated(made)
+    assert ended.outcome is Outcome.COMPLETED
+    for kind_id, consumer in made.end(rotation).items():
+        assert (kind_id, consumer.verdict, consumer.level) == (
+            kind_id,
+            Verdict.VERIFIED,
+            Level.REPORTED,
+        )
+        assert in_use(made, kind_id) == new
+        assert bench.azure.estate.truth.writes(made.resources[kind_id].id) == 0
+
+
+def test_what_follows_the_vault_and_does_not_show_it_is_left_to_a_person(bench: Bench) -> None:
+    made = company(bench, dict.fromkeys(SILENT, "absent"))
+    _, rotation, ended = rotated(made)
+    for kind_id, consumer in made.end(rotation).items():
+        assert (kind_id, consumer.verdict) == (kind_id, Verdict.MANUAL)
+        assert "Azure shows nowhere which version" in consumer.reason
+        assert bench.azure.estate.truth.writes(made.resources[kind_id].id) == 0
+    assert ended.outcome is Outcome.FAILED
+
+
+def test_what_is_only_reported_is_left_to_a_person_with_the_steps(bench: Bench) -> None:
+    made = company(bench, dict.fromkeys(REPORTED_ONLY, "pinned"))
+    new, rotation, ended = rotated(made)
+    found = made.end(rotation)
+    assert set(found) == REPORTED_ONLY
+    for kind_id, consumer in found.items():
+        assert (kind_id, consumer.verdict) == (kind_id, Verdict.MANUAL)
+        assert new in consumer.advice
+        assert bench.azure.estate.truth.writes(made.resources[kind_id].id) == 0
+        assert in_use(made, kind_id) != new
+    assert ended.outcome is Outcome.FAILED
+
+
+def test_a_service_that_never_takes_the_version_up_is_stuck(bench: Bench) -> None:
+    made = company(bench, dict.fromkeys(REPORTING, "pinned"))
+    for resource in made.resources.values():
+        assert resource.pace
+        resource.pace.stuck()
+    new, rotation, ended = rotated(made)
+    for kind_id, consumer in made.end(rotation).items():
+        assert (kind_id, consumer.verdict) == (kind_id, Verdict.STUCK)
+        assert in_use(made, kind_id) != new
+    assert ended.outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("kind_id", ["recovery_vault", "log_analytics_cluster"])
+def test_a_write_that_fails_after_its_answer_is_told_with_the_services_code(
+    bench: Bench, kind_id: str
+) -> None:
+    made = company(bench, {kind_id: "pinned"})
+    pace = made.resources[kind_id].pace
+    assert pace
+    pace.long_running(timedelta(seconds=30), fails=True)
+    new, rotation, ended = rotated(made)
+    (consumer,) = made.end(rotation).values()
+    assert consumer.verdict is Verdict.FAILED
+    assert in_use(made, kind_id) != new
+    assert ended.outcome is Outcome.FAILED
+    if kind_named(kind_id).write.completion is Completion.OPERATION:
+        assert "UserErrorCMKKeyVaultAuthFailure" in consumer.reason
+        assert "Key Vault Crypto Service Encryption User" in consumer.advice
+
+
+def test_a_disk_encryption_set_whose_rotation_is_suspended_is_left_to_a_person(
+    bench: Bench,
+) -> None:
+    made = company(bench, {"disk_encryption_set": "follows"})
+    resource = made.resources["disk_encryption_set"]
+    show(bench, resource, "autoKeyRotationError", {"code": "ManagedServiceIdentityNotFound"})
+    _, rotation, _ = rotated(made)
+    (consumer,) = made.end(rotation).values()
+    assert consumer.verdict is Verdict.MANUAL
+    assert "ManagedServiceIdentityNotFound" in consumer.reason
+
+
+def test_a_workspace_with_service_side_encryption_is_left_to_a_person(bench: Bench) -> None:
+    made = company(bench, {"ml_workspace": "pinned"})
+    show(bench, made.resources["ml_workspace"], "enableServiceSideCMKEncryption", value=True)
+    _, rotation, _ = rotated(made)
+    (consumer,) = made.end(rotation).values()
+    assert consumer.verdict is Verdict.MANUAL
+    assert "supports no rotation" in consumer.advice
+    assert bench.azure.estate.truth.writes(made.resources["ml_workspace"].id) == 0
+
+
+def show(bench: Bench, resource: Keyed, name: str, value: object) -> None:
+    """Let a resource show a property, as its service would."""
+    held = bench.azure.estate.arm.resources.get(SandboxId.parse(resource.id))
+    held.body["properties"][name] = value
+
+
+def test_ids_of_the_estate_are_read_as_the_catalog_reads_them(bench: Bench) -> None:
+    made = company(bench, dict.fromkeys(WRITTEN, "pinned"))
+    for kind_id, resource in made.resources.items():
+        assert ResourceId.parse(resource.id).type == kind_named(kind_id).resource_type
