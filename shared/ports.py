@@ -211,6 +211,15 @@ class Inventory(Protocol):
         """
         ...
 
+    def naming(
+        self, *, kind: Kind, names: Sequence[str], subscriptions: Sequence[str], token: str
+    ) -> Page:
+        """Return resources of a kind whose properties name one of ``names``, which are ids.
+
+        Raises as ``page``; ``NotAllowedError`` for what is no id.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Kept[T: Row]:

@@ -67,6 +67,7 @@ AKS_CLUSTER = Kind(
             "kubectl get secrets --all-namespaces -o json | kubectl replace -f -\n"
             "# Keep the old version enabled until that is done; never change the key twice without"
             " it.\n"
+            "# Nodes with ephemeral OS disks keep the old version until they are made new.\n"
             "# With infrastructureEncryption the key names no version: the cluster follows within"
             " six hours; see in the vault's audit log that it encrypts with the new version."
         ),

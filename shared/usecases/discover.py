@@ -30,6 +30,7 @@ from shared.domain.verdicts import Verdict
 from shared.domain.work import Wave, Work, close
 from shared.ports import Clock, ConfigFiles, FilePage, Inventory, Kept, Queue, Resources, Rows
 from shared.usecases.active import head_if_active
+from shared.usecases.dependants import FindDependants
 from shared.usecases.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -54,8 +55,9 @@ class DiscoverConsumers:
     """Read one page of the inventory and keep work for each resource that refers to the key.
 
     The inventory is asked for what names the *vault*; which resources refer to the *key* is then
-    decided by the catalog's paths. What it does not hold is listed under its parents, and
-    deployment configs in their registered sources. Resources known from earlier rotations are
+    decided by the catalog's paths. What depends on the key through what was found is asked for by
+    name. What the inventory does not hold is listed under its parents, and deployment configs in
+    their registered sources. Resources known from earlier rotations are
     added, since the inventory lags. One page is held at a time, whatever the estate's size.
     Nothing is written to before the supervisor releases it. The closing scan is the same over
     again.
@@ -133,6 +135,8 @@ class DiscoverConsumers:
         page = self.inventory.page(vault=key.vault, subscriptions=search.batch, token=search.token)
         self._see_it_lives(rotation)
         found = self._considered(page.resources, search, rotation)
+        dependants = FindDependants(self.inventory, self.ledger, self.clock)
+        dependants.run(page.resources, rotation, search.batch)
         return replace(found, token=page.token, place=found.place if page.token else Place.PARENTS)
 
     def _parents_page(self, search: Search, rotation: Rotation, *, patient: bool) -> Search:

@@ -220,6 +220,67 @@ def show(bench: Bench, resource: Keyed, name: str, value: object) -> None:
     held.body["properties"][name] = value
 
 
+def company_with_dependants(bench: Bench) -> tuple[Company, dict[str, str]]:
+    """A set and a cluster, and what depends on the key through them, by name."""
+    made = company(bench, {"disk_encryption_set": "pinned", "log_analytics_cluster": "pinned"})
+    disks, logs = (made.resources[k] for k in ("disk_encryption_set", "log_analytics_cluster"))
+    workspace = disks.id.replace("Microsoft.Compute/diskEncryptionSets", "Microsoft.X/workspaces")
+    linked = [{"workspaceName": "w1", "resourceId": workspace.upper()}]
+    show(bench, logs, "associatedWorkspaces", linked)
+    bench.azure.estate.arm.resources.notify(
+        bench.azure.estate.arm.resources.get(SandboxId.parse(logs.id))
+    )
+    pools = {"managed": "Managed", "ephemeral": "Ephemeral"}
+    estate, subscription = bench.azure.estate, bench.subscription
+    for name, disk in pools.items():
+        properties = {
+            "diskEncryptionSetID": disks.id.lower(),
+            "agentPoolProfiles": [{"name": "p0"}, {"name": "p1", "osDiskType": disk}],
+        }
+        aks = "Microsoft.ContainerService/managedClusters"
+        estate.resource(aks, name, subscription=subscription, properties=properties)
+    for name, place in (("linked", workspace), ("apart", workspace + "2"), ("classic", None)):
+        properties = {"WorkspaceResourceId": place} if place else {}
+        component = "Microsoft.Insights/components"
+        estate.resource(component, name, subscription=subscription, properties=properties)
+    return made, {"disks": disks.id, "logs": logs.id}
+
+
+def test_what_depends_on_a_key_through_another_resource_is_named(bench: Bench) -> None:
+    made, ids = company_with_dependants(bench)
+    _, rotation, ended = rotated(made)
+    works = [kept.row for kept in bench.steps.ledger.all(rotation)]
+    found = {work.resource.rpartition("/")[2]: work.consumers[0] for work in works}
+    assert set(found) == {
+        "disk-encryption-set",
+        "log-analytics-cluster",
+        "managed",
+        "ephemeral",
+        "linked",
+    }
+    assert found["managed"].verdict is Verdict.NOT_APPLICABLE
+    assert found["managed"].reason == f"its disks are encrypted through {ids['disks']}"
+    assert found["linked"].verdict is Verdict.NOT_APPLICABLE
+    assert found["linked"].reason == f"its telemetry lies in a workspace of {ids['logs']}"
+    assert found["ephemeral"].verdict is Verdict.MANUAL
+    assert "osDiskType is Ephemeral" in found["ephemeral"].reason
+    assert "node-image" in found["ephemeral"].advice
+    assert found["disk-encryption-set"].verdict is Verdict.VERIFIED
+    assert ended.outcome is Outcome.FAILED  # the old version is still needed
+
+
+def test_a_cluster_that_holds_the_key_itself_is_work_of_its_own(bench: Bench) -> None:
+    made = company(bench, {"disk_encryption_set": "pinned", "aks_cluster": "pinned"})
+    cluster = made.resources["aks_cluster"]
+    show(bench, cluster, "diskEncryptionSetID", made.resources["disk_encryption_set"].id)
+    bench.azure.estate.arm.resources.notify(
+        bench.azure.estate.arm.resources.get(SandboxId.parse(cluster.id))
+    )
+    _, rotation, _ = rotated(made)
+    consumer = made.end(rotation)["aks_cluster"]
+    assert (consumer.place, consumer.verdict) == ("secrets (KMS)", Verdict.MANUAL)
+
+
 def test_ids_of_the_estate_are_read_as_the_catalog_reads_them(bench: Bench) -> None:
     made = company(bench, dict.fromkeys(WRITTEN, "pinned"))
     for kind_id, resource in made.resources.items():

@@ -8,7 +8,7 @@ from shared.adapters.arm.client import ArmClient
 from shared.catalog import KINDS
 from shared.domain.errors import NotAllowedError, UnreadableError
 from shared.domain.json_paths import look_up, text_at
-from shared.domain.kinds import Plane
+from shared.domain.kinds import Kind, Plane
 from shared.ports import Page
 
 _PATH = "/providers/Microsoft.ResourceGraph/resources"
@@ -16,6 +16,7 @@ _VERSION = "2021-03-01"
 _ROWS = 500  # half of what Resource Graph gives at most: a page is one invocation
 _PARENTS = 50  # each costs a call to Resource Manager
 _HOST = re.compile(r"[a-z0-9.-]+")
+_ID = re.compile(r"[\w/.()-]+")
 
 
 def query(vault: str) -> str:
@@ -54,6 +55,19 @@ class GraphInventory:
             " | project id, type, location | order by id asc"
         )
         return self._page("find what has children", text, subscriptions, token, _PARENTS)
+
+    def naming(
+        self, *, kind: Kind, names: Sequence[str], subscriptions: Sequence[str], token: str
+    ) -> Page:
+        """See ``Inventory.naming``."""
+        if strange := [name for name in names if not _ID.fullmatch(name)]:
+            raise NotAllowedError(f"not the id of a resource: {strange[0]!r:.200}")
+        named = " or ".join(f"tostring(properties) contains '{name}'" for name in names)
+        text = (
+            f"resources | where type in~ ({_quoted([kind.resource_type])}) | where {named}"
+            " | project id, type, location, tags, properties | order by id asc"
+        )
+        return self._page(f"find each {kind.title}", text, subscriptions, token, _ROWS)
 
     def _page(
         self, doing: str, text: str, subscriptions: Sequence[str], token: str, top: int
