@@ -21,6 +21,7 @@ from sandbox.demo_report import print_report, print_truth
 from sandbox.demo_view import LiveView, Report
 
 _APP = Path(__file__).parents[1]
+POLICY = Path(__file__).with_name("demo_policy.yaml")
 _RATE = 60
 _OPERATOR = "0b6c5f1e-7a3d-4d0a-9f41-5e2c8a7d9b33"
 """Object id of the person who rotates the key; the app's identity is another."""
@@ -89,7 +90,7 @@ def _settings(estate: DemoEstate) -> dict[str, str]:
     account = estate.files_account.id.rpartition("/")[2]
     return {
         "KEYTURN_VAULTS": estate.vault,
-        "KEYTURN_RECREATE_CONTAINER_GROUPS": "true",
+        "KEYTURN_POLICY": str(POLICY),
         "KEYTURN_CONFIG_SOURCES": f"https://{account}.blob.core.windows.net/{SOURCE}",
         "KEYTURN_BLOB_CANARY": CANARY,
     }

@@ -155,7 +155,7 @@ def _topic(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> str:
     return topic
 
 
-_MOVED = {
+MOVED = {
     "KEYTURN_SUBSCRIPTIONS": "subscriptions",
     "KEYTURN_NEAR_EXPIRY": "nearExpiry",
     "KEYTURN_FAILURE_LIMIT": "failureLimit",
@@ -163,10 +163,11 @@ _MOVED = {
     "KEYTURN_VERSIONLESS": "versionless",
     "KEYTURN_RECREATE_CONTAINER_GROUPS": "recreateContainerGroups",
 }
+"""Settings of earlier versions, and what they are called in the policy."""
 
 
 def _moved(env: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    return [(name, at) for name, at in _MOVED.items() if env.get(name, "").strip()]
+    return [(name, at) for name, at in MOVED.items() if env.get(name, "").strip()]
 
 
 def _policy(env: Mapping[str, str], cloud: Cloud, problems: list[str]) -> str:

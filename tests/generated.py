@@ -1,6 +1,7 @@
 """Files that are made from the code: ``python -m tests.generated [--check]``.
 
-``golden/index.json`` is the app as the real runtime indexes it: what the platform will see of it.
+``FILES`` lists them. ``golden/index.json`` is the app as the real runtime indexes it: what the
+platform will see of it.
 """
 
 import asyncio
@@ -9,10 +10,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from tests.policy_reference import policy_reference, policy_schema
 
 CHECKOUT = Path(__file__).parents[1]
 INDEX = Path(__file__).parent / "golden" / "index.json"
@@ -51,6 +55,25 @@ def index_in_this_process() -> str:
     return json.dumps(functions, indent=2, sort_keys=True) + "\n"
 
 
+FILES: Mapping[Path, Callable[[], str]] = {
+    INDEX: index,
+    CHECKOUT / "docs" / "policy.md": policy_reference,
+    CHECKOUT / "docs" / "keyturn.schema.json": policy_schema,
+}
+"""Each file with what returns the text that it must have."""
+
+
+def stale() -> str:
+    """Return how the files differ from what they must be; empty: they do not."""
+    return "".join(_diff(file, make()) for file, make in FILES.items())
+
+
+def _diff(file: Path, now: str) -> str:
+    kept = file.read_text() if file.is_file() else ""
+    lines, new = kept.splitlines(keepends=True), now.splitlines(keepends=True)
+    return "".join(difflib.unified_diff(lines, new, str(file.relative_to(CHECKOUT)), "the code"))
+
+
 def main(
     *,
     check: Annotated[bool, typer.Option(help="Write nothing; fail if a file is stale.")] = False,
@@ -59,21 +82,11 @@ def main(
     """Write the files that are made from the code, or check them."""
     if in_this_process:
         typer.echo(index_in_this_process(), nl=False)
-        return
-    now = index()
-    if not check:
-        INDEX.parent.mkdir(exist_ok=True)
-        INDEX.write_text(now)
-        return
-    kept = INDEX.read_text() if INDEX.is_file() else ""
-    if diff := "".join(
-        difflib.unified_diff(
-            kept.splitlines(keepends=True),
-            now.splitlines(keepends=True),
-            str(INDEX.relative_to(CHECKOUT)),
-            "the code",
-        )
-    ):
+    elif not check:
+        for file, make in FILES.items():
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(make())
+    elif diff := stale():
         typer.echo(diff)
         typer.echo("stale: run `make generated`, and look at what changes", err=True)
         raise typer.Exit(1)

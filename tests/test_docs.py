@@ -5,7 +5,11 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from shared.settings import Settings, SettingsError
+from sandbox.demo import POLICY as DEMO_POLICY
+from shared.adapters.policies import parse
+from shared.settings import MOVED, Settings, SettingsError
+from tests import generated
+from tests.policy_reference import EXAMPLE
 
 ROOT = Path(__file__).parents[1]
 BASE = "AzureWebJobsStorage"
@@ -36,7 +40,7 @@ def settings_read() -> set[str]:
     try:
         Settings.from_env(noting)
     except SettingsError:
-        return {name.partition("__")[0] for name in noting.names}
+        return {name.partition("__")[0] for name in noting.names} - set(MOVED)
     raise AssertionError("an empty environment was accepted")
 
 
@@ -63,3 +67,25 @@ def test_the_sample_is_accepted_as_it_is() -> None:
     assert settings == Settings.from_env(
         {name: sample[name] for name in ("KEYTURN_VAULTS", "AzureWebJobsStorage")}
     )
+
+
+def test_what_is_made_from_the_code_is_up_to_date() -> None:
+    assert generated.stale() == "", "run `make generated`, and look at what changes"
+
+
+def test_the_policies_that_are_shown_are_good_ones() -> None:
+    (shown,) = re.findall(
+        r"^```yaml\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    for text in (shown, EXAMPLE, DEMO_POLICY.read_text()):
+        policy = parse("an example", text.encode())
+        assert policy.manage
+        assert policy.rules
+
+
+def test_the_policys_reference_names_every_setting_once() -> None:
+    page = (ROOT / "docs" / "policy.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    properties = json.loads((ROOT / "docs" / "keyturn.schema.json").read_text())["$defs"]
+    for name in properties["Settings"]["properties"]:
+        assert rows.count(name) == 1, name

@@ -1,16 +1,13 @@
 """The settings: read once, checked whole, every problem at once."""
 
-from datetime import timedelta
-
 import pytest
 
-from shared.domain.plans import Allowed
-from shared.settings import Settings, SettingsError
+from shared.domain.policy import Settings as PolicySettings
+from shared.settings import MOVED, Settings, SettingsError
 
 STORAGE = "AzureWebJobsStorage"
 GOOD = {"KEYTURN_VAULTS": "kv1", STORAGE: "UseDevelopmentStorage=true"}
 LOCAL = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;TableEndpoint=http://127.0.0.1:10002/devstoreaccount1"
-SUBSCRIPTION = "0b1f6471-1bf0-4dda-aec3-cb9272f09590"
 
 
 def problems(**changed: str) -> list[str]:
@@ -23,11 +20,9 @@ def test_what_is_not_set_has_its_default() -> None:
     settings = Settings.from_env(GOOD)
     assert settings.cloud.name == "AzureCloud"
     assert settings.vaults == {"kv1.vault.azure.net"}
-    assert settings.subscriptions == frozenset()
     assert settings.sweep_schedule == "0 */15 * * * *"
-    assert settings.near_expiry is False
-    assert (settings.failure_limit, settings.recheck_after) == (5, timedelta(days=1))
-    assert settings.policy == Allowed(nudge=False, recreate=False)
+    assert settings.policy == ""
+    assert settings.app_service_auth is False
     assert (settings.config_sources, settings.blob_canary) == ((), "")
     assert settings.client_id == settings.topic == settings.sandbox_clock == ""
     assert settings.storage.connection_string == "UseDevelopmentStorage=true"
@@ -36,13 +31,10 @@ def test_what_is_not_set_has_its_default() -> None:
 def test_what_is_set_to_nothing_has_its_default_too() -> None:
     names = [
         "KEYTURN_CLOUD",
-        "KEYTURN_SUBSCRIPTIONS",
         "KEYTURN_SWEEP_SCHEDULE",
-        "KEYTURN_NEAR_EXPIRY",
-        "KEYTURN_FAILURE_LIMIT",
-        "KEYTURN_RECHECK_HOURS",
-        "KEYTURN_VERSIONLESS",
-        "KEYTURN_RECREATE_CONTAINER_GROUPS",
+        "KEYTURN_POLICY",
+        "KEYTURN_AUTH",
+        *MOVED,
         "KEYTURN_CONFIG_SOURCES",
         "KEYTURN_BLOB_CANARY",
         "KEYTURN_TOPIC_ENDPOINT",
@@ -58,13 +50,11 @@ def test_every_problem_is_listed_at_once() -> None:
             {
                 "KEYTURN_CLOUD": "AzureMars",
                 "KEYTURN_VAULTS": "kv_1",
-                "KEYTURN_SUBSCRIPTIONS": "one, two",
                 "KEYTURN_SWEEP_SCHEDULE": "often",
-                "KEYTURN_NEAR_EXPIRY": "perhaps",
-                "KEYTURN_FAILURE_LIMIT": "none",
-                "KEYTURN_RECHECK_HOURS": "daily",
-                "KEYTURN_VERSIONLESS": "hurry",
-                "KEYTURN_RECREATE_CONTAINER_GROUPS": "maybe",
+                "KEYTURN_POLICY": "https://example.com/keyturn.yaml",
+                "KEYTURN_AUTH": "none",
+                "KEYTURN_SUBSCRIPTIONS": "one, two",
+                "KEYTURN_VERSIONLESS": "nudge",
                 "KEYTURN_CONFIG_SOURCES": "https://example.com/configs",
                 "KEYTURN_BLOB_CANARY": "A B",
                 "KEYTURN_TOPIC_ENDPOINT": "http://topic",
@@ -72,19 +62,16 @@ def test_every_problem_is_listed_at_once() -> None:
             }
         )
     text = str(found.value)
-    assert text.startswith("Keyturn's settings have 16 problem(s):\n  - ")
+    assert text.startswith("Keyturn's settings have 13 problem(s):\n  - ")
     for name in (
         "KEYTURN_CLOUD is 'AzureMars'",
         "'kv_1' is no vault",
         "KEYTURN_VAULTS names no vault",
-        "'one' is no subscription id",
-        "'two' is no subscription id",
         "KEYTURN_SWEEP_SCHEDULE is 'often'",
-        "KEYTURN_NEAR_EXPIRY is 'perhaps'",
-        "KEYTURN_FAILURE_LIMIT is 'none'",
-        "KEYTURN_RECHECK_HOURS is 'daily'",
-        "KEYTURN_VERSIONLESS is 'hurry', neither 'nudge' nor 'verify'",
-        "KEYTURN_RECREATE_CONTAINER_GROUPS is 'maybe', neither 'true' nor 'false'",
+        "KEYTURN_POLICY is 'https://example.com/keyturn.yaml'",
+        "KEYTURN_AUTH is 'none', neither 'keys' nor 'app_service'",
+        "KEYTURN_SUBSCRIPTIONS is a setting of the policy now: subscriptions",
+        "KEYTURN_VERSIONLESS is a setting of the policy now: versionless",
         "KEYTURN_CONFIG_SOURCES: not a blob container of AzureCloud",
         "KEYTURN_BLOB_CANARY is 'A B': not the name of a blob container",
         "KEYTURN_TOPIC_ENDPOINT is 'http://topic'",
@@ -141,43 +128,73 @@ def test_no_vault_is_a_problem(vaults: str) -> None:
     ]
 
 
-def test_subscriptions_are_ids_in_lower_case() -> None:
-    env = {**GOOD, "KEYTURN_SUBSCRIPTIONS": f"{SUBSCRIPTION.upper()}, {SUBSCRIPTION}"}
-    assert Settings.from_env(env).subscriptions == {SUBSCRIPTION}
-
-
-@pytest.mark.parametrize(
-    "listed", ["Production", SUBSCRIPTION[:-1], f"/subscriptions/{SUBSCRIPTION}"]
-)
-def test_a_subscription_by_another_name_is_a_problem(listed: str) -> None:
-    (problem,) = problems(KEYTURN_SUBSCRIPTIONS=listed)
-    assert "is no subscription id" in problem
-
-
 @pytest.mark.parametrize("schedule", ["*/15 * * * *", "0 0 * * * * *", "00:15:00", "x"])
 def test_a_schedule_of_other_than_six_fields_is_a_problem(schedule: str) -> None:
     (problem,) = problems(KEYTURN_SWEEP_SCHEDULE=schedule)
     assert "not six fields" in problem
 
 
-@pytest.mark.parametrize(("wish", "rotates"), [("rotate", True), (" ignore ", False)])
-def test_what_a_key_that_nears_its_expiry_gets(
-    wish: str,
-    rotates: bool,  # noqa: FBT001 - a table
+@pytest.mark.parametrize("name", MOVED)
+def test_a_setting_that_has_moved_into_the_policy_is_a_problem_that_names_its_new_place(
+    name: str,
 ) -> None:
-    assert Settings.from_env({**GOOD, "KEYTURN_NEAR_EXPIRY": wish}).near_expiry is rotates
+    assert problems(**{name: "5"}) == [f"{name} is a setting of the policy now: {MOVED[name]}"]
+    assert MOVED[name] in PolicySettings.__struct_encode_fields__
 
 
-@pytest.mark.parametrize("wish", ["Rotate", "no", "rotate,ignore", "false"])
-def test_another_wish_for_it_is_a_problem(wish: str) -> None:
-    assert problems(KEYTURN_NEAR_EXPIRY=wish) == [
-        f"KEYTURN_NEAR_EXPIRY is {wish!r}, neither 'rotate' nor 'ignore'"
+@pytest.mark.parametrize(
+    ("cloud", "place"),
+    [
+        ("AzureCloud", "keyturn.yaml"),
+        ("AzureCloud", "/etc/keyturn/keyturn.yaml"),
+        ("AzureCloud", "https://stpolicy.blob.core.windows.net/policies/prod/keyturn.yaml"),
+        ("AzureChinaCloud", "https://stpolicy.blob.core.chinacloudapi.cn/policies/keyturn.yaml"),
+    ],
+)
+def test_the_policy_lies_in_a_file_or_a_blob(cloud: str, place: str) -> None:
+    env = {**GOOD, "KEYTURN_CLOUD": cloud, "KEYTURN_POLICY": f" {place} "}
+    assert Settings.from_env(env).policy == place
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "http://stpolicy.blob.core.windows.net/policies/keyturn.yaml",
+        "https://stpolicy.blob.core.windows.net/policies",
+        "https://stpolicy.blob.core.windows.net",
+        "https://stpolicy.blob.core.chinacloudapi.cn/policies/keyturn.yaml",
+        "https://stpolicy.blob.core.windows.net.evil.example/policies/keyturn.yaml",
+        "https://me@stpolicy.blob.core.windows.net/policies/keyturn.yaml",
+        "https://stpolicy.blob.core.windows.net:8443/policies/keyturn.yaml",
+        "https://st.policy.blob.core.windows.net/policies/keyturn.yaml",
+        "https://evil.example/stpolicy.blob.core.windows.net/keyturn.yaml",
+        "file:///etc/keyturn.yaml",
+    ],
+)
+def test_a_policy_at_another_host_or_no_blob_is_a_problem(place: str) -> None:
+    (problem,) = problems(KEYTURN_POLICY=place)
+    assert problem == (
+        f"KEYTURN_POLICY is {place!r}, neither a path in the app's folder nor"
+        " 'https://ACCOUNT.blob.core.windows.net/CONTAINER/keyturn.yaml'"
+    )
+
+
+def test_a_signature_in_the_policys_address_is_refused_and_not_repeated() -> None:
+    place = "https://stpolicy.blob.core.windows.net/policies/keyturn.yaml?sig=c2VjcmV0"
+    (problem,) = problems(KEYTURN_POLICY=place)
+    assert "c2VjcmV0" not in problem
+
+
+@pytest.mark.parametrize(("auth", "is_on"), [("keys", False), (" app_service ", True)])
+def test_who_lets_callers_in(auth: str, is_on: bool) -> None:  # noqa: FBT001 - a table
+    assert Settings.from_env({**GOOD, "KEYTURN_AUTH": auth}).app_service_auth is is_on
+
+
+@pytest.mark.parametrize("auth", ["App_Service", "true", "easy", "keys,app_service"])
+def test_somebody_else_who_lets_them_in_is_a_problem(auth: str) -> None:
+    assert problems(KEYTURN_AUTH=auth) == [
+        f"KEYTURN_AUTH is {auth!r}, neither 'keys' nor 'app_service'"
     ]
-
-
-def test_what_goes_beyond_re_pointing_is_allowed_in_so_many_words() -> None:
-    wishes = {"KEYTURN_VERSIONLESS": "nudge", "KEYTURN_RECREATE_CONTAINER_GROUPS": "true"}
-    assert Settings.from_env({**GOOD, **wishes}).policy == Allowed(nudge=True, recreate=True)
 
 
 def test_deployment_configs_lie_in_containers_each_named_once() -> None:
@@ -194,42 +211,6 @@ def test_the_canarys_container_is_a_name_and_no_path(name: str) -> None:
     assert Settings.from_env({**GOOD, "KEYTURN_BLOB_CANARY": name}).blob_canary == name
     for wrong in (f"/{name}", f"{name}/x", f"{name}-", name.upper() + "Q"):
         assert len(problems(KEYTURN_BLOB_CANARY=wrong)) == 1
-
-
-@pytest.mark.parametrize(("text", "limit"), [("1", 1), (" 20 ", 20), ("100000", 100_000)])
-def test_how_many_may_fail_is_a_number(text: str, limit: int) -> None:
-    assert Settings.from_env({**GOOD, "KEYTURN_FAILURE_LIMIT": text}).failure_limit == limit
-
-
-@pytest.mark.parametrize(
-    ("text", "after"),
-    [
-        pytest.param("1", timedelta(hours=1), id="an hour"),
-        pytest.param("720", timedelta(days=30), id="thirty days"),
-        pytest.param("0", None, id="never"),
-    ],
-)
-def test_when_a_key_is_looked_at_again_is_a_number_of_hours(
-    text: str, after: timedelta | None
-) -> None:
-    assert Settings.from_env({**GOOD, "KEYTURN_RECHECK_HOURS": text}).recheck_after == after
-
-
-@pytest.mark.parametrize(
-    ("name", "allowed", "beyond"),
-    [
-        ("KEYTURN_FAILURE_LIMIT", "1 to 100000", ["0", "100001"]),
-        ("KEYTURN_RECHECK_HOURS", "0 to 720", ["721"]),
-    ],
-)
-def test_what_is_no_number_or_a_senseless_one_is_a_problem(
-    name: str, allowed: str, beyond: list[str]
-) -> None:
-    for text in [*beyond, "-1", "1.5", "1e3", "\N{SUPERSCRIPT TWO}", "٣", "all", "1 2"]:
-        (problem,) = problems(**{name: text})
-        assert problem == f"{name} is {text!r}, no number from {allowed}"
-    (problem,) = problems(**{name: "9" * 4000})
-    assert len(problem) < 150
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The policies behind ``shared.ports.Policies``: none, a file of the app, or a blob."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ KEPT_FOR = timedelta(minutes=1)
 
 _MENDED_WITHIN = timedelta(minutes=5)
 _MOST_PROBLEMS = 50
+_MOST_LEVELS = 20
 
 
 class NoPolicy:
@@ -115,9 +116,16 @@ def _parsed(name: str, content: bytes) -> Policy | PolicyError:
         return _unusable(name, [f"it is no UTF-8: {error.reason} at byte {error.start}"])
     except _NotYamlError as error:
         return _unusable(name, [str(error)])
+    return _understood(name, document)
+
+
+def _understood(name: str, document: object) -> Policy | PolicyError:
     if problems := [*_by_schema(document)]:
         return _unusable(name, problems)
-    policy = msgspec.convert(document, Policy)
+    try:
+        policy = msgspec.convert(document, Policy)
+    except msgspec.ValidationError as error:  # 24.0 is an integer to JSON Schema alone
+        return _unusable(name, [str(error)])
     if problems := [*_beyond_schema(policy)]:
         return _unusable(name, problems)
     return policy
@@ -130,18 +138,40 @@ class _NotYamlError(Exception):
 def _load(text: str) -> Any:  # noqa: ANN401 - whatever the document is
     from ruamel.yaml import YAML  # noqa: PLC0415 - a tenth of a second that no event needs
     from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
-    from ruamel.yaml.events import AliasEvent  # noqa: PLC0415
 
     try:
-        if any(isinstance(event, AliasEvent) for event in YAML(pure=True).parse(text)):
-            raise _NotYamlError("it has aliases (*name), which a policy may not")
-        return YAML(typ="safe", pure=True).load(text) or {}
+        _check_form(YAML(pure=True).parse(text))
+        document = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}: " if mark else ""
         raise _NotYamlError(f"{line}{error.problem or error.context}") from None
     except (YAMLError, ValueError, RecursionError) as error:
         raise _NotYamlError(f"no YAML: {error}") from None
+    if document is None:  # as one is while it is being written
+        raise _NotYamlError("it is empty: if the defaults shall hold, say `version: 1`")
+    return document
+
+
+def _check_form(events: Iterable[object]) -> None:
+    """Refuse what would take long to load: aliases of aliases, and depths.
+
+    Raises:
+        _NotYamlError: It is there.
+    """
+    from ruamel.yaml.events import (  # noqa: PLC0415 - as above
+        AliasEvent,
+        CollectionEndEvent,
+        CollectionStartEvent,
+    )
+
+    level = 0
+    for event in events:
+        if isinstance(event, AliasEvent):
+            raise _NotYamlError("it has aliases (*name), which a policy may not")
+        level += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if level > _MOST_LEVELS:
+            raise _NotYamlError(f"it has more than {_MOST_LEVELS} levels")
 
 
 def _by_schema(document: object) -> Iterator[str]:

@@ -38,9 +38,11 @@ class Reaction(StrEnum):
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEK: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-_CLOCK = r"^([01]\d|2[0-3]):[0-5]\d$"
-_GUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
-_KEYS = r"^[A-Za-z0-9*?-]+/[A-Za-z0-9*?-]+$"
+# Written so that they mean the same in Python, whose ``$`` lets a line's end pass and whose ``\d``
+# takes the digits of every script, and in the ECMAScript of JSON Schema.
+_CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)"
+_GUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$(?!\n)"
+_KEYS = r"^[A-Za-z0-9*?-]+/[A-Za-z0-9*?-]+$(?!\n)"
 
 Pattern = Annotated[str, Meta(pattern=_KEYS, max_length=300)]
 """``VAULT/KEY``, where ``*`` stands for any text and ``?`` for one character."""

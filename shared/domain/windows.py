@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 from shared.domain.policy import WEEK, Window
 
-_AHEAD = 8
-"""Days: every window opens at least once a week."""
+_AHEAD = 15
+"""Days: a window opens each week, but not on a day whose clocks leap over it."""
 
 
 def is_open(windows: Sequence[Window], now: datetime) -> bool:
@@ -36,10 +36,15 @@ def _spans(window: Window, now: datetime) -> Iterator[tuple[datetime, datetime]]
         if WEEK[day.weekday()] in window.days:
             lasts_into_next = window.closes <= window.opens
             last = day + timedelta(days=1) if lasts_into_next else day
-            yield _moment(day, window.opens, zone), _moment(last, window.closes, zone)
+            start, end = _moment(day, window.opens, zone), _moment(last, window.closes, zone)
+            if start < end:
+                yield start, end
 
 
 def _moment(day: date, clock: str, zone: ZoneInfo) -> datetime:
-    """Return when a clock shows a time; of an hour that comes twice the first, as clocks say."""
+    """Return when a clock shows a time: the first, of an hour that comes twice.
+
+    Of an hour that clocks leap over: as if they had not, so 02:30 becomes 03:30.
+    """
     local = datetime.combine(day, time.fromisoformat(clock), zone)
     return local.astimezone(UTC)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shared.domain.callers import NOBODY, Caller
 from shared.domain.errors import AlreadyUsedError, NotAllowedError, NotPermittedError
 from shared.domain.keys import Key
-from shared.domain.policy import Mode
+from shared.domain.policy import Mode, Policy, Rules
 from shared.domain.records import Request
 from shared.domain.rows import Cause
 from shared.domain.steps import Open, RotateKey
@@ -44,14 +44,7 @@ class AskForRotation:
             AlreadyUsedError: ``once`` was used for another wish.
             PolicyError: The policy cannot be used.
         """
-        policy = self.policies.current()
-        if not policy.manages(key):
-            raise NotAllowedError(f"the policy does not let Keyturn manage {key}: see its `manage`")
-        mode = policy.rules_for(key).mode
-        if new_version and mode is Mode.OBSERVE:
-            raise NotPermittedError(
-                f"the policy lets Keyturn only observe {key}: make the version in the vault"
-            )
+        mode = rules_to_act(self.policies.current(), key, new_version=new_version).mode
         request = Request(
             id=f"req-{_id_of(by, once)}",
             key=str(key),
@@ -83,6 +76,23 @@ class AskForRotation:
         step = RotateKey if request.new_version else Open
         self.queue.send(step(key=request.key, cause=cause, request=request.id))
         return request
+
+
+def rules_to_act(policy: Policy, key: Key, *, new_version: bool) -> Rules:
+    """Return what holds for a key of which somebody wants a rotation, or first a new version.
+
+    Raises:
+        NotAllowedError: The policy does not let Keyturn manage the key.
+        NotPermittedError: The policy lets it only observe the key.
+    """
+    if not policy.manages(key):
+        raise NotAllowedError(f"the policy does not let Keyturn manage {key}: see its `manage`")
+    rules = policy.rules_for(key)
+    if new_version and rules.mode is Mode.OBSERVE:
+        raise NotPermittedError(
+            f"the policy lets Keyturn only observe {key}: make the version in the vault"
+        )
+    return rules
 
 
 def _id_of(by: Caller, once: str) -> uuid.UUID:

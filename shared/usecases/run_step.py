@@ -96,12 +96,8 @@ class RunStep:
 
     def _dispatch(self, step: Step) -> None:
         match step:
-            case Open():
-                self.open.run(step)
-            case Watch():
-                self.watch.run(step)
-            case RotateKey():
-                self.rotate_key.run(step)
+            case Open() | Watch() | RotateKey():
+                self._run_on_key(step)
             case Preflight():
                 self.preflight.run(step)
             case Discover():
@@ -118,6 +114,15 @@ class RunStep:
                 self.refuse.run(step)
             case _:
                 assert_never(step)
+
+    def _run_on_key(self, step: Open | Watch | RotateKey) -> None:
+        match step:
+            case Open():
+                self.open.run(step)
+            case Watch():
+                self.watch.run(step)
+            case RotateKey():
+                self.rotate_key.run(step)
 
     def _run_on_resource(self, step: Repoint | Verify | Pay) -> None:
         match step:

@@ -17,7 +17,7 @@ from shared.domain.steps import RotateKey, Supervise
 from shared.domain.work import Stage, reopen
 from shared.ports import Clock, Kept, Policies, Queue, Rows
 from shared.usecases.active import head_if_active
-from shared.usecases.ask import AskForRotation
+from shared.usecases.ask import AskForRotation, rules_to_act
 from shared.usecases.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,10 @@ class SteerRotation:
         """Let it begin writes for as long as its rules say; or have the vault make a version.
 
         Raises:
-            NotPermittedError: Nobody is named, or it is who asked for the rotation.
+            NotPermittedError: Nobody is named, or it is who asked for the rotation; or the policy
+                lets Keyturn only observe the key by now.
+            NotAllowedError: The policy does not let Keyturn manage the key by now.
+            PolicyError: The policy cannot be used.
         """
         if not by.id:
             raise NotPermittedError("an approval needs a name, and a function key names nobody")
@@ -127,7 +130,8 @@ class SteerRotation:
         request = kept.row
         if request.by and request.by.id == wish.by.id:
             raise NotPermittedError(f"{wish.by.name} made request {request.id}: another approves")
-        rules = self.policies.current().rules_for(Key.parse(request.key))
+        key = Key.parse(request.key)
+        rules = rules_to_act(self.policies.current(), key, new_version=True)
         until = self.clock.now() + timedelta(hours=rules.approval_hours)
         cause = Cause(trigger="operator", id=request.id, reason=request.reason, by=request.by)
         # Queued first: without the row's word the step waits, and the approval is asked again.

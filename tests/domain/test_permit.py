@@ -17,7 +17,7 @@ APPROVED = replace(HEAD, approved_until=LATER)
 CLOSED = Window(opens="01:00", closes="02:00")  # it is 18:00
 
 
-def rotation(mode: Mode = Mode.AUTO, **fields: Any) -> Rotation:
+def rotation(mode: Mode = Mode.AUTO, **fields: Any) -> Rotation:  # noqa: ANN401 - any of its fields
     rules = Rules(mode=mode, windows=fields.pop("windows", ()))
     return Rotation(
         id="r1",

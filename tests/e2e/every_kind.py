@@ -18,11 +18,10 @@ FILES = "stdeployments"
 CANARY = "keyturn-canary"
 
 SETTINGS = {
-    "KEYTURN_RECREATE_CONTAINER_GROUPS": "true",
     "KEYTURN_CONFIG_SOURCES": f"https://{FILES}.blob.core.windows.net/configs",
     "KEYTURN_BLOB_CANARY": CANARY,
-    "KEYTURN_VERSIONLESS": "nudge",
 }
+POLICY = {"recreateContainerGroups": True, "versionless": "nudge"}
 """All that the app does to resources, it may."""
 
 _YAML = """\
@@ -189,7 +188,7 @@ def rotate_every_kind(stage: Stage) -> Rotated:
         client.create_container(CANARY)
     stage.azure.blobs.allow(account, {"read", "write", "delete"}, container=CANARY)
 
-    stage.start(SETTINGS)
+    stage.start(SETTINGS, policy=POLICY)
     target = stage.rotate(moved.key)
     return Rotated(stage, moved, other, target, stage.ended(target, within=120))
 

@@ -105,13 +105,38 @@ class Stage:
         self,
         settings: Mapping[str, str] | None = None,
         *,
+        policy: str | Mapping[str, object] = "",
         app: Path = CHECKOUT,
         schema: Schema = Schema.EVENT_GRID,
         **host: Any,  # noqa: ANN401 - as ``LocalAzure.start_app`` takes it
     ) -> None:
-        """Start the app and have the vault's events delivered to it."""
-        self.azure.start_app(app, {"KEYTURN_VAULTS": VAULT, **(settings or {})}, **host)
+        """Start the app and have the vault's events delivered to it.
+
+        Args:
+            settings: App settings.
+            policy: What ``keyturn.yaml`` says, as its text or as settings for every key; empty:
+                there is none.
+            app: The app's folder.
+            schema: In which form events come.
+            host: Further arguments of ``LocalAzure.start_app``.
+        """
+        own = {"KEYTURN_VAULTS": VAULT}
+        if policy:
+            self.write_policy(policy)
+            own["KEYTURN_POLICY"] = str(self.policy_file)
+        self.azure.start_app(app, {**own, **(settings or {})}, **host)
         self.azure.subscribe(VAULT, schema)
+
+    @property
+    def policy_file(self) -> Path:
+        """Where the app's policy lies, if it has one."""
+        return self.azure.log.with_name("keyturn.yaml")
+
+    def write_policy(self, policy: str | Mapping[str, object]) -> None:
+        """Let the policy say something else; a running app takes it up within a minute."""
+        # JSON is YAML.
+        text = policy if isinstance(policy, str) else json.dumps({"defaults": policy})
+        self.policy_file.write_text(text)
 
     def rotate(self, key: str) -> str:
         """Have the vault make a new version; return its URL."""

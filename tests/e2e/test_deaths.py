@@ -212,9 +212,8 @@ def test_twenty_warnings_of_an_expiry_and_hosts_that_die_make_one_new_version(
     # One death more: the vault has made the version, and nobody is left to hear of it.
     path = f"/keys/{name}/rotate"
     stage.azure.faults.on("POST", path, lambda _: _host(stage).kill(), when="after")
-    settings = {**ONE_BY_ONE, "KEYTURN_NEAR_EXPIRY": "rotate"}
     with _replayable(seed, deaths):
-        stage.start(settings, lease_seconds=1, dies=deaths[0])
+        stage.start(ONE_BY_ONE, policy={"nearExpiry": "rotate"}, lease_seconds=1, dies=deaths[0])
 
         for _ in range(20):
             stage.vault.announce_near_expiry(expiring)

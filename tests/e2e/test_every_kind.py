@@ -16,6 +16,7 @@ from sandbox.functions_host.process import FunctionsHost
 from tests.e2e.every_kind import (
     CANARY,
     FILES,
+    POLICY,
     SETTINGS,
     Rotated,
     calls,
@@ -166,7 +167,7 @@ def test_a_host_killed_between_a_groups_deletion_and_its_return_leaves_it_on_the
         method="PUT", path=group.id, before=lambda _: _host(stage).kill(), answer=unseen
     )
     azure.faults.add(dies_first)
-    stage.start(SETTINGS, lease_seconds=1)
+    stage.start(SETTINGS, policy=POLICY, lease_seconds=1)
 
     target = stage.rotate(key)
     for _ in range(2):

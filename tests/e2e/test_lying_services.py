@@ -12,6 +12,7 @@ from sandbox.container_estate import ContainerGroup
 from sandbox.estate import Account
 from sandbox.faults import Answer, Fault
 from tests.e2e.every_kind import (
+    POLICY,
     SETTINGS,
     container_group,
     content,
@@ -71,7 +72,7 @@ def test_no_kind_that_accepts_and_echoes_but_does_not_act_is_ever_verified(
     group = container_group(stage, "aci-still", standing.key)
     group.pace.creation = None
 
-    stage.start({**SETTINGS, "KEYTURN_VERSIONLESS": "verify"})
+    stage.start(SETTINGS, policy={**POLICY, "versionless": "verify"})
     targets = [stage.rotate(each.key) for each in (echoing, standing)]
     reports = [stage.ended(target, within=60) for target in targets]
 
@@ -128,7 +129,7 @@ def test_a_group_whose_deletion_is_accepted_and_does_not_happen_is_given_up(
     gone = Answer(HTTPStatus.OK, {})
     stage.azure.faults.add(Fault(method="DELETE", path=group.id, times=None, answer=gone))
     first = _in_use(stage, group)
-    stage.start(SETTINGS)
+    stage.start(SETTINGS, policy=POLICY)
 
     target = stage.rotate(first.rpartition("/")[0])
     rotation = stage.opened(target)

@@ -302,7 +302,7 @@ def test_an_older_versions_write_that_comes_after_the_end_is_undone_by_a_later_s
 ) -> None:
     key = hastier.key()
     account = hastier.account("stlater", key)
-    hastier.start({"KEYTURN_RECHECK_HOURS": "1"})
+    hastier.start(policy={"recheckHours": 1})
     held = _held_write(hastier, key, account)
     target = hastier.rotate(key)
     report = hastier.ended(target, within=90)

@@ -126,7 +126,7 @@ def test_past_the_failure_limit_nothing_more_is_written_until_a_person_lets_it_g
     stage.azure.faults.on(
         "PATCH", failing[0].id, lambda _: late.append(stage.account("stsofound", first))
     )
-    stage.start({"KEYTURN_FAILURE_LIMIT": "2"})
+    stage.start(policy={"failureLimit": 2})
 
     target = stage.rotate(key)
     rotation = stage.opened(target)

@@ -39,7 +39,7 @@ def test_a_declared_subscription_that_cannot_be_read_fails_the_rotation_by_name(
 ) -> None:
     key = stage.key()
     account = stage.account("stseen", key)
-    stage.start({"KEYTURN_SUBSCRIPTIONS": f"{stage.subscription.upper()}, {HIDDEN}"})
+    stage.start(policy={"subscriptions": [stage.subscription, HIDDEN]})
 
     target = stage.rotate(key)
     report = stage.ended(target)
@@ -55,7 +55,7 @@ def test_a_subscription_that_is_not_declared_is_left_alone(stage: Stage) -> None
     key = stage.key()
     undeclared = stage.readable_subscription("Somebody else's")
     account = stage.account("sttheirs", key, subscription=undeclared)
-    stage.start({"KEYTURN_SUBSCRIPTIONS": stage.subscription})
+    stage.start(policy={"subscriptions": [stage.subscription]})
 
     report = stage.ended(stage.rotate(key))
 

@@ -12,6 +12,7 @@ from azure.storage.queue import QueueClient, TextBase64DecodePolicy
 from functions import key_events, poison, rotation_steps, rotations_api, sweeps
 from functions.http_answers import problem
 from sandbox.azurite import Azurite
+from shared.domain.callers import NOBODY
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.errors import UnreadableError
 from shared.domain.rows import Cause
@@ -73,7 +74,7 @@ both = pytest.mark.parametrize("event", [grid, cloud])
 
 def queued(event: func.EventGridEvent | func.CloudEvent) -> Step | None:
     """Return the step that an event queues."""
-    bp = key_events.blueprint(queue="q", cloud=AZURE_PUBLIC, vaults=VAULTS, near_expiry=True)
+    bp = key_events.blueprint(queue="q", cloud=AZURE_PUBLIC, vaults=VAULTS)
     output = Output()
     function(bp, "key_events")(event, output)
     return None if output.value is None else decode(output.value.encode())
@@ -96,8 +97,8 @@ def test_the_type_of_an_event_counts_in_any_casing(
 @pytest.mark.parametrize(
     "kind",
     [
-        "Microsoft.KeyVault.KeyExpired",
         "Microsoft.KeyVault.CertificateNearExpiry",
+        "Microsoft.KeyVault.VaultAccessPolicyChanged",
         "Microsoft.KeyVault.SecretNewVersionCreated",
         "",
     ],
@@ -238,7 +239,7 @@ def test_a_wish_is_accepted_kept_and_queued(
         storage, "keyturn-steps", message_decode_policy=TextBase64DecodePolicy()
     )
     steps = [decode(m.content.encode()) for m in queue.receive_messages()]
-    cause = Cause(trigger="operator", id=accepted["id"], reason="audit")
+    cause = Cause(trigger="operator", id=accepted["id"], reason="audit", by=NOBODY)
     assert RotateKey(key=str(KEY), cause=cause, request=accepted["id"]) in steps
 
     report = json.loads(api("get_rotation", id=accepted["id"]).get_body())

@@ -1,4 +1,4 @@
-"""Events that a key nears its expiry: one wish per version, or none at all."""
+"""Events that a key nears its expiry, or is past it: each queues a look at the key."""
 
 import subprocess
 import sys
@@ -13,10 +13,11 @@ import pytest
 from functions import key_events
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.rows import Cause
-from shared.domain.steps import Refuse, RotateKey, Step, decode, encode
-from tests.domain.values import KEY, NEWER, TARGET
+from shared.domain.steps import Refuse, Step, Watch, decode, encode
+from tests.domain.values import KEY, TARGET
 
 TYPE = "Microsoft.KeyVault.KeyNearExpiry"
+TYPES = [TYPE, "Microsoft.KeyVault.KeyExpired", TYPE.upper()]
 EXPIRES = datetime(2026, 12, 23, 18, 0, tzinfo=UTC)
 DATA: dict[str, Any] = {  # docs: Azure Key Vault as an Event Grid source
     "Id": str(TARGET),
@@ -69,11 +70,10 @@ both = pytest.mark.parametrize("event", [grid, cloud])
 def queued(
     event: func.EventGridEvent | func.CloudEvent,
     *,
-    near_expiry: bool = True,
     vaults: frozenset[str] = frozenset({KEY.vault}),
 ) -> Step | None:
     """Return the step that an event queues."""
-    bp = key_events.blueprint(queue="q", cloud=AZURE_PUBLIC, vaults=vaults, near_expiry=near_expiry)
+    bp = key_events.blueprint(queue="q", cloud=AZURE_PUBLIC, vaults=vaults)
     app = func.FunctionApp()
     app.register_functions(bp)
     (function,) = app.get_functions()
@@ -83,81 +83,41 @@ def queued(
 
 
 @both
-def test_a_version_that_nears_its_expiry_is_to_be_followed(
-    event: Callable[..., func.CloudEvent],
-) -> None:
-    step = queued(event())
-    assert isinstance(step, RotateKey)
-    assert (step.key, step.expiring, step.expires) == (str(KEY), str(TARGET), EXPIRES)
-    assert step.cause == Cause(
-        trigger="event", id="e1", reason=f"{TARGET.version} nears its expiry"
-    )
-
-
-@both
-def test_however_often_it_is_said_it_is_one_wish_and_of_another_version_another(
-    event: Callable[..., func.CloudEvent],
-) -> None:
-    said = [
-        queued(event(event_id=f"e{n}", kind=kind)) for n, kind in enumerate([TYPE, TYPE.upper()])
-    ]
-    odd = queued(event({**DATA, "Id": str(TARGET).upper(), "EXP": None}))
-    other = queued(event({**DATA, "Id": str(NEWER)}))
-    steps = [step for step in (*said, odd, other) if isinstance(step, RotateKey)]
-    assert len(steps) == 4
-    assert len({step.request for step in steps[:3]}) == 1
-    assert steps[3].request != steps[0].request
-
-
-@both
-def test_a_wish_of_an_event_cannot_be_taken_for_an_operators(
-    event: Callable[..., func.CloudEvent],
-) -> None:
-    step = queued(event())
-    assert isinstance(step, RotateKey)
-    assert step.request.startswith("exp-")  # theirs begin with req-
-
-
-@both
+@pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize(
     "data",
     [
         pytest.param(DATA, id="of a version"),
         pytest.param({**DATA, "Id": str(KEY)}, id="of none"),
+        pytest.param({**DATA, "Id": str(TARGET).upper(), "EXP": None}, id="in capitals"),
     ],
 )
-def test_nothing_is_queued_where_it_is_to_be_ignored(
-    event: Callable[..., func.CloudEvent], data: dict[str, Any]
+def test_what_the_key_has_coming_is_looked_up_and_not_taken_from_the_event(
+    event: Callable[..., func.CloudEvent], kind: str, data: dict[str, Any]
 ) -> None:
-    assert queued(event(data), near_expiry=False) is None
+    assert queued(event(data, kind=kind)) == Watch(
+        key=str(KEY), cause=Cause(trigger="event", id="e1")
+    )
 
 
 @both
-def test_an_event_that_names_no_version_says_nothing_to_follow(
-    event: Callable[..., func.CloudEvent],
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_vault_that_is_not_ours_is_counted_as_refused(
+    event: Callable[..., func.CloudEvent], kind: str
 ) -> None:
-    assert queued(event({**DATA, "Id": str(KEY)})) is None
-
-
-@both
-@pytest.mark.parametrize("near_expiry", [False, True])
-def test_a_vault_that_is_not_ours_is_counted_as_refused_either_way(
-    event: Callable[..., func.CloudEvent],
-    near_expiry: bool,  # noqa: FBT001 - a table
-) -> None:
-    step = queued(event(), vaults=frozenset({"kv9.vault.azure.net"}), near_expiry=near_expiry)
+    step = queued(event(kind=kind), vaults=frozenset({"kv9.vault.azure.net"}))
     assert isinstance(step, Refuse)
     assert "allow-list" in step.problem
 
 
 @both
 @pytest.mark.parametrize("said", [None, "soon", -1, 10**12, [], {}])
-def test_whatever_the_event_says_of_when_the_wish_fits_into_the_queue(
+def test_whatever_the_event_says_of_when_the_look_fits_into_the_queue(
     event: Callable[..., func.CloudEvent],
     said: Any,  # noqa: ANN401 - JSON
 ) -> None:
     step = queued(event({**DATA, "EXP": said, "Extra": "x" * 100_000}, event_id="e" * 100_000))
-    assert isinstance(step, RotateKey)
+    assert isinstance(step, Watch)
     assert len(encode(step)) < 4000
 
 
@@ -171,7 +131,7 @@ import function_app
 from tests.functions.test_near_expiry_events import Output, grid
 out = Output()
 events.get_user_function()(grid(), out)
-assert '"rotate_key"' in out.get()
+assert '"watch"' in out.get()
 brought = {".".join(name.split(".")[:3]) for name in sys.modules if name.startswith("azure.")}
 print(sorted(brought - {"azure"} - {n for n in brought if n.startswith("azure.functions")}))
 """
@@ -181,7 +141,6 @@ print(sorted(brought - {"azure"} - {n for n in brought if n.startswith("azure.fu
         env={
             "PYTHONPATH": ".",
             "KEYTURN_VAULTS": "kv1",
-            "KEYTURN_NEAR_EXPIRY": "rotate",
             "AzureWebJobsStorage": "UseDevelopmentStorage=true",
         },
         stdout=subprocess.PIPE,

@@ -113,7 +113,21 @@ def _address(row: Row) -> _Address:
     return TABLES[type(row)], *row.address
 
 
-def in_memory(bench: Bench, settings: Mapping[str, str] | None = None) -> Bench:
-    """Return a bench at the same Azure whose rows and messages need no server."""
-    instead = {"rows": MemoryRows(), "queue": MemoryQueue()}
-    return Bench(bench.azure, settings or {}, instead)
+def in_memory(
+    bench: Bench,
+    settings: Mapping[str, str] | None = None,
+    policy: Mapping[str, object] | None = None,
+) -> Bench:
+    """Return a bench at the same Azure whose rows and messages need no server.
+
+    Args:
+        bench: Whose Azure it is.
+        settings: Its settings; ``None``: those of ``bench``.
+        policy: Its policy; ``None``: that of ``bench``.
+    """
+    return Bench(
+        bench.azure,
+        bench.settings if settings is None else settings,
+        bench.policy if policy is None else policy,
+        {"rows": MemoryRows(), "queue": MemoryQueue()},
+    )

@@ -34,23 +34,23 @@ NO_GROUP = Answer(404, {"error": {"code": "ResourceGroupNotFound", "message": "n
 @pytest.fixture(name="start")
 def _start(
     local_azure: Callable[[float], LocalAzure], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[dict[str, str]], Bench]]:
+) -> Iterator[Callable[[dict[str, object]], Bench]]:
     with local_azure(1) as azure:
         for name, value in azure.environment().items():
             monkeypatch.setenv(name, value)
-        yield lambda settings: in_memory(Bench(azure, settings), settings)
+        yield lambda policy: in_memory(Bench(azure, policy=policy))
 
 
 @pytest.fixture(name="bench")
-def _bench(start: Callable[[dict[str, str]], Bench]) -> Bench:
+def _bench(start: Callable[[dict[str, object]], Bench]) -> Bench:
     """A bench that makes container groups again; its rows are in memory."""
-    return start({"KEYTURN_RECREATE_CONTAINER_GROUPS": "true"})
+    return start({"recreate_container_groups": True})
 
 
 @pytest.fixture(name="nudging")
-def _nudging(start: Callable[[dict[str, str]], Bench]) -> Bench:
+def _nudging(start: Callable[[dict[str, object]], Bench]) -> Bench:
     """A bench that nudges what follows the vault; its rows are in memory."""
-    return start({"KEYTURN_VERSIONLESS": "nudge"})
+    return start({"versionless": "nudge"})
 
 
 def remove(bench: Bench, it: ContainerGroup) -> None:
@@ -158,7 +158,7 @@ def test_a_deletion_that_comes_about_late_loses_no_group(bench: Bench, action: s
     it.pace.deletion = LONG
     bench.run(step)
     if action:
-        getattr(bench.steer, action)(rotation, "not now")
+        getattr(bench.steer, action)(rotation, "not now", NOBODY)
         bench.supervise(rotation)
     deleted_at = bench.clock.now()
     go_on_until(bench, lambda: bench.clock.now() > deleted_at + 2 * LEASE)

@@ -1,7 +1,5 @@
 """What is looked for, what is found, and when a rotation may end."""
 
-from dataclasses import replace
-
 import pytest
 
 from sandbox.faults import Answer, Fault
@@ -51,10 +49,7 @@ def test_a_declared_subscription_that_cannot_be_read_fails_the_rotation(bench: B
     bench.account("stone", key)
     bench.new_version(key)
     hidden = bench.azure.estate.subscription("Hidden")
-    bench.steps = replace(
-        bench.steps,
-        discover=replace(bench.steps.discover, declared=frozenset({bench.subscription, hidden})),
-    )
+    bench.policies.set_defaults(subscriptions=(bench.subscription, hidden))
     rotation, _ = bench.opened(key)
     assert bench.rotation(rotation).scope == Scope(readable=1, unreadable=1, named=(hidden,))
     ended = bench.finish(rotation)
@@ -68,10 +63,7 @@ def test_a_subscription_that_is_not_declared_is_not_searched(bench: Bench) -> No
     other = bench.readable_subscription("Other")
     bench.azure.estate.storage_account("stother", subscription=other, key=key)
     bench.new_version(key)
-    bench.steps = replace(
-        bench.steps,
-        discover=replace(bench.steps.discover, declared=frozenset({bench.subscription})),
-    )
+    bench.policies.set_defaults(subscriptions=(bench.subscription,))
     rotation = bench.open(key)
     bench.discover(rotation)
     assert found(bench, rotation) == {"stone"}

@@ -4,12 +4,17 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.callers import NOBODY, Caller
-from shared.domain.errors import NotPermittedError, PolicyError
+from shared.domain.errors import (
+    AlreadyUsedError,
+    NotAllowedError,
+    NotPermittedError,
+    PolicyError,
+)
 from shared.domain.keys import Key
 from shared.domain.policy import Mode, Policy, Window
 from shared.domain.records import Act, Refusal, Request
 from shared.domain.rows import Cause
-from shared.domain.steps import Open, Repoint
+from shared.domain.steps import Open, Repoint, RotateKey
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Wave
 from tests.usecases.bench import Bench, at, open_step
@@ -58,7 +63,7 @@ def test_nothing_is_written_before_somebody_else_than_who_asked_has_approved(
     assert bench.sent(Repoint) == []
     assert announced(bench, rotation) == ["RotationStarted", "RotationNeedsApproval"]
 
-    with pytest.raises(NotPermittedError, match="anne@contoso.com asked for rotation"):
+    with pytest.raises(NotPermittedError, match=r"anne@contoso\.com asked for rotation"):
         bench.steer.approve(rotation, "mine", ANNE)
     with pytest.raises(NotPermittedError, match="a function key names nobody"):
         bench.steer.approve(rotation, "why not", NOBODY)
@@ -194,8 +199,10 @@ def test_nothing_begins_under_a_policy_that_cannot_be_read_and_all_goes_on_after
 
 
 def test_a_key_that_the_policy_leaves_out_is_let_go_and_counted(bench: Bench) -> None:
-    bench.policies.document = replace(Policy(), manage=("kv-bench/cmk-*",))
     key, managed = bench.key("other"), bench.key("cmk-1")
+    ask = steering(bench).ask
+    early = ask.run(Key.parse(key), reason="why", new_version=False, by=ANNE)
+    bench.policies.document = replace(Policy(), manage=("kv-bench/cmk-*",))
     assert bench.open(key) == ""
     assert bench.open(managed)
     refusals = list(bench.rows.scan(Refusal, f"{bench.clock.now():%Y-%m}"))
@@ -204,9 +211,10 @@ def test_a_key_that_the_policy_leaves_out_is_let_go_and_counted(bench: Bench) ->
 
     bench.run(open_step(key, Cause(trigger="sweep", id="s1")))
     assert len(list(bench.rows.scan(Refusal, f"{bench.clock.now():%Y-%m}"))) == 1
-    request = steering(bench).ask.run(Key.parse(key), reason="why", new_version=False, by=ANNE)
-    bench.run(open_step(key, Cause(trigger="operator", id=request.id), request=request.id))
-    assert "see its `manage`" in bench.row(Request, request.id, "request").problem
+    bench.run(open_step(key, Cause(trigger="operator", id=early.id), request=early.id))
+    assert "see its `manage`" in bench.row(Request, early.id, "request").problem
+    with pytest.raises(NotAllowedError, match="see its `manage`"):
+        ask.run(Key.parse(key), reason="why", new_version=False, by=ANNE)
 
 
 def test_a_rotation_of_a_key_that_the_policy_leaves_out_meanwhile_writes_no_more(
@@ -228,6 +236,7 @@ def test_a_tag_keeps_keyturn_from_a_resource_and_another_makes_it_the_first(benc
     accounts = {name: bench.account(name, key) for name in names}
     bench.patch(accounts["stb"], {"tags": {"keyturn-mode": "observe"}})
     bench.patch(accounts["std"], {"tags": {"Keyturn-Canary": "true"}})
+    before = {name: bench.writes(accounts[name]) for name in names}
     bench.new_version(key)
     rotation = bench.open(key)
     bench.search(rotation)
@@ -236,7 +245,8 @@ def test_a_tag_keeps_keyturn_from_a_resource_and_another_makes_it_the_first(benc
         "std",
     }
     carry_out(bench, rotation)
-    assert [bench.writes(accounts[name]) for name in names] == [1, 1, 1, 1]  # stb's is the tag's
+    moved = {name for name in names if bench.writes(accounts[name]) > before[name]}
+    assert moved == {"sta", "stc", "std"}
     assert verdicts(bench, rotation)["stb"] is Verdict.MANUAL
 
 
@@ -252,6 +262,59 @@ def test_a_resource_that_asks_for_an_approval_is_moved_once_there_is_one(bench: 
     bench.steer.retry(rotation, "it is approved", ANNE)
     carry_out(bench, rotation)
     assert bench.in_use(account) == target
+
+
+def test_no_version_is_made_before_somebody_else_than_who_asked_has_approved(
+    bench: Bench,
+) -> None:
+    bench.policies.set_defaults(mode=Mode.APPROVE, approval_hours=2)
+    key = bench.key()
+    account = bench.account("stone", key)
+    request = steering(bench).ask.run(Key.parse(key), reason="old", new_version=True, by=ANNE)
+    assert bench.sent(RotateKey) == []
+    assert bench.versions(key) == 1
+    with pytest.raises(NotPermittedError, match=r"anne@contoso\.com made request"):
+        bench.steer.approve(request.id, "mine", ANNE)
+
+    assert bench.steer.approve(request.id, "seen", BERT) == request.id
+    (step,) = bench.sent(RotateKey)
+    bench.run(step)
+    bench.run(bench.sent(Open)[-1])
+    rotation = bench.active(key)
+    ended = carry_out(bench, rotation)  # what was approved is the version, and its rotation too
+    assert ended.outcome is Outcome.COMPLETED
+    assert (bench.versions(key), bench.writes(account)) == (2, 1)
+
+
+def test_an_approval_that_the_policy_has_overtaken_makes_no_version(bench: Bench) -> None:
+    bench.policies.set_defaults(mode=Mode.APPROVE)
+    key = bench.key()
+    request = steering(bench).ask.run(Key.parse(key), reason="old", new_version=True, by=ANNE)
+    bench.policies.set_defaults(mode=Mode.OBSERVE)
+    with pytest.raises(NotPermittedError, match="only observe"):
+        bench.steer.approve(request.id, "seen", BERT)
+    bench.policies.document = replace(Policy(), manage=())
+    with pytest.raises(NotAllowedError, match="see its `manage`"):
+        bench.steer.approve(request.id, "seen", BERT)
+    assert bench.sent(RotateKey) == []
+    assert bench.row(Request, request.id, "request").needs_approval
+
+
+def test_the_same_wish_sent_twice_is_one_and_another_under_its_key_is_refused(
+    bench: Bench,
+) -> None:
+    key, ask = Key.parse(bench.key()), steering(bench).ask
+    first, again = (
+        ask.run(key, reason="old", new_version=True, by=ANNE, once="k1") for _ in range(2)
+    )
+    assert first == again
+    for step in bench.sent(RotateKey):
+        bench.run(step)
+    assert bench.versions(str(key)) == 2
+    for reason, by_vault in (("older", True), ("old", False)):
+        with pytest.raises(AlreadyUsedError):
+            ask.run(key, reason=reason, new_version=by_vault, by=ANNE, once="k1")
+    assert ask.run(key, reason="old", new_version=True, by=BERT, once="k1").id != first.id
 
 
 def test_the_key_let_go_forgets_the_approval(bench: Bench) -> None:

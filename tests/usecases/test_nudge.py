@@ -10,6 +10,7 @@ from sandbox.azure import LocalAzure
 from sandbox.estate import Account, Form
 from sandbox.faults import Answer, Fault
 from shared.catalog.storage import STORAGE_ACCOUNT as KIND
+from shared.domain.callers import NOBODY
 from shared.domain.json_paths import look_up
 from shared.domain.keys import KeyVersion
 from shared.domain.rows import Debt, debt_address, rotation_id
@@ -31,7 +32,7 @@ def _bench(
     with local_azure(1) as azure:
         for name, value in azure.environment().items():
             monkeypatch.setenv(name, value)
-        yield Bench(azure, {"KEYTURN_VERSIONLESS": "nudge"})
+        yield Bench(azure, policy={"versionless": "nudge"})
 
 
 def reference(bench: Bench, account: Account) -> dict[str, Any]:
@@ -141,7 +142,7 @@ def test_whatever_a_person_says_the_account_gets_its_form_back(bench: Bench, act
     rotation, step = opened(bench, key)
     bench.run(step)
     assert reference(bench, account) != before
-    getattr(bench.steer, action)(rotation, "not now")
+    getattr(bench.steer, action)(rotation, "not now", NOBODY)
     bench.run(Supervise(rotation=rotation))
     bench.settle(rotation)
     assert reference(bench, account) == before
@@ -206,7 +207,7 @@ def test_a_lost_answer_to_either_write_leaves_the_account_versionless(bench: Ben
 
 @pytest.mark.parametrize("first", [1, 12, 24])
 def test_a_death_after_any_effect_leaves_no_account_pinned(bench: Bench, first: int) -> None:
-    swift = in_memory(bench, bench.settings)
+    swift = in_memory(bench)
     for effects in range(first, first + 12):
         key = swift.key(f"cmk{effects}")
         account = swift.account(f"stone{effects}", key, "absent")

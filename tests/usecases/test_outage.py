@@ -133,7 +133,7 @@ class Loss:
 @pytest.fixture
 def without_recheck(bench: Bench) -> Bench:
     """A bench whose rows are in memory, and where a key is left alone after a rotation."""
-    return in_memory(bench, {"KEYTURN_RECHECK_HOURS": "0"})
+    return in_memory(bench, policy={"recheck_hours": 0})
 
 
 CHUNKS = 4

@@ -29,7 +29,7 @@ def _start(
     with local_azure(1) as azure:
         for name, value in azure.environment().items():
             monkeypatch.setenv(name, value)
-        yield lambda **settings: in_memory(Bench(azure, settings), settings)
+        yield lambda **settings: in_memory(Bench(azure, settings))
 
 
 @pytest.fixture(name="bench")
@@ -52,7 +52,7 @@ def _shelf(start: Callable[..., Bench]) -> Bench:
 def under(bench: Bench, *sources: str) -> Bench:
     """Return the app with the same rows, and other sources registered."""
     settings = {"KEYTURN_CONFIG_SOURCES": ",".join(sources)}
-    return Bench(bench.azure, settings, bench.instead)
+    return Bench(bench.azure, settings, bench.policy, bench.instead)
 
 
 def rotated(bench: Bench, key: str) -> str:

@@ -133,18 +133,18 @@ def test_what_a_person_has_cancelled_is_left_alone(bench: Bench) -> None:
 @pytest.fixture
 def bench_with(
     local_azure: Callable[[float], LocalAzure], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[Mapping[str, str]], Bench]]:
-    """Makes a bench with settings."""
+) -> Iterator[Callable[[Mapping[str, object]], Bench]]:
+    """Makes a bench with a policy."""
     with local_azure(1) as azure:
         for name, value in azure.environment().items():
             monkeypatch.setenv(name, value)
-        yield lambda settings: Bench(azure, settings)
+        yield lambda policy: Bench(azure, policy=policy)
 
 
 def test_with_zero_hours_nothing_is_ever_looked_at_again(
-    bench_with: Callable[[Mapping[str, str]], Bench],
+    bench_with: Callable[[Mapping[str, object]], Bench],
 ) -> None:
-    bench = bench_with({"KEYTURN_RECHECK_HOURS": "0"})
+    bench = bench_with({"recheck_hours": 0})
     key = bench.key()
     target = bench.new_version(key)
     carry_out(bench, bench.open(key))
@@ -153,8 +153,8 @@ def test_with_zero_hours_nothing_is_ever_looked_at_again(
     assert runs(bench, target) == 1
 
 
-def test_the_hours_between_can_be_set(bench_with: Callable[[Mapping[str, str]], Bench]) -> None:
-    bench = bench_with({"KEYTURN_RECHECK_HOURS": "2"})
+def test_the_hours_between_can_be_set(bench_with: Callable[[Mapping[str, object]], Bench]) -> None:
+    bench = bench_with({"recheck_hours": 2})
     key = bench.key()
     target = bench.new_version(key)
     carry_out(bench, bench.open(key))

@@ -14,9 +14,9 @@ from sandbox.arm.resource_ids import ResourceId
 from sandbox.azure import LocalAzure
 from sandbox.container_estate import ContainerGroup, Secrets
 from sandbox.faults import Answer, Fault
-from shared.domain.callers import NOBODY
 from shared.adapters.arm.client import ArmClient
 from shared.catalog.container_instances import CONTAINER_GROUP
+from shared.domain.callers import NOBODY
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.errors import GoneError
 from shared.domain.json_paths import drop, look_up, put
@@ -40,7 +40,7 @@ def _bench(
     with local_azure(1) as azure:
         for name, value in azure.environment().items():
             monkeypatch.setenv(name, value)
-        yield Bench(azure, {"KEYTURN_RECREATE_CONTAINER_GROUPS": "true"})
+        yield Bench(azure, policy={"recreate_container_groups": True})
 
 
 def group(  # noqa: PLR0913 - the settings of a group, all by name
@@ -371,7 +371,7 @@ def test_a_death_around_the_delete_and_the_creation_loses_no_group(
 
 @pytest.mark.parametrize("first", [1, 13, 25])
 def test_a_death_after_any_effect_loses_no_group(bench: Bench, first: int) -> None:
-    swift = in_memory(bench, bench.settings)
+    swift = in_memory(bench)
     for effects in range(first, first + 12):
         key = swift.key(f"cmk{effects}")
         it = group(swift, key, f"web{effects}")

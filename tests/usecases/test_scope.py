@@ -28,8 +28,8 @@ def azure(
 
 def _declaring(azure: LocalAzure, subscription: str) -> Bench:
     """Return a bench of which its own subscription and a further one are declared."""
-    declared = f"{azure.estate.subscription('Bench')},{subscription}"
-    return Bench(azure, {"KEYTURN_SUBSCRIPTIONS": declared})
+    declared = (azure.estate.subscription("Bench"), subscription)
+    return Bench(azure, policy={"subscriptions": declared})
 
 
 def test_a_subscription_that_is_readable_in_part_fails_the_rotation(bench: Bench) -> None:

@@ -30,6 +30,7 @@ from sandbox.azurite import Azurite
 from sandbox.estate import Account
 from sandbox.faults import Fault, server_error_html, throttled
 from sandbox.held_requests import HeldRequest
+from shared.domain.callers import NOBODY
 from shared.domain.errors import KeyturnError
 from shared.domain.rows import Cause, KeyHead
 from shared.domain.verdicts import Outcome
@@ -289,7 +290,7 @@ class Happenings(RuleBasedStateMachine):
     def _act(self, name: str, how: Steer) -> None:
         if rotations := self.witness.rotations(self.keys[name]):
             with suppress(KeyturnError):
-                getattr(self.bench.steer, how)(rotations[-1].id, "because")
+                getattr(self.bench.steer, how)(rotations[-1].id, "because", NOBODY)
             if how == "retry":
                 self.witness.disturbed.update(NAMES)
 

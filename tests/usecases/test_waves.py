@@ -204,7 +204,7 @@ def limited(
     with local_azure(1) as azure:
         for name, value in azure.environment().items():
             monkeypatch.setenv(name, value)
-        yield Bench(azure, {"KEYTURN_FAILURE_LIMIT": "2"})
+        yield Bench(azure, policy={"failure_limit": 2})
 
 
 def after_the_canary(bench: Bench, *names: str) -> tuple[str, str, dict[str, Repoint]]:
