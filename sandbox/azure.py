@@ -20,9 +20,10 @@ from sandbox.estate import Estate
 from sandbox.event_grid import CustomTopics, EventGrid, Schema, Subscription
 from sandbox.faults import Faults
 from sandbox.front_door import FrontDoor
+from sandbox.functions_host.app_service_auth import ENABLED, SETTING, AppServiceAuth
 from sandbox.functions_host.death import Death
 from sandbox.functions_host.process import FunctionsHost
-from sandbox.identity import TokenService
+from sandbox.identity import AUDIENCES, TokenService
 from sandbox.key_vault import KeyVaults
 from sandbox.serving import Serving
 
@@ -99,7 +100,7 @@ class LocalAzure:
             "AzureWebJobsStorage": self.azurite.connection_string(self.account),
         }
 
-    def start_app(
+    def start_app(  # noqa: PLR0913 - each is a choice of its own
         self,
         app: Path,
         settings: Mapping[str, str],
@@ -107,6 +108,7 @@ class LocalAzure:
         freeze_timers: bool = True,
         lease_seconds: int = 600,
         dies: Death | None = None,
+        app_service_auth: bool = False,
     ) -> FunctionsHost:
         """Start a Functions host on an app, with ``settings`` beside those of the sandbox.
 
@@ -119,6 +121,8 @@ class LocalAzure:
             freeze_timers: Whether timers run by hand only.
             lease_seconds: How long the messages of a killed instance stay hidden, in real time.
             dies: When the host ends as if killed.
+            app_service_auth: Whether App Service authentication stands before it: whoever calls
+                needs a token of ``sign_in``. Without it headers pass as they were sent.
 
         Raises:
             FunctionsHostFailedError: It refused the app; the message says why.
@@ -129,6 +133,7 @@ class LocalAzure:
             {
                 **self.environment(),
                 **self._keys,
+                **(self._authentication() if app_service_auth else {}),
                 "KEYTURN_TOPIC_ENDPOINT": self.topic.endpoint,
                 **settings,
             },
@@ -138,6 +143,10 @@ class LocalAzure:
             lease_seconds=lease_seconds,
         )
         return self._launch(dies)
+
+    def _authentication(self) -> dict[str, str]:
+        auth = AppServiceAuth(AUDIENCES, self.tokens.issuers(), self.tokens.public_key())
+        return {**ENABLED, SETTING: auth.setting}
 
     def restart_app(self, *, dies: Death | None = None) -> FunctionsHost:
         """Start the app once more as ``start_app`` was told; an instance that lives is stopped.
@@ -185,15 +194,35 @@ class LocalAzure:
         with QueueClient.from_connection_string(connection, name) as queue:
             queue.clear_messages()
 
-    def call_app(
-        self, method: str, path: str, body: Body | bytes | None = None, *, key: str = "function"
+    def call_app(  # noqa: PLR0913 - the parts of a request
+        self,
+        method: str,
+        path: str,
+        body: Body | bytes | None = None,
+        *,
+        key: str = "function",
+        token: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, Mapping[str, str], Any]:
-        """Call the app's HTTP API with one of the host's keys; return status, headers and JSON."""
+        """Call the app's HTTP API; return status, headers and JSON.
+
+        Args:
+            method: Of HTTP.
+            path: With its query.
+            body: What is sent, as JSON if it is an object.
+            key: Which of the host's keys to send; empty: none.
+            token: Of somebody who signed in (``TokenService.sign_in``); empty: none.
+            headers: More of them.
+        """
         content = json.dumps(body).encode() if isinstance(body, dict) else body
         request = Request(  # noqa: S310 - the host's own URL
             f"{self._running.url}{path}",
             content,
-            {"x-functions-key": self._running.keys[key]} if key else {},
+            {
+                **({"x-functions-key": self._running.keys[key]} if key else {}),
+                **({"authorization": f"Bearer {token}"} if token else {}),
+                **(headers or {}),
+            },
             method=method,
         )
         with urlopen(request, timeout=30) as answer:  # noqa: S310 - as above

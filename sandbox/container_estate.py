@@ -57,6 +57,7 @@ class ContainerEstate:
         user_assigned: str = "",
         secrets: Secrets = "none",
         dns_label: str = "",
+        subnet: str = "",
         tags: dict[str, str] | None = None,
     ) -> ContainerGroup:
         """Make a container group, its identity having been given the right to its key.
@@ -73,6 +74,7 @@ class ContainerEstate:
                 service's own principal uses it then.
             secrets: How it holds its secrets; references need an identity.
             dns_label: Its DNS name label; empty for none.
+            subnet: Id of the subnet that it is in; empty: it is reachable from everywhere.
             tags: Of the group.
         """
         principal = self._identities.of(user_assigned) if user_assigned else FIRST_PARTY
@@ -95,6 +97,9 @@ class ContainerEstate:
             dns_label=dns_label,
             tags=tags or {},
         )
+        if subnet:
+            request["properties"]["subnetIds"] = [{"id": subnet}]
+            request["properties"]["ipAddress"]["type"] = "Private"
         self._resources.add_group(subscription, group)
         resource_id = ResourceId(subscription, group, self._containers.type, name)
         pace = self._run(resource_id, request)

@@ -15,6 +15,7 @@ PAYMENTS, ARCHIVE = "cmk-payments", "cmk-archive"
 """The key that the demo rotates, and the one that must not be touched."""
 _RIGHTS = frozenset(
     {
+        "Microsoft.Authorization/permissions/read",
         "Microsoft.Resources/subscriptions/read",
         "Microsoft.Resources/subscriptions/resourceGroups/read",
         "Microsoft.KeyVault/vaults/read",

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
-from uuid import uuid4
+from typing import Any, Literal
+from uuid import NAMESPACE_DNS, uuid4, uuid5
 
 import jwt
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -23,6 +25,10 @@ from starlette.types import ASGIApp
 APP_PRINCIPAL = "6d1f7c0e-52f4-4d0b-8a3e-9b1e6c4f2a10"
 """Object id of the system-assigned identity of the app under test."""
 TENANT = "213e87ed-8e08-4eb4-a63c-c073058f7b00"
+APP_CLIENT = "4e0f4a1b-7d0d-4d0c-9a35-0a7c3b1d5e92"
+"""Client id of the app registration behind which App Service authentication puts the app."""
+AUDIENCES = (f"api://{APP_CLIENT}", APP_CLIENT)
+"""Whom a token for the app is for: in version 1.0, and in version 2.0."""
 _LIFETIME = timedelta(hours=24)  # of a managed identity's token, docs: managed identities FAQ
 _ALGORITHM = "RS256"
 _REVOCATIONS = "revocations"
@@ -98,6 +104,65 @@ class TokenService:
             _REVOCATIONS: self._revocations[principal],
         }
         return jwt.encode(claims, self._key, _ALGORITHM)
+
+    def sign_in(
+        self,
+        name: str,
+        *roles: str,
+        program: bool = False,
+        version: Literal["1.0", "2.0"] = "2.0",
+        lifetime: timedelta = timedelta(hours=1),
+        **other: object,
+    ) -> str:
+        """Return a token with which somebody calls the app itself.
+
+        Claims, docs: "Access token claims reference". A token of version 1.0 has ``upn`` where one
+        of 2.0 has ``preferred_username``; its audience is the application id URI, and its issuer
+        another.
+
+        Args:
+            name: The user principal name of a person, or the name of a program; it also makes the
+                object id: see ``object_id``.
+            roles: The values of the app roles that they were given; with none there is no claim.
+            program: Whether it is a program that signs in as itself: its token names nobody.
+            version: Of the token (``requestedAccessTokenVersion`` of the app registration).
+            lifetime: From now; a negative one gives a token that has expired.
+            other: Claims to have instead, by their names.
+        """
+        now, first = datetime.now(UTC), version == "1.0"
+        person = {"name": name, "upn" if first else "preferred_username": name}
+        claims: dict[str, Any] = {
+            "aud": AUDIENCES[0 if first else 1],
+            "iss": self.issuers()[0 if first else 1],
+            "iat": now,
+            "nbf": min(now, now + lifetime),
+            "exp": now + lifetime,
+            "appid" if first else "azp": self.object_id(f"client of {name}"),
+            "oid": self.object_id(name),
+            "sub": self.object_id(f"subject {name}"),
+            "tid": self.tenant_id,
+            "uti": uuid4().hex,
+            "ver": version,
+            **({"idtyp": "app"} if program else person),
+            **({"roles": list(roles)} if roles else {}),
+            _REVOCATIONS: 0,
+        }
+        return jwt.encode({**claims, **other}, self._key, _ALGORITHM)
+
+    @staticmethod
+    def object_id(name: str) -> str:
+        """Return the object id of whoever signs in by a name: always the same."""
+        return str(uuid5(NAMESPACE_DNS, f"{name}.entra.keyturn.sandbox"))
+
+    def issuers(self) -> tuple[str, ...]:
+        """Return the issuers of this tenant's tokens: of version 1.0, and of 2.0."""
+        first = f"https://sts.windows.net/{self.tenant_id}/"
+        return first, f"https://login.microsoftonline.com/{self.tenant_id}/v2.0"
+
+    def public_key(self) -> str:
+        """Return what signatures are checked with, as PEM."""
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        return self._key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
 
     def revoke(self, principal: str = APP_PRINCIPAL) -> None:
         """Have every token that ``principal`` holds by now refused as expired; new ones are good.

@@ -120,12 +120,15 @@ class Resources(Protocol):
     def subscriptions(self) -> Sequence[str]:
         """Return the ids of every subscription that our identity can see at all, sorted.
 
-        To see one is not to be allowed to read what is in it: see ``may_read``.
+        To see one is not to be allowed to read what is in it: see ``lacking``.
         """
         ...
 
-    def may_read(self, subscription: str, kinds: Sequence[Kind]) -> bool:
-        """Return whether our identity may read every resource of these kinds in a subscription."""
+    def lacking(self, subscription: str, kinds: Sequence[Kind]) -> Sequence[str]:
+        """Return the actions that our identity lacks to read all of these kinds in a subscription.
+
+        None: it may read every such resource.
+        """
         ...
 
     def read(self, kind: Kind, resource: str) -> Reading:

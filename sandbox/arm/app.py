@@ -18,6 +18,7 @@ from sandbox.arm import errors, listing, operations, resource_groups, subscripti
 from sandbox.arm.authentication import authenticate
 from sandbox.arm.call import ArmCall
 from sandbox.arm.errors import ArmError
+from sandbox.arm.linked_access import require_links
 from sandbox.arm.operations import Operations, Written
 from sandbox.arm.quota import Quota
 from sandbox.arm.rbac import Rbac
@@ -217,6 +218,9 @@ class Arm:
     def _one(self, call: ArmCall, identifier: ResourceId, provider: Provider) -> Answer:
         action = {"GET": "read", "DELETE": "delete"}.get(call.method, "write")
         self.rbac.require(call.principal, f"{provider.type}/{action}", str(identifier))
+        if action == "write":
+            action = f"{provider.type}/{action}"
+            require_links(self.rbac, call.principal, action, str(identifier), call.json())
         self.resources.group(identifier.subscription, identifier.group)
         if identifier.parent and self.resources.find(identifier.parent) is None:
             raise errors.parent_not_found(identifier.parent)

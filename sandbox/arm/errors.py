@@ -158,6 +158,30 @@ def authorization_failed(principal: str, action: str, scope: str) -> ArmError:
     )
 
 
+def linked_authorization_failed(
+    principal: str, action: str, scope: str, linked_action: str, linked: str
+) -> ArmError:
+    """Refuse a body that names another resource without a right to it.
+
+    Code recorded (real-behaviour.md); status and text as quoted by users (aad-pod-identity#443).
+
+    Args:
+        principal: Object id of the caller.
+        action: What it does, and may do.
+        scope: To what.
+        linked_action: What it may not do.
+        linked: To what.
+    """
+    return ArmError(
+        403,
+        "LinkedAuthorizationFailed",
+        f"The client '{principal}' with object id '{principal}' has permission to perform action "
+        f"'{action}' on scope '{scope}'; however, it does not have permission to perform action "
+        f"'{linked_action}' on the linked scope(s) '{linked}' or the linked scope(s) are invalid.",
+        headers=_GATEWAY,
+    )
+
+
 def content_invalid(reason: str) -> ArmError:
     """Refuse a body that is not a JSON object (code recorded: real-behaviour.md, gateway)."""
     return ArmError(

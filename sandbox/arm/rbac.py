@@ -70,9 +70,15 @@ class Rbac:
     def permissions(self, principal: str, scope: str) -> dict[str, Any]:
         """Return what ``principal`` may do at ``scope``, as ``permissions`` of ARM does.
 
-        docs: azure-docs, "Use Resource Manager authentication API to access subscriptions". That a
-        caller with no role there gets an empty list is inference.
+        docs: azure-docs, "Use Resource Manager authentication API to access subscriptions". The
+        action: azure-docs, permissions/management-and-governance.md, "Lists all the permissions
+        the caller has at a given scope". That a caller without it is refused is inference, the
+        safe way round: a role that has it is right in either case.
+
+        Raises:
+            ArmError: 403 AuthorizationFailed.
         """
+        self.require(principal, "Microsoft.Authorization/permissions/read", scope)
         with self._lock:
             held = [
                 {
@@ -87,15 +93,29 @@ class Rbac:
         return {"value": held}
 
     def sees(self, principal: str, subscription: str) -> bool:
+        """Tell whether Resource Graph looks into ``subscription`` for ``principal``.
+
+        An assignment anywhere in it is enough (docs: Resource Graph, "at least read access to the
+        resources you want to query").
+        """
+        return self._holds(principal, subscription, "*")
+
+    def lists(self, principal: str, subscription: str) -> bool:
         """Tell whether a list of subscriptions shows ``subscription`` to ``principal``.
 
         An assignment anywhere in it is enough (inference: the portal lists a subscription in
-        which one holds a role on a single group).
+        which one holds a role on a single group), if it has the action whose documented meaning is
+        "Gets the list of subscriptions". That none is listed without it is inference; built-in
+        roles are known that do not have it, and Azure may ask for less.
         """
+        return self._holds(principal, subscription, "microsoft.resources/subscriptions/read")
+
+    def _holds(self, principal: str, subscription: str, action: str) -> bool:
         scope = f"/subscriptions/{subscription}"
         with self._lock:
             return any(
                 given.principal == principal
                 and (within(scope, given.scope) or within(given.scope, scope))
+                and (action == "*" or any(fnmatchcase(action, each) for each in given.actions))
                 for given in self._assignments
             )

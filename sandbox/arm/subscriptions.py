@@ -29,11 +29,11 @@ def answer(call: ArmCall, store: ResourceStore, rbac: Rbac) -> tuple[int, Body, 
     if call.method != "GET":
         raise errors.method_not_allowed(call.method)
     if not found:
-        seen = [each for each in store.subscriptions() if rbac.sees(call.principal, each.id)]
+        seen = [each for each in store.subscriptions() if rbac.lists(call.principal, each.id)]
         value = [_shown(each, call.tenant_id) for each in seen]
         return 200, {"value": value, "count": {"type": "Total", "value": len(value)}}, {}
     subscription = store.subscription(found["subscription"])
-    if not rbac.sees(call.principal, subscription.id):
+    if not rbac.lists(call.principal, subscription.id):
         scope = f"/subscriptions/{subscription.id}"
         action = "Microsoft.Resources/subscriptions/read"
         raise errors.authorization_failed(call.principal, action, scope)

@@ -16,9 +16,10 @@ from starlette.types import ASGIApp
 
 from sandbox.event_grid.delivery import EventGrid
 from sandbox.event_grid.schemas import Event
-from sandbox.identity import TokenRefused, TokenService
+from sandbox.identity import APP_PRINCIPAL, TokenRefused, TokenService
 
 _AUDIENCE = "https://eventgrid.azure.net"
+_SEND = "Microsoft.EventGrid/events/send/action"
 _REQUIRED = {
     # docs: the schemas' required properties.
     "application/json": ("id", "subject", "eventType", "eventTime", "data", "dataVersion"),
@@ -57,6 +58,9 @@ class CustomTopics:
         self._lock = RLock()
         self._topics: dict[str, CustomTopic] = {}
         self._published: dict[str, list[Event]] = {}
+        self.senders: set[str] = {APP_PRINCIPAL}
+        """Object ids of those who may publish: they have ``Microsoft.EventGrid/events/send/action``
+        (docs: authenticate-with-microsoft-entra-id, role EventGrid Data Sender)."""
 
     def create(self, name: str, region: str = "westeurope") -> CustomTopic:
         """Create a topic that takes both schemas."""
@@ -86,7 +90,7 @@ class CustomTopics:
         if topic is None:
             return _error(HTTPStatus.NOT_FOUND, f"there is no topic at {host}")
         if refusal := self._refusal(topic, request.headers):
-            return _error(HTTPStatus.UNAUTHORIZED, refusal)
+            return _error(*refusal)
         body = await request.body()
         if len(body) > _MAX_BYTES:
             return _error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "over the limit of 1 MB")
@@ -100,14 +104,20 @@ class CustomTopics:
             self._event_grid.publish(topic.name, event)
         return Response()
 
-    def _refusal(self, topic: CustomTopic, headers: Mapping[str, str]) -> str | None:
+    def _refusal(
+        self, topic: CustomTopic, headers: Mapping[str, str]
+    ) -> tuple[HTTPStatus, str] | None:
         if key := headers.get("aeg-sas-key"):
-            return None if secrets.compare_digest(key, topic.key) else "the key is wrong"
+            good = secrets.compare_digest(key, topic.key)
+            return None if good else (HTTPStatus.UNAUTHORIZED, "the key is wrong")
         try:
-            self._tokens.check(headers.get("authorization"), _AUDIENCE)
+            sender = self._tokens.check(headers.get("authorization"), _AUDIENCE).principal
         except TokenRefused as refused:
-            return refused.message
-        return None
+            return HTTPStatus.UNAUTHORIZED, refused.message
+        if sender in self.senders:
+            return None
+        message = f"The principal associated with access token lacks the right to {_SEND}."
+        return HTTPStatus.FORBIDDEN, message
 
 
 def _events(content_type: str, body: bytes) -> list[dict[str, Any]]:

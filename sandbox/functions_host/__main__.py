@@ -65,6 +65,7 @@ async def _run(given: Namespace, clock: SandboxClock) -> bool:
     settings = HostSettings.from_json((given.app_dir / "host.json").read_text())
     runtime = await Runtime.start(given.app_dir)
     # Only now: what the host imports for itself must not hide what the app lacks.
+    from sandbox.functions_host.app_service_auth import SETTING, AppServiceAuth  # noqa: PLC0415 - see above
     from sandbox.functions_host.host import Host, HostOptions  # noqa: PLC0415 - see above
     from sandbox.functions_host.keys import Keys  # noqa: PLC0415 - see above
 
@@ -77,6 +78,7 @@ async def _run(given: Namespace, clock: SandboxClock) -> bool:
         lease_seconds=given.lease_seconds,
         freeze_timers=given.freeze_timers,
         dies=given.dies,
+        auth=AppServiceAuth.parse(auth) if (auth := os.environ.get(SETTING)) else None,
     )
     return await Host(runtime, settings, os.environ, options).serve(stopping)
 

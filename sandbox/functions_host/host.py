@@ -12,9 +12,11 @@ from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from sandbox.clock import SandboxClock
 from sandbox.functions_host.admin import Admin
+from sandbox.functions_host.app_service_auth import AppServiceAuth
 from sandbox.functions_host.death import Death, Reaper
 from sandbox.functions_host.event_grid_webhook import EventGridWebhook
 from sandbox.functions_host.functions import Function, resolved
@@ -48,6 +50,8 @@ class HostOptions:
     """Timers run by ``/admin/functions/NAME`` only."""
     dies: Death | None = None
     """When the process is to end as if killed."""
+    auth: AppServiceAuth | None = None
+    """What stands before the app; ``None``: nothing does, and headers pass as they were sent."""
 
 
 class Host:
@@ -138,17 +142,18 @@ class Host:
             return False
         return True
 
-    def _website(self, route_prefix: str) -> Starlette:
+    def _website(self, route_prefix: str) -> ASGIApp:
         keys = self._options.keys
         events = {f.name.lower(): f for f in _of(self._functions, "eventGridTrigger")}
         timers = {timer.function.name.lower(): timer for timer in self._timers}
-        return Starlette(
+        site = Starlette(
             routes=[
                 *Admin(f"sandbox-{os.getpid()}", timers, keys).routes,
                 EventGridWebhook(events, keys, self._invoker).route,
                 *routes(_of(self._functions, "httpTrigger"), route_prefix, keys, self._invoker),
             ]
         )
+        return site if self._options.auth is None else self._options.auth.protect(site)
 
 
 class _Server(uvicorn.Server):

@@ -22,9 +22,11 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
+from shared.adapters.redaction import redacted
 from shared.domain import errors
 
-_EXCERPT = 300  # enough to explain, too little to fill the logs
+_EXCERPT = 800  # enough to name the right that lacks and on what, too little to fill the logs
+_LONGEST_TEXT = 100_000  # nothing is looked for in more of it
 _GONE = {"ResourceNotFound", "ResourceGroupNotFound", "ParentResourceNotFound"}
 _LASTING = {
     "ScopeLocked",  # a person's lock
@@ -89,7 +91,7 @@ def error_for(  # noqa: C901, PLR0911 - one line an error
     """
     code, message = envelope(text)
     code = code or headers.get("x-ms-error-code", "")  # all that the answer to a HEAD says
-    said = f"could not {doing}: answered {status} {code}".rstrip() + f": {message[:_EXCERPT]}"
+    said = f"could not {doing}: answered {status} {code}".rstrip() + f": {_excerpt(message)}"
     wait = retry_after(headers, message)
     match status:
         case HTTPStatus.TOO_MANY_REQUESTS:
@@ -163,4 +165,9 @@ def retry_after(headers: Mapping[str, str], message: str) -> timedelta | None:
 
 
 def _cut(error: Exception) -> str:
-    return " ".join(str(error).split())[:_EXCERPT]
+    return _excerpt(" ".join(str(error).split()))
+
+
+def _excerpt(text: str) -> str:
+    """Return the beginning of what a service said. What is cut off first may be half a secret."""
+    return redacted(text[:_LONGEST_TEXT])[:_EXCERPT]

@@ -44,9 +44,9 @@ class EveryPlane:
         """See ``Resources.subscriptions``."""
         return self.arm.subscriptions()
 
-    def may_read(self, subscription: str, kinds: Sequence[Kind]) -> bool:
-        """See ``Resources.may_read``. Files lie in sources, not in subscriptions."""
-        return self.arm.may_read(subscription, [k for k in kinds if k.plane is Plane.ARM])
+    def lacking(self, subscription: str, kinds: Sequence[Kind]) -> Sequence[str]:
+        """See ``Resources.lacking``. Files lie in sources, not in subscriptions."""
+        return self.arm.lacking(subscription, [k for k in kinds if k.plane is Plane.ARM])
 
     def read(self, kind: Kind, resource: str) -> Reading:
         """See ``Resources.read``."""

@@ -42,7 +42,7 @@ class BlobName:
             raise NotAllowedError("not the URL of a blob") from error
         container, _, path = parts.path.lstrip("/").partition("/")
         if parts.scheme != "https" or "?" in url or "#" in url or not container:
-            raise NotAllowedError(f"not the URL of a blob: {url.partition('?')[0]!r:.200}")
+            raise NotAllowedError(f"not the URL of a blob: {_shown(url)!r:.200}")
         return cls(parts.netloc.lower(), container, unquote(path))
 
     @property
@@ -84,7 +84,7 @@ class FileSource:
             or not ACCOUNT_NAME.fullmatch(account)
             or not CONTAINER_NAME.fullmatch(begin.container)
         ):
-            raise NotAllowedError(f"not a blob container of {cloud.name}: {url!r:.200}")
+            raise NotAllowedError(f"not a blob container of {cloud.name}: {_shown(url)!r:.200}")
         return cls(text, begin, _tag(query, url))
 
     def covers(self, blob: BlobName) -> bool:
@@ -97,6 +97,11 @@ class FileSource:
         return mine and bool(blob.path) and is_plain and blob.path.startswith(self.begin.path)
 
 
+def _shown(url: str) -> str:
+    """Return a URL without what may be a secret in it: its query, and who it is for."""
+    return re.sub(r"//[^/]*@", "//", url.partition("?")[0])
+
+
 def _tag(query: str, url: str) -> tuple[str, str] | None:
     if not query:
         return None
@@ -105,5 +110,7 @@ def _tag(query: str, url: str) -> tuple[str, str] | None:
     name, value = unquote(name), unquote(value)
     known = parameter == "tag" and equals
     if not known or not _TAG_NAME.fullmatch(name) or not _TAG_VALUE.fullmatch(value):
-        raise NotAllowedError(f"a source may be told by ?tag=NAME=VALUE and no more: {url!r:.200}")
+        raise NotAllowedError(
+            f"a source may be told by ?tag=NAME=VALUE and no more: {_shown(url)!r:.200}"
+        )
     return name, value

@@ -5,6 +5,7 @@ any table browser. Each carries the version of its schema: a row of a later sche
 by an earlier Keyturn as if it were its own.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Self
@@ -92,28 +93,35 @@ class Scope(Struct, frozen=True, kw_only=True):
         readable: How many subscriptions our identity may read in whole, and were searched.
         unreadable: How many had to be searched and could not be, or only in part.
         named: Their ids; the first hundred.
+        lacking: The actions that our identity lacks in them, as far as that is known; the first
+            twenty, sorted.
         files: How many files of the registered sources were read.
     """
 
     readable: int = 0
     unreadable: int = 0
     named: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
     files: int = 0
 
-    def plus(self, *, readable: int, unreadable: tuple[str, ...]) -> Self:
+    def plus(
+        self, *, readable: int, unreadable: tuple[str, ...], lacking: Iterable[str] = ()
+    ) -> Self:
         """Return the scope with further subscriptions."""
         return replace(
             self,
             readable=self.readable + readable,
             unreadable=self.unreadable + len(unreadable),
             named=(self.named + unreadable)[:100],
+            lacking=tuple(sorted({*self.lacking, *lacking})[:20]),
         )
 
     def __str__(self) -> str:
         noun = "subscription" if self.readable == 1 else "subscriptions"
         hidden = f"; {self.unreadable} not readable" if self.unreadable else ""
         files = f" and {self.files} deployment files" if self.files else ""
-        return f"{self.readable} readable {noun}{files}{hidden}"
+        lacking = f"; lacking {', '.join(self.lacking)}" if self.lacking else ""
+        return f"{self.readable} readable {noun}{files}{hidden}{lacking}"
 
 
 class Phase(StrEnum):

@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from shared.catalog import KINDS, find_kind, kind_named, kind_of
+from shared.catalog.role import SUBSCRIPTIONS_READ
 from shared.domain.errors import (
     GoneError,
     InvalidResourceIdError,
+    KeyturnError,
     PermanentError,
     RowConflictError,
     TransientError,
@@ -45,6 +47,8 @@ MOST_PATIENCE = 12
 
 _CHILDLESS = "FeatureNotSupportedForAccount"
 """Storage accounts that have no such service say so (seen for other services of theirs)."""
+
+_ADVICE = "mend what the message says, or look at it by hand; then rotate again"
 
 PARENTS_TAKE = timedelta(seconds=25)
 """Between two pages of parents: two lists a second, which leaves the providers' budgets room."""
@@ -173,7 +177,7 @@ class DiscoverConsumers:
                 if getattr(error, "code", "") == _CHILDLESS:
                     continue
                 whole = f"{path}/{kind.resource_type.rpartition('/')[2]}"
-                self._add_unknown(_work(whole, kind, rotation, self.clock.now()), str(error))
+                self._add_unknown(_work(whole, kind, rotation, self.clock.now()), error)
 
     def _files_page(self, search: Search, rotation: Rotation, *, patient: bool) -> Search:
         """Read some files of a source. What cannot be listed or read is ``unknown``."""
@@ -199,7 +203,7 @@ class DiscoverConsumers:
             if isinstance(error, TransientError) and patient:
                 raise
             place = source.partition("?")[0]
-            self._add_unknown(_work(place, kind, rotation, self.clock.now()), str(error))
+            self._add_unknown(_work(place, kind, rotation, self.clock.now()), error)
             return FilePage((), "")
 
     def _file(self, url: str, rotation: Rotation, *, patient: bool) -> Iterator[Json]:
@@ -211,7 +215,7 @@ class DiscoverConsumers:
         except (PermanentError, TransientError) as error:
             if isinstance(error, TransientError) and patient:
                 raise
-            self._add_unknown(_work(url, kind, rotation, self.clock.now()), str(error))
+            self._add_unknown(_work(url, kind, rotation, self.clock.now()), error)
 
     def _see_it_lives(self, rotation: Rotation) -> None:
         if head_if_active(self.rows, rotation) is None:
@@ -232,15 +236,26 @@ class DiscoverConsumers:
         visible = self.resources.subscriptions()
         left = [s for s in sorted(declared) or visible if s > search.after][:BATCH]
         if not left:
-            return replace(search, place=Place.FILES if self.sources else Place.KNOWN, after="")
+            unseen = () if visible else (SUBSCRIPTIONS_READ,)
+            scope = search.scope.plus(readable=0, unreadable=(), lacking=unseen)
+            place = Place.FILES if self.sources else Place.KNOWN
+            return replace(search, place=place, after="", scope=scope)
         arm = [kind for kind in KINDS if kind.plane is Plane.ARM]
-        whole = {s for s in left if s in visible and self.resources.may_read(s, arm)}
+        lacking = {
+            s: self.resources.lacking(s, arm) if s in visible else [SUBSCRIPTIONS_READ]
+            for s in left
+        }
+        whole = {s for s in left if not lacking[s]}
         hidden = tuple(s for s in left if s not in whole)
         return replace(
             search,
             after=left[-1],
             batch=tuple(s for s in left if s in visible),
-            scope=search.scope.plus(readable=len(whole), unreadable=hidden),
+            scope=search.scope.plus(
+                readable=len(whole),
+                unreadable=hidden,
+                lacking=itertools.chain.from_iterable(lacking.values()),
+            ),
         )
 
     def _known_page(self, search: Search, rotation: Rotation) -> Search | None:
@@ -290,13 +305,14 @@ class DiscoverConsumers:
             if kind is None or kind.plane is Plane.ARM:
                 ResourceId.parse(work.resource)
         except InvalidResourceIdError as error:
-            self._add_unknown(work, str(error))
+            self._add_unknown(work, error)
         else:
             self.ledger.add(work)
 
-    def _add_unknown(self, work: Work, reason: str) -> None:
-        advice = "mend what the message says, or look at it by hand; then rotate again"
-        closed = close(work, Verdict.UNKNOWN, self.clock.now(), reason=reason, advice=advice)
+    def _add_unknown(self, work: Work, error: KeyturnError) -> None:
+        known, code = find_kind(work.kind), getattr(error, "code", "")
+        advice = known.advice.get(code, _ADVICE) if known else _ADVICE
+        closed = close(work, Verdict.UNKNOWN, self.clock.now(), reason=str(error), advice=advice)
         self.ledger.add(closed)
 
 

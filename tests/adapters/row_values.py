@@ -42,7 +42,9 @@ verdicts = st.sampled_from(Verdict)
 causes = st.builds(
     Cause, trigger=st.sampled_from(["event", "sweep", "operator"]), id=texts, reason=texts
 )
-scopes = st.builds(Scope, readable=counts, unreadable=counts, named=lists, files=counts)
+scopes = st.builds(
+    Scope, readable=counts, unreadable=counts, named=lists, lacking=lists, files=counts
+)
 consumers = st.builds(
     Consumer,
     place=texts,

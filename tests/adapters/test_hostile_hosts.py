@@ -181,7 +181,7 @@ def _listings(ours: Ours) -> dict[str, Callable[[], object]]:
     resources = ours.resources
     return {
         "subscriptions": resources.subscriptions,
-        "our rights": lambda: resources.may_read("s", [STORAGE_ACCOUNT]),
+        "our rights": lambda: resources.lacking("s", [STORAGE_ACCOUNT]),
         "encryption scopes": lambda: list(resources.children(STORAGE_ENCRYPTION_SCOPE, ACCOUNT)),
     }
 

@@ -178,13 +178,12 @@ class Stage:
         method: str,
         path: str,
         body: object = None,
-        *,
-        key: str = "function",
+        **caller: Any,  # noqa: ANN401 - as ``LocalAzure.call_app`` takes it: key, token, headers
     ) -> tuple[int, Mapping[str, str], Any]:
         """Call the app's HTTP API; return status, headers (in lower case) and JSON."""
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         try:
-            status, headers, answer = self.azure.call_app(method, path, content, key=key)
+            status, headers, answer = self.azure.call_app(method, path, content, **caller)
         except HTTPError as error:
             with error:
                 status, headers, text = error.code, dict(error.headers), error.read()

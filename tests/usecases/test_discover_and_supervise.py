@@ -3,6 +3,7 @@
 import pytest
 
 from sandbox.faults import Answer, Fault
+from shared.catalog.role import SUBSCRIPTIONS_READ
 from shared.domain.records import Refusal
 from shared.domain.rows import Phase, Scope
 from shared.domain.steps import Discover, Open, Refuse, Supervise, SweepVault
@@ -51,7 +52,9 @@ def test_a_declared_subscription_that_cannot_be_read_fails_the_rotation(bench: B
     hidden = bench.azure.estate.subscription("Hidden")
     bench.policies.set_defaults(subscriptions=(bench.subscription, hidden))
     rotation, _ = bench.opened(key)
-    assert bench.rotation(rotation).scope == Scope(readable=1, unreadable=1, named=(hidden,))
+    assert bench.rotation(rotation).scope == Scope(
+        readable=1, unreadable=1, named=(hidden,), lacking=(SUBSCRIPTIONS_READ,)
+    )
     ended = bench.finish(rotation)
     assert ended.counts == {Verdict.VERIFIED: 1}
     assert ended.outcome is Outcome.FAILED
@@ -83,7 +86,7 @@ def test_having_searched_nothing_is_a_failure(bench: Bench) -> None:
     none = Answer(200, {"value": [], "count": {"type": "Total", "value": 0}})
     bench.azure.faults.add(Fault(path="/subscriptions", times=None, answer=none))
     bench.discover(rotation)
-    assert bench.rotation(rotation).scope == Scope(readable=0)
+    assert bench.rotation(rotation).scope == Scope(lacking=(SUBSCRIPTIONS_READ,))
     assert bench.finish(rotation).outcome is Outcome.FAILED
 
 

@@ -7,6 +7,7 @@ import pytest
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.azure import LocalAzure
 from sandbox.identity import APP_PRINCIPAL
+from shared.catalog.role import SUBSCRIPTIONS_READ
 from shared.domain.rows import Scope
 from shared.domain.steps import Discover
 from shared.domain.verdicts import Outcome, Verdict
@@ -85,7 +86,9 @@ def test_a_subscription_that_becomes_readable_after_its_turn_is_searched_by_the_
 
     azure.estate.arm.rbac.allow(APP_PRINCIPAL, TO_READ_AND_WRITE, f"/subscriptions/{late}")
     follow(bench, following)
-    assert bench.rotation(rotation).scope == Scope(readable=1, unreadable=1, named=(late,))
+    assert bench.rotation(rotation).scope == Scope(
+        readable=1, unreadable=1, named=(late,), lacking=(SUBSCRIPTIONS_READ,)
+    )
     ended = finish(bench, rotation)
 
     assert ended.outcome is Outcome.COMPLETED
@@ -109,7 +112,9 @@ def test_a_subscription_that_is_unreadable_at_the_closing_scan_fails_the_rotatio
     ended = bench.finish(rotation)
 
     assert ended.outcome is Outcome.FAILED
-    assert ended.scope == Scope(readable=1, unreadable=1, named=(other,))
+    assert ended.scope == Scope(
+        readable=1, unreadable=1, named=(other,), lacking=(SUBSCRIPTIONS_READ,)
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from shared.adapters.arm.client import Answer, ArmClient
 from shared.adapters.http_errors import envelope
+from shared.adapters.redaction import redacted
 from shared.domain.errors import (
     AccessDeniedError,
     GoneError,
@@ -24,6 +25,7 @@ from shared.ports import Accepted, Reading
 _SUBSCRIPTIONS_VERSION = "2022-12-01"
 _GROUPS_VERSION = "2021-04-01"
 _PERMISSIONS_VERSION = "2022-04-01"
+_PERMISSIONS_READ = "Microsoft.Authorization/permissions/read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +40,26 @@ class ArmResources:
         found = self._all("/subscriptions", _SUBSCRIPTIONS_VERSION, "list the subscriptions")
         return sorted(text_at(one, "subscriptionId").lower() for one in found)
 
-    def may_read(self, subscription: str, kinds: Sequence[Kind]) -> bool:
-        """See ``Resources.may_read``.
+    def lacking(self, subscription: str, kinds: Sequence[Kind]) -> Sequence[str]:
+        """See ``Resources.lacking``.
 
         Source: azure-docs, "Use Resource Manager authentication API to access subscriptions": the
         caller's own permissions on a subscription, each a list of actions less its notActions.
         """
         path = f"/subscriptions/{subscription}/providers/Microsoft.Authorization/permissions"
         doing = f"read our rights on subscription {subscription}"
+        needed = [kind.read_action for kind in kinds]
         try:
             granted = self._all(path, _PERMISSIONS_VERSION, doing)
-        except (AccessDeniedError, NotFoundError, GoneError):
-            return False
-        return all(
-            any(_allows(permission, kind.read_action) for permission in granted) for kind in kinds
-        )
+        except AccessDeniedError:
+            return [_PERMISSIONS_READ]
+        except (NotFoundError, GoneError):
+            return needed
+        return [
+            action
+            for action in needed
+            if not any(_allows(permission, action) for permission in granted)
+        ]
 
     def _all(self, path: str, version: str, doing: str) -> list[Json]:
         """Return the items of every page of a list."""
@@ -122,7 +129,7 @@ class ArmResources:
         if status not in ("failed", "canceled"):
             return None
         code, message = envelope(json.dumps(answer.body))
-        return RejectedError(f"the write {status}: {code}: {message}"[:500], code=code)
+        return RejectedError(f"the write {status}: {code}: {redacted(message)}"[:500], code=code)
 
     def managed_by(self, resource: str) -> str:
         """See ``Resources.managed_by``. What owns a group never changes: it is asked once."""

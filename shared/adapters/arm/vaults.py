@@ -46,7 +46,10 @@ class ArmVaults:
         for row in every(answer.body, "data.*"):
             if is_at(row, vault):
                 return ResourceId.parse(text_at(row, "id")).text, text_at(row, "tenantId")
-        raise NotFoundError(f"in all that we may read, Resource Graph shows no vault at {vault}")
+        raise NotFoundError(
+            f"in all that we may read, Resource Graph shows no vault at {vault}"
+            " (to see it takes Microsoft.KeyVault/vaults/read)"
+        )
 
 
 def query(vault: str) -> str:

@@ -102,7 +102,8 @@ class BlobConfigFiles:
             kept = blob.get_blob_properties(**guard)
             if kept.blob_type != "BlockBlob":
                 raise RefusedWriteError(f"{url} is no block blob, and would become one")
-            # docs: blob index tags, "For any blobs with at least one": none needs no right to them.
+        # docs: blob index tags, "For any blobs with at least one": none needs no right to them.
+        with translated_blob(f"read the index tags of {url}"), self._blob(url) as blob:
             tags = blob.get_blob_tags() if kept.tag_count else None
         try:
             with translated_blob(f"rewrite {url}"), self._blob(url) as blob:

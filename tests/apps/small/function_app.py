@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 from typing import List  # noqa: UP035 - see on_step
 
@@ -84,3 +85,13 @@ def broken(req: func.HttpRequest) -> str:  # noqa: ARG001 - the trigger's
 @app.route(route="files/{*path}", auth_level=func.AuthLevel.ANONYMOUS)
 async def files(req: func.HttpRequest) -> str:
     return req.route_params["path"]
+
+
+@app.route(route="headers", auth_level=func.AuthLevel.ANONYMOUS)
+def headers(req: func.HttpRequest) -> str:
+    return json.dumps(dict(req.headers))
+
+
+@app.route(route="setting", auth_level=func.AuthLevel.ANONYMOUS)
+def setting(req: func.HttpRequest) -> str:  # noqa: ARG001 - the trigger's
+    return json.dumps({name: os.environ.get(name) for name in ["WEBSITE_AUTH_ENABLED"]})

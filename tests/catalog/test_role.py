@@ -1,0 +1,58 @@
+"""The role that is documented is the one that the catalog and the code need."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.catalog import KINDS
+from shared.catalog.role import ROLE, ROLE_READ, ROLE_WRITE, Where
+from shared.domain.kinds import Kind, Plane
+
+README = Path(__file__).parents[2] / "README.md"
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.id)
+
+
+def documented() -> dict[str, set[str]]:
+    """Return the actions that README names, by where they are needed."""
+    table = README.read_text().partition("Rights of the identity")[2].partition("\n## ")[0]
+    found: dict[str, set[str]] = {}
+    for where, actions in re.findall(r"^\| ([^|`-][^|]*) \| ([^|]*) \|", table, re.MULTILINE):
+        named = set(re.findall(r"`(Microsoft\.[\w./]+)`", actions))
+        found[where] = found.get(where, set()) | named
+    return {where: named for where, named in found.items() if named}
+
+
+def test_the_readme_names_exactly_the_actions_of_the_role_where_they_are_needed() -> None:
+    needed = {where: {right.action for right in ROLE if right.where is where} for where in Where}
+
+    assert documented() == {str(where): actions for where, actions in needed.items()}
+
+
+@every_kind
+def test_what_an_entry_asks_for_is_in_the_role(kind: Kind) -> None:
+    given = {right.action for right in ROLE}
+
+    assert set(kind.actions) <= given
+    if kind.plane is Plane.ARM:
+        assert kind.read_action in ROLE_READ
+        assert set(kind.actions) <= {*ROLE_READ, *ROLE_WRITE}
+
+
+def test_no_right_is_given_twice_and_none_is_a_pattern() -> None:
+    assert len(set(ROLE)) == len({(right.action, right.where) for right in ROLE})
+    assert not [right for right in ROLE if "*" in right.action]
+    assert all(right.purpose for right in ROLE)
+
+
+def test_what_is_read_only_writes_nothing() -> None:
+    assert all(action.endswith("/read") for action in ROLE_READ)
+    assert not set(ROLE_READ) & set(ROLE_WRITE)
+
+
+def test_rights_to_data_are_told_from_those_to_resources() -> None:
+    on_data = {right.action for right in ROLE if right.is_data_action}
+
+    assert not on_data & {*ROLE_READ, *ROLE_WRITE}
+    assert "Microsoft.KeyVault/vaults/keys/read" in on_data
+    assert "Microsoft.KeyVault/vaults/read" not in on_data
