@@ -8,15 +8,21 @@ from shared.catalog.container_instances import CONTAINER_GROUP
 from shared.catalog.container_registry import CONTAINER_REGISTRY
 from shared.catalog.cosmosdb import COSMOSDB_ACCOUNT
 from shared.catalog.data_explorer import KUSTO_CLUSTER
+from shared.catalog.data_integration import DATA_FACTORY, SYNAPSE_WORKSPACE
+from shared.catalog.databricks import DATABRICKS_WORKSPACE
 from shared.catalog.deployment_configs import DEPLOYMENT_CONFIG
 from shared.catalog.disks import DISK_ENCRYPTION_SET
 from shared.catalog.elastic_san import ELASTIC_SAN_VOLUME_GROUP
+from shared.catalog.flexible_servers import MYSQL_SERVER, POSTGRESQL_SERVER
 from shared.catalog.jobs import AUTOMATION_ACCOUNT, BATCH_ACCOUNT
 from shared.catalog.kubernetes import AKS_CLUSTER
 from shared.catalog.machine_learning import ML_WORKSPACE
+from shared.catalog.messaging import EVENT_HUBS_NAMESPACE, SERVICE_BUS_NAMESPACE
 from shared.catalog.monitoring import APPLICATION_INSIGHTS, LOG_ANALYTICS_CLUSTER
 from shared.catalog.redis import REDIS_ENTERPRISE
+from shared.catalog.sql import SQL_DATABASE, SQL_INSTANCE_PROTECTOR, SQL_SERVER_PROTECTOR
 from shared.catalog.storage import STORAGE_ACCOUNT, STORAGE_ENCRYPTION_SCOPE
+from shared.catalog.versionless_only import MONGO_CLUSTER, NETAPP_ACCOUNT
 from shared.domain.errors import UnreadableError
 from shared.domain.kinds import Kind
 
@@ -42,6 +48,18 @@ KINDS: tuple[Kind, ...] = (
     BATCH_ACCOUNT,
     RECOVERY_SERVICES_VAULT,
     BACKUP_VAULT,
+    EVENT_HUBS_NAMESPACE,
+    SERVICE_BUS_NAMESPACE,
+    DATABRICKS_WORKSPACE,
+    SQL_SERVER_PROTECTOR,
+    SQL_INSTANCE_PROTECTOR,
+    SQL_DATABASE,
+    POSTGRESQL_SERVER,
+    MYSQL_SERVER,
+    DATA_FACTORY,
+    SYNAPSE_WORKSPACE,
+    NETAPP_ACCOUNT,
+    MONGO_CLUSTER,
 )
 
 _BY_TYPE = {

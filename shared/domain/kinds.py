@@ -25,6 +25,23 @@ class Completion(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class First:
+    """What must be there before a reference can name a version, and is made where it is not.
+
+    It takes nothing away, and made again it is the same: so it may be sent twice.
+
+    Attributes:
+        title: For people: ``server key``.
+        path: Its id, below the parent of the resource, with the fields of ``shapes.by_version``.
+        body: What makes it: paths, and texts with these fields.
+    """
+
+    title: str
+    path: str
+    body: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
     """How a kind's references are changed.
 
@@ -36,6 +53,7 @@ class Write:
         guard: Path whose text must be there and reach the service unchanged: without it the
             write would switch the customer-managed key off. Empty: nothing could do that.
         completion: How its end shows.
+        first: What is made before; ``None``: nothing.
     """
 
     verb: str
@@ -43,6 +61,7 @@ class Write:
     never: tuple[str, ...]
     guard: str
     completion: Completion
+    first: First | None = None
 
 
 NO_WRITE = Write(verb="", send=(), never=(), guard="", completion=Completion.SYNC)

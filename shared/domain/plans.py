@@ -11,7 +11,7 @@ from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.kinds import ByHand, Kind, Recreation
 from shared.domain.resources import Reference, ResourceId
 from shared.domain.rows import Owing
-from shared.domain.shapes import SplitReference
+from shared.domain.shapes import SplitReference, by_version
 
 
 class Age(StrEnum):
@@ -131,7 +131,7 @@ def plan(
     references = references_to(kind, body, target.id.key)
     if not references:
         return Skip()
-    if obstacle := _obstacle(kind, body, references, target):
+    if obstacle := _obstacle(kind, body, target):
         return Manual(references, *obstacle)
     moving = [r for r in references if r.pinned not in (None, target.id)]
     if not moving:
@@ -165,21 +165,39 @@ def _move(
 _NUDGE_NOTE = "it names the new version for a moment, and gets its versionless form back"
 
 
-def _obstacle(
-    kind: Kind, body: Json, references: Sequence[Reference], target: VersionState
-) -> tuple[str, str] | None:
+def _obstacle(kind: Kind, body: Json, target: VersionState) -> tuple[str, str] | None:
     """Return why the resource cannot take the target up, and what to do about it."""
     if why := unfit(kind, target):
-        return why, "rotate to a key of a type and size the service takes"
+        return why, _NO_EXPIRY if _expires(kind, target) else _FITTING
     if why := _may_not_do(kind, target):
         return why, "allow these operations on the version (az keyvault key set-attributes --ops)"
-    free = [r for r in references if r.pinned is None]
-    if free and (kind.versionless is None or not kind.in_use):
-        return _unversioned(kind, body, free[0], target.id)
     return symptom_of(kind, body)
 
 
+_FITTING = "rotate to a key of a type and size the service takes"
+_NO_EXPIRY = (
+    "take the expiry out of the key's rotation policy and have the vault make a version without"
+    " one, or take it off this version (az keyvault key set-attributes)"
+)
+
+
+def unseen_of(
+    kind: Kind, body: Json, references: Sequence[Reference], target: KeyVersion
+) -> tuple[str, str] | None:
+    """Return why it can be told of no look which version the resource uses, and what to do.
+
+    A resource with other references, which name a version, is moved before it is said.
+    """
+    free = [r for r in references if r.pinned is None]
+    if free and (kind.versionless is None or not kind.in_use):
+        return _unversioned(kind, body, free[0], target)
+    return None
+
+
 def _unversioned(kind: Kind, body: Json, free: Reference, target: KeyVersion) -> tuple[str, str]:
+    if kind.by_hand and not kind.versionless:
+        why = f"{free.place} names no version, and Keyturn does not change it: {kind.by_hand.why}"
+        return why, _steps(kind.by_hand, body, target)
     if kind.versionless:
         why = (
             f"{free.place} names no version: it follows the vault by itself, and Azure shows"
@@ -225,8 +243,10 @@ def _follow(
     references: tuple[Reference, ...],
     target: KeyVersion,
     ages: Mapping[KeyVersion, Age],
-) -> Repoint | VerifyOnly:
+) -> Repoint | VerifyOnly | Manual:
     """Plan for references that need not be moved: nudge what lags behind, where ``ages`` tell."""
+    if unseen := unseen_of(kind, body, references, target):
+        return Manual(references, *unseen)
     in_use = kind.version_in_use(body)
     is_free = kind.may_nudge and all(r.pinned is None for r in references)
     if is_free and in_use is not None and ages.get(in_use) is Age.OLDER:
@@ -345,15 +365,40 @@ def _request(kind: Kind, body: Json, changed: Json) -> Json:
     return sent
 
 
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What must be there before a write: its id, and the body of the PUT that makes it."""
+
+    title: str
+    resource: str
+    body: Json
+
+
+def needed_first(kind: Kind, resource: str, target: KeyVersion) -> Needed | None:
+    """Return what must be there before ``resource`` can name ``target``; ``None``: nothing."""
+    first = kind.write.first
+    if first is None:
+        return None
+    parent = resource.rsplit("/", 2)[0]
+    body: Json = {}
+    for path, text in first.body:
+        put(body, path, by_version(text, target))
+    return Needed(first.title, f"{parent}/{by_version(first.path, target)}", body)
+
+
 def unfit(kind: Kind, target: VersionState) -> str:
     """Return why a kind cannot use a version's key; empty: it can."""
     if target.key_type not in kind.key_types:
         return f"{kind.one} takes no {target.key_type} key"
     if target.bits is not None and target.bits not in kind.key_bits:
         return f"{kind.one} takes no key of {target.bits} bits"
-    if target.expires is not None and not kind.takes_expiry:
+    if _expires(kind, target):
         return f"{kind.one} takes no key that expires"
     return ""
+
+
+def _expires(kind: Kind, target: VersionState) -> bool:
+    return target.expires is not None and not kind.takes_expiry
 
 
 def _may_not_do(kind: Kind, target: VersionState) -> str:

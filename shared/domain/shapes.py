@@ -21,7 +21,8 @@ class SplitReference:
         place: Which consumer of the resource this is.
         when: Path and text, or ``true`` for a flag, that tell a customer-managed key from the
             platform's own; ``None`` where the fields are there only for a customer-managed key.
-        vault, name, version: Paths of the three fields. An absent or empty version is versionless.
+        vault, name, version: Paths of the three fields. An absent or empty version is versionless;
+            an empty path: there is no such field.
         follows: Path of a flag that, where it is true, has the service follow the vault although a
             version is named: the reference counts as versionless. Empty: there is none.
     """
@@ -106,7 +107,44 @@ class UrlReference:
         put(body, self.url, look_up(original, self.url))
 
 
-OneReference = SplitReference | UrlReference
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedReference:
+    """One reference by the name of another resource, which is made of vault, key and version.
+
+    Attributes:
+        place, when, follows: See ``SplitReference``.
+        url: Path of the field in which the service shows the URL behind the name. Never written.
+        name: Path of the name.
+        made_of: How it is made: ``{vault}_{key}_{version}``.
+    """
+
+    place: str
+    when: tuple[str, str] | None
+    url: str
+    name: str
+    made_of: str
+    follows: str = ""
+
+    def read(self, body: Json) -> Sequence[Reference]:
+        """See ``Shape.read``."""
+        return self._shown.read(body)
+
+    def point(self, body: Json, reference: Reference, target: KeyVersion) -> None:
+        """See ``Shape.point``. The URL is put as the service will show it, and is not sent."""
+        if reference.key == target.key:
+            put(body, self.name, by_version(self.made_of, target))
+            put(body, self.url, str(target))
+
+    def restore(self, body: Json, original: Json, *, again: bool) -> None:  # noqa: ARG002 - one form
+        """See ``Shape.restore``."""
+        put(body, self.name, look_up(original, self.name))
+
+    @property
+    def _shown(self) -> UrlReference:
+        return UrlReference(place=self.place, when=self.when, url=self.url, follows=self.follows)
+
+
+OneReference = SplitReference | UrlReference | NamedReference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +238,16 @@ class NoReference:
 
     def restore(self, body: Json, original: Json, *, again: bool) -> None:
         """See ``Shape.restore``: there is nothing to restore."""
+
+
+def by_version(text: str, version: KeyVersion) -> str:
+    """Fill in ``{vault}`` (its name), ``{key}``, ``{version}`` and ``{target}`` (the whole URL)."""
+    return text.format(
+        vault=version.key.vault.partition(".")[0],
+        key=version.key.name,
+        version=version.version,
+        target=version,
+    )
 
 
 def is_so(body: object, when: tuple[str, str] | None) -> bool:

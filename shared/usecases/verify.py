@@ -12,7 +12,7 @@ from shared.domain.errors import BusyError, GoneError, PermanentError
 from shared.domain.json_paths import Json, text_at
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Completion, Kind, Window
-from shared.domain.plans import Age, at_rest, references_to, symptom_of
+from shared.domain.plans import Age, at_rest, references_to, symptom_of, unseen_of
 from shared.domain.proofs import Finding, Level
 from shared.domain.resources import Reference
 from shared.domain.rows import Rotation
@@ -147,6 +147,8 @@ class VerifyResource:
             raise BusyError(f"{kept.row.resource} is being changed by somebody else")
         elif symptom := symptom_of(kind, body):
             self._close(kept, Verdict.MANUAL, *symptom)
+        elif at_rest(body) and (unseen := _unseen_rest(kind, body, references, target)):
+            self._close(kept, Verdict.MANUAL, *unseen)
         else:
             self.look_later(kept, rotation, kind, finding)
 
@@ -258,6 +260,15 @@ class VerifyResource:
 
 
 _WITHOUT_REFERENCE = {Verdict.SKIPPED, Verdict.GONE}
+
+
+def _unseen_rest(
+    kind: Kind, body: Json, references: tuple[Reference, ...], target: KeyVersion
+) -> tuple[str, str] | None:
+    """Return what no look can show, once every reference with a version names the target."""
+    if any(r.pinned not in (None, target) for r in references):
+        return None
+    return unseen_of(kind, body, references, target)
 
 
 def _is_changed_by_others(work: Work, body: Json) -> bool:
