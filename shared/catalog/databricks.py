@@ -36,6 +36,10 @@ def _entity(place: str, name: str, follows: str = "") -> SplitReference:
     )
 
 
+def _below(name: str, *fields: str) -> tuple[str, ...]:
+    return tuple(f"properties.{name}.{field}" for field in fields)
+
+
 _SHAPE = References(
     parts=(
         SplitReference(
@@ -73,10 +77,10 @@ DATABRICKS_WORKSPACE = Kind(
             "properties.diskEncryptionSetId",
             "properties.privateEndpointConnections",
             "properties.isUcEnabled",
-            "properties.createdBy.*",
-            "properties.updatedBy.*",
-            "properties.storageAccountIdentity.*",
-            "properties.managedDiskIdentity.*",
+            *_below("createdBy", "oid", "puid", "applicationId"),
+            *_below("updatedBy", "oid", "puid", "applicationId"),
+            *_below("storageAccountIdentity", "principalId", "tenantId", "type"),
+            *_below("managedDiskIdentity", "principalId", "tenantId", "type"),
             "properties.parameters.resourceTags",
             "properties.parameters.*.type",
             # Recorded in answers and in no request, and in none of Microsoft's types.
@@ -113,10 +117,8 @@ DATABRICKS_WORKSPACE = Kind(
     },
     limits=(
         "Premium plan, not serverless; vault and workspace in one tenant",
-        "managed services: the old version stays enabled for 24 hours, and what was written before"
-        " stays wrapped as it was",
-        "managed disks: the set in the managed resource group is moved by Databricks; one that does"
-        " not follow the vault is told as manual until that is done",
+        "managed services: the old version stays enabled for 24 hours after the change",
+        "managed disks: the set in the managed resource group is moved by Databricks alone",
         PROTECTED_VAULT,
     ),
     sources=(
@@ -125,7 +127,7 @@ DATABRICKS_WORKSPACE = Kind(
         _DISKS,
         "azure-rest-api-specs: EnableEncryption.json (2026-01-01)",
         "azure-rest-api-specs: WorkspaceManagedDiskEncryptionUpdate.json (2024-05-01)",
-        "azure-cli-extensions, recorded traffic: workspaces created and updated with keys (PUT 201)",
+        "azure-cli-extensions, recorded traffic: workspaces made and updated with keys (PUT 201)",
         "bicep-types-az: microsoft.databricks 2026-01-01",
         "terraform-provider-azurerm: databricks_workspace_*_customer_managed_key_resource.go",
     ),

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from shared.domain.json_paths import Json, put, text_at
+from shared.domain.json_paths import Json, look_up, put, text_at
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Kind
 from shared.domain.resources import Shape
 from shared.domain.shapes import (
+    NamedReference,
     OneReference,
     ReferenceList,
     References,
@@ -14,12 +15,15 @@ from shared.domain.shapes import (
     UrlReference,
 )
 
+OTHER = KeyVersion(Key("kv9.vault.azure.net", "other"), "9" * 32)
+"""What is in a list beside the key that rotates."""
+
 
 def parts(shape: Shape) -> list[OneReference | ReferenceList]:
     """Return the single references and lists of a shape; none for one that is no path."""
     if isinstance(shape, References):
         return list(shape.parts)
-    return [shape] if isinstance(shape, SplitReference | UrlReference | ReferenceList) else []
+    return [shape] if isinstance(shape, OneReference | ReferenceList) else []
 
 
 def paths(shape: Shape) -> Iterator[str]:
@@ -34,8 +38,40 @@ def paths(shape: Shape) -> Iterator[str]:
 
 
 def _of_one(one: OneReference) -> Iterator[str]:
-    named = (one.url,) if isinstance(one, UrlReference) else (one.vault, one.name, one.version)
-    yield from (*named, one.follows) if one.follows else named
+    if isinstance(one, SplitReference):
+        named = (one.vault, one.name, one.version, one.follows)
+    else:
+        named = (one.url, getattr(one, "name", ""), one.follows)
+    yield from filter(None, named)
+
+
+def version_path(one: OneReference) -> str:
+    """Return the path of the text by which a write changes a reference."""
+    match one:
+        case SplitReference():
+            return one.version
+        case UrlReference():
+            return one.url
+        case NamedReference():
+            return one.name
+
+
+Leaf = tuple[tuple[str, ...], str]
+
+
+def written(shape: Shape, target: KeyVersion) -> set[Leaf]:
+    """Return what a write to ``target`` leaves where the references are, as leaves of a body."""
+    found = set()
+    for part in parts(shape):
+        one = part.each if isinstance(part, ReferenceList) else part
+        before = (*part.entries.lower().split("."), "[0]") if one is not part else ()
+        text = {
+            SplitReference: target.version,
+            UrlReference: str(target),
+            NamedReference: f"{target.key.vault.split('.')[0]}_{target.key.name}_{target.version}",
+        }[type(one)]
+        found.add(((*before, *version_path(one).lower().split(".")), repr(text)))
+    return found
 
 
 def refer(shape: Shape, body: Json, key: Key, version: str | None) -> None:
@@ -45,7 +81,8 @@ def refer(shape: Shape, body: Json, key: Key, version: str | None) -> None:
             field, text = part.when
             put(body, field, {"true": True, "false": False}.get(text, text))
         if isinstance(part, ReferenceList):
-            entry: Json = {}
+            held = look_up(body, part.entries)
+            entry: Json = held[0] if isinstance(held, list) and held[:1] and held[0] else {}
             _refer_one(part.each, entry, key, version)
             put(body, part.entries, [entry])
         else:
@@ -58,14 +95,24 @@ def _refer_one(one: OneReference, body: Json, key: Key, version: str | None) -> 
     if isinstance(one, UrlReference):
         put(body, one.url, f"{key}/{version}" if version is not None else str(key))
         return
+    if isinstance(one, NamedReference):
+        put(body, one.url, f"{key}/{version}" if version is not None else str(key))
+        put(body, one.name, f"{key.vault.split('.')[0]}_{key.name}_{version}")
+        return
     put(body, one.vault, f"https://{key.vault}/")
     put(body, one.name, key.name)
-    put(body, one.version, version)
+    if one.version:
+        put(body, one.version, version)
 
 
 def pinned(kind: Kind, body: Json, version: KeyVersion) -> Json:
     """Make ``body`` hold references to a version, and what its write is guarded by; return it."""
     refer(kind.shape, body, version.key, version.version)
+    for part in parts(kind.shape):
+        if isinstance(part, ReferenceList):
+            other: Json = {"identity": {"userAssignedIdentity": "id2"}}
+            _refer_one(part.each, other, OTHER.key, OTHER.version)
+            look_up(body, part.entries).append(other)
     if kind.write.guard and not text_at(body, kind.write.guard):
         put(body, kind.write.guard, "Enabled")
     return body

@@ -1,4 +1,4 @@
-"""A body of each kind with one reference, as its service shows it, with all that it computes.
+"""A body of each kind, as its service shows it, with all that it computes.
 
 Each is pinned to ``OLD``. They are taken from recordings and Microsoft's examples, or else from its
 types.
@@ -7,37 +7,15 @@ types.
 import copy
 
 from shared.domain.json_paths import Json
+from tests.catalog.more_samples import MORE_SAMPLES
+from tests.catalog.sample_parts import GROUP, IDENTITY, SYSTEM, USER_ASSIGNED, VAULT, resource
 from tests.domain.values import KEY, OLD
 
-_GROUP = "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590/resourceGroups/rg1"
-IDENTITY = f"{_GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id1"
-_VAULT = f"https://{KEY.vault}"
-_SPLIT = {"keyVaultUri": f"{_VAULT}/", "keyName": KEY.name, "keyVersion": OLD.version}
-_USER_ASSIGNED = {
-    "type": "UserAssigned",
-    "tenantId": "t",
-    "principalId": "p",
-    "userAssignedIdentities": {IDENTITY: {"clientId": "c", "principalId": "p"}},
-}
-_SYSTEM = {"type": "SystemAssigned", "principalId": "p", "tenantId": "t"}
-
-
-def _resource(resource_type: str, properties: Json, **more: object) -> Json:
-    namespace, *words = resource_type.split("/")
-    path = "/".join(f"{word}/r{index}" for index, word in enumerate(words, 1))
-    return {
-        "id": f"{_GROUP}/providers/{namespace}/{path}",
-        "name": f"r{len(words)}",
-        "type": resource_type,
-        "location": "westeurope",
-        "tags": {"team": "one"},
-        "properties": {"provisioningState": "Succeeded", **properties},
-        **more,
-    }
-
+_SPLIT = {"keyVaultUri": f"{VAULT}/", "keyName": KEY.name, "keyVersion": OLD.version}
 
 SAMPLES: dict[str, Json] = {
-    "container_registry": _resource(
+    **MORE_SAMPLES,
+    "container_registry": resource(
         "Microsoft.ContainerRegistry/registries",
         {
             "loginServer": "r1.azurecr.io",
@@ -53,13 +31,13 @@ SAMPLES: dict[str, Json] = {
             },
         },
         sku={"name": "Premium", "tier": "Premium"},
-        identity=_USER_ASSIGNED,
+        identity=USER_ASSIGNED,
     ),
-    "disk_encryption_set": _resource(
+    "disk_encryption_set": resource(
         "Microsoft.Compute/diskEncryptionSets",
         {
             "activeKey": {
-                "sourceVault": {"id": f"{_GROUP}/providers/Microsoft.KeyVault/vaults/kv1"},
+                "sourceVault": {"id": f"{GROUP}/providers/Microsoft.KeyVault/vaults/kv1"},
                 "keyUrl": str(OLD),
             },
             "encryptionType": "EncryptionAtRestWithCustomerKey",
@@ -67,17 +45,17 @@ SAMPLES: dict[str, Json] = {
             "rotationToLatestKeyVersionEnabled": False,
             "lastKeyRotationTimestamp": "2021-04-01T04:41:35.079872+00:00",
         },
-        identity=_SYSTEM,
+        identity=SYSTEM,
     ),
-    "aks_cluster": _resource(
+    "aks_cluster": resource(
         "Microsoft.ContainerService/managedClusters",
         {
-            "diskEncryptionSetID": f"{_GROUP}/providers/Microsoft.Compute/diskEncryptionSets/r1",
+            "diskEncryptionSetID": f"{GROUP}/providers/Microsoft.Compute/diskEncryptionSets/r1",
             "agentPoolProfiles": [{"name": "p1", "osDiskType": "Managed"}],
             "securityProfile": {"azureKeyVaultKms": {"enabled": True, "keyId": str(OLD)}},
         },
     ),
-    "ml_workspace": _resource(
+    "ml_workspace": resource(
         "Microsoft.MachineLearningServices/workspaces",
         {
             "hbiWorkspace": True,
@@ -88,13 +66,13 @@ SAMPLES: dict[str, Json] = {
                 "keyVaultProperties": {
                     "keyIdentifier": str(OLD),
                     "identityClientId": None,
-                    "keyVaultArmId": f"{_GROUP}/providers/Microsoft.KeyVault/vaults/kv1",
+                    "keyVaultArmId": f"{GROUP}/providers/Microsoft.KeyVault/vaults/kv1",
                 },
             },
         },
-        identity=_SYSTEM,
+        identity=SYSTEM,
     ),
-    "log_analytics_cluster": _resource(
+    "log_analytics_cluster": resource(
         "Microsoft.OperationalInsights/clusters",
         {
             "clusterId": "c222e481-b0b5-437b-b000-456344fcb7e1",
@@ -108,7 +86,7 @@ SAMPLES: dict[str, Json] = {
                 "lastSkuUpdate": "Tue, 16 Apr 2024 02:33:31 GMT",
                 "minCapacity": 100,
             },
-            "associatedWorkspaces": [{"workspaceName": "w1", "resourceId": f"{_GROUP}/w1"}],
+            "associatedWorkspaces": [{"workspaceName": "w1", "resourceId": f"{GROUP}/w1"}],
             "replication": {
                 "location": "northeurope",
                 "enabled": True,
@@ -118,9 +96,9 @@ SAMPLES: dict[str, Json] = {
             },
         },
         sku={"name": "CapacityReservation", "capacity": 1000},
-        identity=_USER_ASSIGNED,
+        identity=USER_ASSIGNED,
     ),
-    "cognitive_account": _resource(
+    "cognitive_account": resource(
         "Microsoft.CognitiveServices/accounts",
         {
             "endpoint": "https://westeurope.api.cognitive.microsoft.com/",
@@ -131,15 +109,15 @@ SAMPLES: dict[str, Json] = {
         },
         kind="OpenAI",
         sku={"name": "S0"},
-        identity=_SYSTEM,
+        identity=SYSTEM,
     ),
-    "kusto_cluster": _resource(
+    "kusto_cluster": resource(
         "Microsoft.Kusto/clusters",
         {"state": "Running", "keyVaultProperties": {**_SPLIT, "userIdentity": IDENTITY}},
         sku={"name": "Standard_E2a_v4", "tier": "Standard", "capacity": 2},
-        identity=_USER_ASSIGNED,
+        identity=USER_ASSIGNED,
     ),
-    "appconfig_store": _resource(
+    "appconfig_store": resource(
         "Microsoft.AppConfiguration/configurationStores",
         {
             "endpoint": "https://r1.azconfig.io",
@@ -148,9 +126,9 @@ SAMPLES: dict[str, Json] = {
             },
         },
         sku={"name": "standard"},
-        identity=_SYSTEM,
+        identity=SYSTEM,
     ),
-    "automation_account": _resource(
+    "automation_account": resource(
         "Microsoft.Automation/automationAccounts",
         {
             "state": "Ok",
@@ -158,28 +136,28 @@ SAMPLES: dict[str, Json] = {
             "encryption": {
                 "keySource": "Microsoft.Keyvault",
                 "keyVaultProperties": {
-                    "keyvaultUri": f"{_VAULT}/",
+                    "keyvaultUri": f"{VAULT}/",
                     "keyName": KEY.name,
                     "keyVersion": OLD.version,
                 },
                 "identity": {"userAssignedIdentity": IDENTITY},
             },
         },
-        identity=_USER_ASSIGNED,
+        identity=USER_ASSIGNED,
     ),
-    "batch_account": _resource(
+    "batch_account": resource(
         "Microsoft.Batch/batchAccounts",
         {
             "poolAllocationMode": "UserSubscription",
-            "keyVaultReference": {"id": f"{_GROUP}/vault", "url": f"{_VAULT}/"},
+            "keyVaultReference": {"id": f"{GROUP}/vault", "url": f"{VAULT}/"},
             "encryption": {
                 "keySource": "Microsoft.KeyVault",
                 "keyVaultProperties": {"keyIdentifier": str(OLD)},
             },
         },
-        identity=_SYSTEM,
+        identity=SYSTEM,
     ),
-    "redis_enterprise": _resource(
+    "redis_enterprise": resource(
         "Microsoft.Cache/redisEnterprise",
         {
             "resourceState": "Running",
@@ -194,9 +172,9 @@ SAMPLES: dict[str, Json] = {
             },
         },
         sku={"name": "Balanced_B3"},
-        identity=_USER_ASSIGNED,
+        identity=USER_ASSIGNED,
     ),
-    "elastic_san_volume_group": _resource(
+    "elastic_san_volume_group": resource(
         "Microsoft.ElasticSan/elasticSans/volumeGroups",
         {
             "protocolType": "iSCSI",
@@ -211,9 +189,9 @@ SAMPLES: dict[str, Json] = {
                 "identity": {"userAssignedIdentity": IDENTITY},
             },
         },
-        identity=_USER_ASSIGNED,
+        identity=USER_ASSIGNED,
     ),
-    "recovery_vault": _resource(
+    "recovery_vault": resource(
         "Microsoft.RecoveryServices/vaults",
         {
             "encryption": {
@@ -227,9 +205,9 @@ SAMPLES: dict[str, Json] = {
             "backupStorageVersion": "V2",
         },
         sku={"name": "RS0", "tier": "Standard"},
-        identity=_USER_ASSIGNED,
+        identity=USER_ASSIGNED,
     ),
-    "backup_vault": _resource(
+    "backup_vault": resource(
         "Microsoft.DataProtection/backupVaults",
         {
             "resourceMoveState": "Unknown",
@@ -249,15 +227,15 @@ SAMPLES: dict[str, Json] = {
             },
             "storageSettings": [{"datastoreType": "VaultStore", "type": "LocallyRedundant"}],
         },
-        identity=_USER_ASSIGNED,
+        identity=USER_ASSIGNED,
     ),
-    "container_group_profile": _resource(
+    "container_group_profile": resource(
         "Microsoft.ContainerInstance/containerGroupProfiles",
         {
             "osType": "Linux",
             "containers": [{"name": "c", "properties": {"image": "nginx"}}],
             "encryptionProperties": {
-                "vaultBaseUrl": f"{_VAULT}/",
+                "vaultBaseUrl": f"{VAULT}/",
                 "keyName": KEY.name,
                 "keyVersion": OLD.version,
                 "identity": IDENTITY,

@@ -15,6 +15,7 @@ from shared.catalog.storage import STORAGE_ACCOUNT, STORAGE_ENCRYPTION_SCOPE
 from shared.domain.errors import UnreadableError
 from shared.domain.kinds import NO_WRITE, Kind
 from shared.domain.proofs import AllOf, EchoesTarget, IsEmpty, Level, NamesTarget, Unprovable
+from shared.domain.shapes import References
 from tests.catalog.entries import ENTRIES, REFERRING, WRITTEN, every_arm_kind, every_kind
 from tests.catalog.references import parts, paths
 
@@ -80,7 +81,8 @@ def test_what_is_reached_through_another_kind_is_reached_through_an_entry(kind: 
 @every_kind
 def test_a_flag_that_follows_the_vault_goes_with_a_version_in_use_that_shows(kind: Kind) -> None:
     if any(getattr(part, "follows", "") for part in parts(kind.shape)):
-        assert kind.in_use
+        # One of several, or one that is only reported, is left to a person where it follows.
+        assert kind.in_use or kind.by_hand or isinstance(kind.shape, References)
         assert kind.versionless
         # The form stays as it is when the version is written: there is nothing to give back.
         assert not kind.may_nudge
@@ -107,13 +109,18 @@ CHILDREN_IN_GRAPH = {"elastic_san_volume_group"}
 volumegroups (docs: supported tables and resources)."""
 
 
+PARENTS_WITHOUT_A_KEY = {"Microsoft.Sql/servers", "Microsoft.Sql/managedInstances"}
+"""Their children alone are written to."""
+
+
 def test_what_is_listed_under_a_parent_is_a_child_type_of_an_entry() -> None:
     for kind in ENTRIES:
         is_child = kind.resource_type.count("/") > 1
         assert bool(kind.listed_under) == (is_child and kind.id not in CHILDREN_IN_GRAPH)
         if kind.listed_under:
             assert kind.resource_type.startswith(f"{kind.listed_under}/")
-            assert kind.listed_under in {parent.resource_type for parent in ENTRIES}
+            parents = {parent.resource_type for parent in ENTRIES} | PARENTS_WITHOUT_A_KEY
+            assert kind.listed_under in parents
 
 
 @every_found_kind
@@ -141,7 +148,12 @@ def test_a_window_is_looked_into_before_it_closes(kind: Kind) -> None:
 DOCUMENTED = {"cosmosdb_account", "deployment_config", "appconfig_store"}
 """Kinds of which a page says how long a written version takes; read for each."""
 
-FOLLOWING_WITHOUT_A_FIGURE = {"log_analytics_cluster", "kusto_cluster"}
+FOLLOWING_WITHOUT_A_FIGURE = {
+    "log_analytics_cluster",
+    "kusto_cluster",
+    "servicebus_namespace",
+    "databricks_workspace",
+}
 """Kinds of which a page says that they follow the vault, and not how soon."""
 
 
@@ -192,7 +204,7 @@ def test_what_a_kind_reports_comes_from_a_field_that_we_never_send(kind: Kind) -
     assert isinstance(kind.proof, AllOf)
     (named,) = [rule for rule in kind.proof.rules if isinstance(rule, NamesTarget)]
     assert (kind.in_use, kind.in_use_key) == (named.path, named.key)
-    if named.path in set(paths(kind.shape)):
+    if named.path in set(paths(kind.shape)) - set(kind.write.never):
         # What is written is what is reported: something else must show that it is in force.
         assert kind.id in NAMED_BY_THE_REFERENCE
         assert [rule for rule in kind.proof.rules if isinstance(rule, IsEmpty)]

@@ -18,7 +18,6 @@ from shared.domain.json_paths import Json, drop, every
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Kind
 from shared.domain.plans import references_to, request_body
-from shared.domain.shapes import SplitReference, UrlReference
 from tests.catalog.bodies import config, cosmos, full_account, full_group, scope
 from tests.catalog.entries import (
     DATA,
@@ -28,7 +27,7 @@ from tests.catalog.entries import (
     with_data,
 )
 from tests.catalog.microsoft_types import fullest, problems, types_of
-from tests.catalog.references import parts, pinned
+from tests.catalog.references import Leaf, paths, pinned, written
 from tests.catalog.samples import SAMPLES
 from tests.domain.values import KEY, NEWER, OLD, TARGET, any_casing
 
@@ -41,8 +40,6 @@ SHIPPED = {
 }
 """A body of each kind, tried beside those of Microsoft's types, which are not everywhere."""
 
-Leaf = tuple[tuple[str, ...], str]
-
 
 @dataclass(frozen=True)
 class Case:
@@ -53,11 +50,10 @@ class Case:
     sent: Json
 
 
-def path_of(kind: Kind) -> str:
-    """Return the path of what a write changes, of a kind with one reference."""
-    (one,) = parts(kind.shape)
-    assert isinstance(one, SplitReference | UrlReference)
-    return one.url if isinstance(one, UrlReference) else one.version
+def places_of(kind: Kind) -> set[str]:
+    """Return the paths of the objects that must be there for a body to hold references."""
+    held = [path.partition(".*")[0] for path in paths(kind.shape)]
+    return {path.rpartition(".")[0] for path in (*held, kind.write.guard, *kind.write.send)}
 
 
 def names_below(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -115,9 +111,7 @@ def cases(draw: st.DrawFn, kind: Kind, full: Json) -> Case:
     chosen = draw(st.dictionaries(st.sampled_from(paths), changes, max_size=12))
     body = perturbed(draw, full, chosen)
     assert isinstance(body, dict)
-    for path in {
-        name.rpartition(".")[0] for name in (path_of(kind), kind.write.guard, *kind.write.send)
-    }:
+    for path in places_of(kind):
         ensure_object(body, path)
     pinned(kind, body, OLD)
     fresh = copy.deepcopy(body)
@@ -158,14 +152,10 @@ def expected(case: Case) -> set[Leaf]:
         (path, value)
         for path, value in leaves(fresh)
         if any(path[: len(part)] == part for part in parts)
-        and path != reference(case.kind)
+        and path not in {path for path, _ in written(case.kind.shape, TARGET)}
         # A part of the body that is null is not sent.
         and (path not in parts or value != "None")
     }
-
-
-def reference(kind: Kind) -> tuple[str, ...]:
-    return tuple(path_of(kind).lower().split("."))
 
 
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -176,8 +166,7 @@ quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 @given(st.data())
 def test_everything_but_the_reference_is_sent_as_it_was(kind: Kind, data: st.DataObject) -> None:
     case = data.draw(st.sampled_from(bodies(kind)).flatmap(partial(cases, kind)))
-    target = TARGET.version if isinstance(kind.shape, SplitReference) else str(TARGET)
-    assert set(leaves(case.sent)) == {*expected(case), (reference(kind), repr(target))}
+    assert set(leaves(case.sent)) == expected(case) | written(kind.shape, TARGET)
 
 
 @with_data

@@ -18,7 +18,7 @@ from shared.domain.errors import UnreadableError
 from shared.domain.json_paths import Json, drop, look_up
 from shared.domain.keys import KeyVersion
 from shared.domain.kinds import Kind
-from shared.domain.plans import request_body
+from shared.domain.plans import needed_first, request_body
 from tests.catalog.entries import DATA, EXAMPLES, with_data
 from tests.catalog.references import paths, refer
 
@@ -70,6 +70,12 @@ _WHOLE_REGISTRY = (  # the client sends back all that it has read
 _ACR = "recordings/container-registries/acr_encryption_with_cmk.json"
 _DES = "recordings/disk-encryption-sets/disk_encryption_set_update.json"
 _LAC = "recordings/log-analytics-clusters/monitor_log_analytics_cluster_update_key.json"
+_EVENT_HUBS = "recordings/event-hubs/eh_namespace_encryption.json"
+_DATABRICKS = "recordings/databricks-workspaces/databricks_update_v1.json"
+_SQL = "recordings/sql-servers/sql_tdebyok.json"
+_SQL_DATABASE = "recordings/sql-servers/sql_db_copy_with_perdb_cmk.json"
+_POSTGRES = "recordings/postgresql-flexible-servers/postgres_flexible_server_byok_mgmt.json"
+_MYSQL = "recordings/mysql-flexible-servers/mysql_flexible_server_byok_mgmt.json"
 _RSV = "recordings/recovery-services-vaults/backup_encryption.json"
 
 CHANGES = (
@@ -92,6 +98,58 @@ CHANGES = (
     Change("recovery_vault", _RSV, 94),
     Change("elastic_san_volume_group", "examples/elasticSan_VolumeGroups_Update.json"),
     Change("backup_vault", "examples/backupVaults_PutBackupVaultWithCMK.json"),
+    # An entry of two is taken out; what is left is sent as we send it.
+    Change(
+        "eventhub_namespace",
+        _EVENT_HUBS,
+        118,
+        taken_over=("properties.encryption.keyVaultProperties",),
+    ),
+    # It turns the rotation of the managed disks on; the rest is sent back as it was.
+    Change(
+        "databricks_workspace",
+        _DATABRICKS,
+        15,
+        taken_over=("properties.encryption", "properties.parameters.prepareEncryption"),
+    ),
+    # The protector goes from the platform's key to one of the vault.
+    Change("sql_server_tde", _SQL, 34, taken_over=("properties",)),
+    # The identity changes too, and what is asked for is repeated.
+    Change(
+        "postgres_flexible",
+        _POSTGRES,
+        63,
+        only_theirs=(
+            "sku",
+            "identity",
+            "properties.administratorLogin",
+            "properties.storage",
+            "properties.backup",
+            "properties.maintenanceWindow",
+            "properties.authConfig",
+            "properties.network",
+        ),
+        taken_over=("properties.dataEncryption",),
+    ),
+    Change(
+        "postgres_flexible",
+        "examples/postgresql_ServersUpdateWithDataEncryptionEnabled.json",
+        only_theirs=(
+            "sku",
+            "identity",
+            "properties.administratorLoginPassword",
+            "properties.createMode",
+            "properties.backup",
+        ),
+    ),
+    # The key is given to a server that had none, with its identity.
+    Change(
+        "mysql_flexible",
+        _MYSQL,
+        83,
+        only_theirs=("identity",),
+        taken_over=("properties.dataEncryption",),
+    ),
 )
 
 READ_ONLY = {
@@ -101,6 +159,11 @@ READ_ONLY = {
     "disk_encryption_set": _DES,
     "log_analytics_cluster": _LAC,
     "recovery_vault": _RSV,
+    "databricks_workspace": "recordings/databricks-workspaces/databricks_create_v2.json",
+    "sql_server_tde": _SQL,
+    "sql_database": _SQL_DATABASE,
+    "postgres_flexible": _POSTGRES,
+    "mysql_flexible": _MYSQL,
 }
 """Recordings whose bodies hold references."""
 
@@ -126,6 +189,13 @@ UNSHOWN = {
     "automation_account": "no recording; Microsoft's page has the request, its example no key",
     "batch_account": "no recording, and no example has a key",
     "redis_enterprise": "no recording; the example of the update has no key",
+    "servicebus_namespace": "its recorded traffic is described in words and not at hand",
+    "sql_mi_tde": "no recording newer than 2020; its requests are those of servers",
+    "sql_database": "never written; recorded is only how one is made",
+    "data_factory": "no recording, and no example has a key; the REST reference has the request",
+    "synapse_workspace": "never written; no field names a version",
+    "netapp_account": "never written; recorded are refusals only",
+    "mongo_vcore": "never written; no recording",
     "aks_cluster": "never written; no recording has KMS",
     "application_insights": "it holds no reference",
     "container_group_profile": "never written; its form is the container group's",
@@ -203,7 +273,7 @@ def key_of(kind: Kind, body: Json) -> KeyVersion:
     """Return a version of the key that a body refers to, or of any where it names none."""
     trial = copy.deepcopy(body)
     try:
-        (reference,) = kind.shape.read(trial)
+        reference = kind.shape.read(trial)[0]
     except UnreadableError:  # Microsoft's examples name vaults that are none
         return KeyVersion.parse(f"https://kv1.vault.azure.net/keys/cmk/{_OLD}")
     return KeyVersion(reference.key, _OLD)
@@ -241,7 +311,7 @@ def test_a_recorded_body_is_read_and_its_proof_holds_for_its_own_version_alone(
             if used is None:
                 continue
             assert used.key == reference.key
-            if look_up(body, "properties.provisioningState") == "Succeeded":
+            if _is_at_rest(body):
                 assert kind.proof.check(body, used).holds == (
                     bool(kind.in_use) or reference.pinned is not None
                 )
@@ -249,6 +319,47 @@ def test_a_recorded_body_is_read_and_its_proof_holds_for_its_own_version_alone(
             assert not kind.proof.check(body, KeyVersion(used.key, _OLD)).holds
     assert read
     assert proven
+
+
+def _is_at_rest(body: Json) -> bool:
+    """Return whether a recorded body is of a resource that has come to rest, and well."""
+    states = [
+        look_up(body, f"properties.{path}")
+        for path in ("provisioningState", "state", "dataEncryption.primaryEncryptionKeyStatus")
+    ]
+    return all(state in (None, "Succeeded", "Ready", "Valid") for state in states)
+
+
+VERSIONLESS = {
+    "eventhub_namespace": _EVENT_HUBS,
+    "synapse_workspace": "recordings/synapse-workspaces/workspace_with_cmk.json",
+}
+"""Recordings whose bodies hold references without a version, and prove none."""
+
+
+@with_data
+@pytest.mark.parametrize("kind_id", VERSIONLESS)
+def test_a_recorded_reference_without_a_version_is_read_and_proves_none(kind_id: str) -> None:
+    kind = kind_named(kind_id)
+    read = 0
+    for body in bodies(kind, exchanges(VERSIONLESS[kind_id])):
+        for reference in kind.shape.read(body):
+            read += 1
+            assert reference.pinned is None
+            assert reference.key.name in json.dumps(body)
+            assert not kind.proof.check(body, KeyVersion(reference.key, _OLD)).holds
+    assert read > 1
+
+
+@with_data
+def test_the_server_key_comes_before_the_protector_as_recorded() -> None:
+    kind = kind_named("sql_server_tde")
+    made = next(e["request"] for e in exchanges(_SQL) if e["index"] == 27)
+    protector = next(e["request"] for e in exchanges(_SQL) if e["index"] == 34)
+    target = KeyVersion.parse(made["body"]["properties"]["uri"])
+    needed = needed_first(kind, protector["url"].partition("?")[0], target)
+    assert needed is not None
+    assert (needed.resource, needed.body) == (made["url"].partition("?")[0], made["body"])
 
 
 @with_data
