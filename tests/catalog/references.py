@@ -38,10 +38,13 @@ def paths(shape: Shape) -> Iterator[str]:
 
 
 def _of_one(one: OneReference) -> Iterator[str]:
-    if isinstance(one, SplitReference):
-        named = (one.vault, one.name, one.version, one.follows)
-    else:
-        named = (one.url, getattr(one, "name", ""), one.follows)
+    match one:
+        case SplitReference():
+            named = [one.vault, one.name, one.version, one.follows]
+        case UrlReference():
+            named = [one.url, one.follows]
+        case NamedReference():
+            named = [one.url, one.name, one.follows]
     yield from filter(None, named)
 
 
@@ -64,14 +67,21 @@ def written(shape: Shape, target: KeyVersion) -> set[Leaf]:
     found = set()
     for part in parts(shape):
         one = part.each if isinstance(part, ReferenceList) else part
-        before = (*part.entries.lower().split("."), "[0]") if one is not part else ()
-        text = {
-            SplitReference: target.version,
-            UrlReference: str(target),
-            NamedReference: f"{target.key.vault.split('.')[0]}_{target.key.name}_{target.version}",
-        }[type(one)]
-        found.add(((*before, *version_path(one).lower().split(".")), repr(text)))
+        before = f"{part.entries}.[0]." if isinstance(part, ReferenceList) else ""
+        match one:
+            case SplitReference():
+                text = target.version
+            case UrlReference():
+                text = str(target)
+            case NamedReference():
+                text = _made_of(target.key, target.version)
+        found.add((tuple(f"{before}{version_path(one)}".lower().split(".")), repr(text)))
     return found
+
+
+def _made_of(key: Key, version: str | None) -> str:
+    """Return the name of a server key (recorded: vault, key and version)."""
+    return f"{key.vault.partition('.')[0]}_{key.name}_{version}"
 
 
 def refer(shape: Shape, body: Json, key: Key, version: str | None) -> None:
@@ -97,7 +107,7 @@ def _refer_one(one: OneReference, body: Json, key: Key, version: str | None) -> 
         return
     if isinstance(one, NamedReference):
         put(body, one.url, f"{key}/{version}" if version is not None else str(key))
-        put(body, one.name, f"{key.vault.split('.')[0]}_{key.name}_{version}")
+        put(body, one.name, _made_of(key, version))
         return
     put(body, one.vault, f"https://{key.vault}/")
     put(body, one.name, key.name)

@@ -37,6 +37,7 @@ class Change:
         only_theirs: Paths that are in theirs and not in ours, with the reason.
         taken_over: Paths that theirs changes beside the reference: taken over before we plan.
         verb: Of theirs, where it is another one than ours.
+        not_yet: Nothing is recorded from before it: the body behind it is taken, without these.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Change:
     only_theirs: tuple[str, ...] = ()
     taken_over: tuple[str, ...] = ()
     verb: str = ""
+    not_yet: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
         return f"{self.kind}: {Path(self.file).stem}"
@@ -110,7 +112,7 @@ CHANGES = (
         "databricks_workspace",
         _DATABRICKS,
         15,
-        taken_over=("properties.encryption", "properties.parameters.prepareEncryption"),
+        not_yet=("properties.managedDiskIdentity",),
     ),
     # The protector goes from the platform's key to one of the vault.
     Change("sql_server_tde", _SQL, 34, taken_over=("properties",)),
@@ -148,7 +150,7 @@ CHANGES = (
         _MYSQL,
         83,
         only_theirs=("identity",),
-        taken_over=("properties.dataEncryption",),
+        not_yet=(),
     ),
 )
 
@@ -239,12 +241,15 @@ def before_and_change(change: Change) -> tuple[Json, Json, str]:
     earlier = [
         body
         for e in recorded
-        if e["index"] < change.index
+        if (e["index"] < change.index) == (change.not_yet is None)
         for body in bodies(kind, e["response"]["body"])
         if body.get("name") == resource
     ]
+    before = copy.deepcopy(earlier[-1])
+    for path in change.not_yet or ():
+        drop(before, path)
     request = exchange["request"]
-    return earlier[-1], request["body"], request["method"]
+    return before, request["body"], request["method"]
 
 
 @with_data
@@ -256,10 +261,13 @@ def test_our_write_is_theirs_but_for_named_differences(change: Change) -> None:
     for path in change.taken_over:
         drop(before, path)
         parent, _, last = path.rpartition(".")
-        look_up(before, parent)[last] = look_up(theirs, path)
+        value = copy.deepcopy(look_up(theirs, path))
+        (look_up(before, parent) if parent else before)[last] = value
     named = key_of(kind, theirs)
     for body, version in ((before, _OLD), (theirs, _TARGET)):
         rename(kind, body, named, version)
+    for path in kind.write.never:  # what the service makes of a name, put there with it
+        drop(theirs, path)
     references = kind.shape.read(before)
     target = KeyVersion(references[0].key, _TARGET)
     ours = request_body(kind, before, references, target)
@@ -273,10 +281,12 @@ def key_of(kind: Kind, body: Json) -> KeyVersion:
     """Return a version of the key that a body refers to, or of any where it names none."""
     trial = copy.deepcopy(body)
     try:
-        reference = kind.shape.read(trial)[0]
+        found = kind.shape.read(trial)
     except UnreadableError:  # Microsoft's examples name vaults that are none
+        found = ()
+    if not found:
         return KeyVersion.parse(f"https://kv1.vault.azure.net/keys/cmk/{_OLD}")
-    return KeyVersion(reference.key, _OLD)
+    return KeyVersion(found[0].key, _OLD)
 
 
 def rename(kind: Kind, body: Json, named: KeyVersion, version: str) -> None:
