@@ -83,8 +83,9 @@ class EmulatedResources:
     def replace(self, resource: Resource, request: Body, api_version: str) -> Written:
         """See ``Provider.replace``: what a PUT leaves out reverts to its default."""
         del api_version
+        self._require_writable(request)
         body = self._of_put(resource, request)
-        if self.kind.unchanged and self._same(body, resource.body):
+        if self.kind.unchanged and _same(body, resource.body):
             return Written(self.kind.unchanged)
         return self._answer(self._write(resource, body, request), resource, self.kind.replaced)
 
@@ -112,9 +113,7 @@ class EmulatedResources:
     def _write(self, resource: Resource, body: Body, request: Body) -> Written:
         """Let a resource be as a request wants it: all is checked before anything changes."""
         self._require_idle(resource)
-        for path, refusal in self.kind.refuses:
-            if json_paths.at(request, path) is not None:
-                raise refusal.error()
+        self._require_writable(request)
         self._require_apart(resource, body, request)
         before = resource.body.get("identity")
         identity = (
@@ -171,8 +170,10 @@ class EmulatedResources:
                 json_paths.put(body, path, value)
         return body
 
-    def _same(self, body: Body, before: Body) -> bool:
-        return {**body, "identity": None} == {**before, "identity": None}
+    def _require_writable(self, request: Body) -> None:
+        for path, refusal in self.kind.refuses:
+            if json_paths.at(request, path) is not None:
+                raise refusal.error()
 
     def _require_idle(self, resource: Resource) -> None:
         """Refuse a write during another (recorded: 409 AnotherOperationInProgress)."""
@@ -186,10 +187,19 @@ class EmulatedResources:
             return
         if not fields.written(resource.body):
             return
-        names = [
-            (str((identity or {}).get("type", "None")).lower(),
-             {name.lower() for name in (identity or {}).get("userAssignedIdentities") or {}})
-            for identity in (resource.body.get("identity"), request["identity"])
-        ]  # fmt: skip
-        if names[0] != names[1] and fields.written(body) != fields.written(resource.body):
+        changes = _names(resource.body.get("identity")) != _names(request["identity"])
+        if changes and fields.written(body) != fields.written(resource.body):
             raise refusal.error()
+
+
+def _names(identity: Body | None) -> tuple[str, set[str]]:
+    """Return the type of an identity and the user-assigned ones, without what is computed."""
+    found = identity or {}
+    assigned = found.get("userAssignedIdentities") or {}
+    return str(found.get("type", "None")).lower(), {name.lower() for name in assigned}
+
+
+def _same(body: Body, before: Body) -> bool:
+    """Tell whether two bodies are equal but for what is computed of an identity."""
+    one, other = ({**each, "identity": _names(each.get("identity"))} for each in (body, before))
+    return one == other
