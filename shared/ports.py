@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from shared.domain.beside import Beside, Tally
 from shared.domain.errors import PermanentError
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion, VersionState
@@ -220,6 +221,13 @@ class Inventory(Protocol):
         """Return resources of a kind whose properties name one of ``names``, which are ids.
 
         Raises as ``page``; ``NotAllowedError`` for what is no id.
+        """
+        ...
+
+    def tally(self, beside: Beside, subscriptions: Sequence[str]) -> Tally:
+        """Count what there is of a type beside consumers, and how much of it has the flag.
+
+        Raises as ``page``.
         """
         ...
 

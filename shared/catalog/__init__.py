@@ -2,6 +2,7 @@
 
 from shared.catalog.app_configuration import APP_CONFIGURATION
 from shared.catalog.backup import BACKUP_VAULT, RECOVERY_SERVICES_VAULT
+from shared.catalog.beside import SEARCH_SERVICE
 from shared.catalog.cognitive_services import COGNITIVE_ACCOUNT
 from shared.catalog.container_group_profiles import CONTAINER_GROUP_PROFILE
 from shared.catalog.container_instances import CONTAINER_GROUP
@@ -60,6 +61,7 @@ KINDS: tuple[Kind, ...] = (
     SYNAPSE_WORKSPACE,
     NETAPP_ACCOUNT,
     MONGO_CLUSTER,
+    SEARCH_SERVICE,
 )
 
 _BY_TYPE = {

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.domain.beside import Tally
 from shared.domain.callers import Caller
 from shared.domain.findings import Finding
 from shared.domain.keys import KeyVersion
@@ -240,6 +241,7 @@ class Search(Row, frozen=True, kw_only=True):
         token: Continues within the batch, or within the source; empty: its first page.
         scope: What has been searched so far, this batch included.
         canaries: Ids of the kinds that have their canary.
+        beside: What was counted beside consumers, by the id of its entry.
     """
 
     rotation: str
@@ -252,6 +254,7 @@ class Search(Row, frozen=True, kw_only=True):
     token: str = ""
     scope: Scope = Scope()
     canaries: tuple[str, ...] = ()
+    beside: dict[str, Tally] = {}
 
     @property
     def address(self) -> tuple[str, str]:

@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from shared.catalog import KINDS, find_kind, kind_named, kind_of
+from shared.catalog.beside import BESIDE
 from shared.catalog.role import SUBSCRIPTIONS_READ
+from shared.domain.beside import Tally
 from shared.domain.errors import (
     GoneError,
     InvalidResourceIdError,
@@ -247,10 +249,12 @@ class DiscoverConsumers:
         }
         whole = {s for s in left if not lacking[s]}
         hidden = tuple(s for s in left if s not in whole)
+        batch = tuple(s for s in left if s in visible)
         return replace(
             search,
             after=left[-1],
-            batch=tuple(s for s in left if s in visible),
+            batch=batch,
+            beside=self._tallied(search, batch),
             scope=search.scope.plus(
                 readable=len(whole),
                 unreadable=hidden,
@@ -274,7 +278,46 @@ class DiscoverConsumers:
             return None
         return replace(search, after=page[-1].address[1])
 
+    def _tallied(self, search: Search, subscriptions: Sequence[str]) -> dict[str, Tally]:
+        """Count what lies beside consumers; once, and not by the closing scan again."""
+        if search.closing or not subscriptions:
+            return search.beside
+        counted = {
+            mark: self.inventory.tally(entry, subscriptions)
+            for mark, entry in {(each.resource_type, each.mark): each for each in BESIDE}.items()
+        }
+        return {
+            entry.id: search.beside.get(entry.id, Tally()).plus(
+                counted[entry.resource_type, entry.mark]
+            )
+            for entry in BESIDE
+        }
+
+    def _tell_beside(self, rotation: Rotation, search: Search) -> None:
+        """Keep a line for each thing that was counted, with its verdict."""
+        now = self.clock.now()
+        for entry in BESIDE:
+            tally = search.beside.get(entry.id, Tally())
+            if not tally.count:
+                continue
+            work = Work(
+                rotation=rotation.id,
+                key=rotation.key,
+                resource=entry.title,
+                kind=entry.id,
+                location="",
+                found_at=now,
+            )
+            verdict, todo = Verdict.NOT_APPLICABLE, ""
+            if entry.by_hand and tally.marked:
+                verdict = Verdict.MANUAL
+                todo = entry.by_hand.steps.format(
+                    resource=", ".join(tally.named), target=rotation.target
+                )
+            self.ledger.add(close(work, verdict, now, reason=entry.said(tally), advice=todo))
+
     def _finish(self, kept: Kept[Rotation], search: Search) -> None:
+        self._tell_beside(kept.row, search)
         logger.info("rotation %s: searched %s", kept.row.id, search.scope)
         phase = Phase.CONFIRMING if search.closing else Phase.MOVING
         done = replace(kept.row, phase=phase, scope=search.scope, discovered_at=self.clock.now())

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.catalog import find_kind
+from shared.catalog.beside import BESIDE
 from shared.domain.findings import Finding, Severity
 from shared.domain.json_paths import Json
 from shared.domain.records import Request
 from shared.domain.rows import Foresight, KeyHead, Rotation
-from shared.domain.verdicts import CONFIRMED, SETTLED, Outcome, Verdict
+from shared.domain.verdicts import CONFIRMED, PROVEN, SETTLED, Outcome, Verdict
 from shared.domain.work import Consumer, Stage, Work
 from shared.ports import Rows
 from shared.usecases.ledger import Ledger
@@ -93,15 +94,16 @@ def summary(rotation: Rotation, counts: Counter[str]) -> str:
     where = str(rotation.scope or "a search that was broken off")
     if rotation.problem:
         where = f"{where}: {rotation.problem}"
-    if not counts:
+    told = counts[Verdict.NOT_APPLICABLE]
+    if counts.total() == told:
         return f"nothing found in {where}"
-    proven = sum(counts[v] for v in (Verdict.VERIFIED, Verdict.ALREADY, Verdict.LATE))
+    proven = sum(counts[verdict] for verdict in PROVEN)
     others = ", ".join(
         f"{count} {verdict}"
         for verdict, count in sorted(counts.items())
-        if verdict not in (Verdict.VERIFIED, Verdict.ALREADY, Verdict.LATE)
+        if verdict not in (*PROVEN, Verdict.NOT_APPLICABLE)
     )
-    said = f"{proven} of {counts.total()} consumers proven on the new version"
+    said = f"{proven} of {counts.total() - told} consumers proven on the new version"
     return f"{said}{', ' + others if others else ''}, in {where}"
 
 
@@ -144,7 +146,7 @@ def _of_consumer(work: Work, consumer: Consumer) -> Json:
         "name": _name(work.resource),
         "place": consumer.place,
         "kind": work.kind,
-        "kindTitle": kind.title if (kind := find_kind(work.kind)) else work.kind,
+        "kindTitle": _title(work.kind),
         "location": work.location,
         "subscription": _subscription(work.resource),
         "form": _FORMS[consumer.pinned],
@@ -167,6 +169,12 @@ def _of_consumer(work: Work, consumer: Consumer) -> Json:
         "requestId": work.intent.request_id if work.intent else None,
         "correlationId": work.correlation_id or None,
     }
+
+
+def _title(kind_id: str) -> str:
+    if kind := find_kind(kind_id):
+        return kind.title
+    return next((each.title for each in BESIDE if each.id == kind_id), kind_id)
 
 
 def _name(resource: str) -> str:
