@@ -14,12 +14,14 @@ from sandbox.arm.cosmos_accounts import COSMOS_PRINCIPAL, CosmosAccounts
 from sandbox.arm.emulated_kinds import EMULATED
 from sandbox.arm.emulated_resources import EmulatedResources
 from sandbox.arm.encryption_scopes import EncryptionScopes
+from sandbox.arm.further_kinds import PROTECTORS
 from sandbox.arm.identities import Identities
 from sandbox.arm.key_references import key_name, vault_name, versions_of
 from sandbox.arm.key_users import KeyUsers
 from sandbox.arm.pace import Pace
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.arm.resources import Body, Resource
+from sandbox.arm.sql_protectors import SqlProtectors
 from sandbox.arm.storage_accounts import StorageAccounts
 from sandbox.arm.storage_bodies import CUSTOMER_KEYS, as_written
 from sandbox.arm.vaults import Vaults
@@ -75,9 +77,14 @@ class Estate:
         self.stop = groups.stop
         """Stops a container group; see ``ContainerEstate.stop``."""
         emulated = [
-            EmulatedResources(kind, clock, vaults, self.truth, self.identities, users)
+            (SqlProtectors if kind in PROTECTORS else EmulatedResources)(
+                kind, clock, vaults, self.truth, self.identities, users
+            )
             for kind in EMULATED
         ]
+        for provider in emulated:
+            if isinstance(provider, SqlProtectors):
+                provider.store = self.arm.resources
         by_type = {provider.type.lower(): provider for provider in emulated}
         keyed = KeyedEstate(self.arm.resources, by_type, self.identities, self.truth, self._key)
         self.resource = keyed.make

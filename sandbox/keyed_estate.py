@@ -1,12 +1,12 @@
 """Resources of the emulated kinds, made on this side of ARM."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Literal
 
 from sandbox.arm import json_paths
-from sandbox.arm.emulated import Emulated, KeyPlace
+from sandbox.arm.emulated import KeyPlace
 from sandbox.arm.emulated_resources import EmulatedResources
 from sandbox.arm.identities import Identities
 from sandbox.arm.pace import Pace
@@ -51,6 +51,7 @@ class KeyedEstate:
         *,
         subscription: str,
         key: str | None = None,
+        more: Sequence[str] = (),
         version: Literal["pinned", "absent", "empty", "follows"] = "pinned",
         group: str = "rg-services",
         location: str = "westeurope",
@@ -65,6 +66,7 @@ class KeyedEstate:
                 none.
             subscription: Its id.
             key: URL of the key that it uses, made if there is none; ``None``: it uses none.
+            more: URLs of further keys, for its further references.
             version: How the reference names the version; ``follows``: it names one, and the flag
                 that follows the vault is on.
             group: Its resource group, made if there is none.
@@ -82,7 +84,12 @@ class KeyedEstate:
         if resource_id.parent is None:
             request |= {"location": location, "tags": tags or {}}
         request = json_paths.merged(request, {"properties": properties or {}}, frozenset())
-        principal = self._refer(provider.kind, request, resource_id, key, version) if key else ""
+        principal = ""
+        keys = [key, *more] if key else []
+        if provider.kind.entries:
+            json_paths.put(request, provider.kind.entries, [{} for _ in keys])
+        for each, place in zip(keys, (provider.kind.key, *provider.kind.more), strict=False):
+            principal = self._refer(place, request, resource_id, each, version)
         with self._resources.lock:
             self._resources.add(provider.made(resource_id, request))
         self._truth.start_counting(resource_id)
@@ -98,12 +105,16 @@ class KeyedEstate:
                 self._resources.add(provider.made(parent, request))
 
     def _refer(
-        self, kind: Emulated, request: Body, resource_id: ResourceId, key: str, version: str
+        self,
+        place: KeyPlace | None,
+        request: Body,
+        resource_id: ResourceId,
+        key: str,
+        version: str,
     ) -> str:
         """Let a request name a key and an identity that may use it; return the identity's id."""
-        place = kind.key
         if place is None:
-            raise ValueError(f"{kind.type} has no key")
+            raise ValueError(f"{resource_id.type} has no key")
         vault, name, number = self._find_key(key)
         named = number if version in {"pinned", "follows"} else ""
         if place.when:

@@ -34,6 +34,8 @@ class KeyPlace:
         previous: List in which it shows the version that it is still moving from.
         identity: Where the id of the identity is that uses the key.
         client: The same, by its client id.
+        bare_vault: Whether the service shows the vault's URI without its slash (recorded:
+            namespaces).
         first_party: Object id of the principal that uses the key where neither names one, and the
             resource has no identity.
     """
@@ -53,6 +55,7 @@ class KeyPlace:
     identity: str = ""
     client: str = ""
     first_party: str = ""
+    bare_vault: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,9 @@ class Emulated:
     Attributes:
         type, api_versions: See ``Provider``.
         key: Where its key is; ``None``: it has none.
+        more: Where it names further keys, each of its own.
+        entries: Path of the list in which ``key`` and ``more`` are entries; empty: they are not.
+        busy: What a write is answered while another goes on.
         request: A PUT that makes one, without its key.
         shows: ``properties`` that the service adds.
         state: Path of what shows whether a write goes on; empty: nothing does.
@@ -115,6 +121,12 @@ class Emulated:
     looks_every: timedelta = timedelta(hours=1)
     shows_late: bool = False
     refusal: Refusal = Refusal(400, "BadRequest", "The key cannot be used: {why}")
+    more: tuple[KeyPlace, ...] = ()
+    entries: str = ""
+    # Recorded of some services (409 AnotherOperationInProgress).
+    busy: Refusal = Refusal(
+        409, "AnotherOperationInProgress", "Another operation is in progress on the resource."
+    )
 
 
 class EmulatedFields:
@@ -188,7 +200,7 @@ class EmulatedFields:
     def show(self, body: Body, version: KeyVersion, when: datetime) -> None:
         """See ``KeyFields.show``."""
         key = self._key
-        if key.follows and json_paths.at(body, key.follows) is True:
+        if key.follows and key.url and json_paths.at(body, key.follows) is True:
             json_paths.put(body, key.url, version.kid)
         if key.in_use:
             json_paths.put(body, key.in_use, version.kid)
@@ -220,6 +232,9 @@ class EmulatedFields:
     def _say(self, body: Body, word: str) -> None:
         if self._kind.state:
             json_paths.put(body, self._kind.state, word)
+        vault = self._key.vault
+        if self._key.bare_vault and json_paths.text(body, vault):
+            json_paths.put(body, vault, json_paths.text(body, vault).rstrip("/"))
 
     def _principal(self, body: Body) -> str:
         key, identity = self._key, body.get("identity") or {}

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from sandbox.arm.container_groups import FIRST_PARTY
 from sandbox.arm.emulated import Emulated, KeyPlace, Refusal
+from sandbox.arm.further_kinds import FURTHER
 from sandbox.arm.operations import AT_LOCATION, Polling
 
 _ENCRYPTION = "properties.encryption"
@@ -370,4 +371,5 @@ EMULATED: tuple[Emulated, ...] = (
     CONTAINER_GROUP_PROFILES,
     MANAGED_CLUSTERS,
     COMPONENTS,
+    *FURTHER,
 )

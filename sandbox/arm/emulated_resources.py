@@ -13,6 +13,7 @@ from sandbox.arm.pace import Manner, Pace
 from sandbox.arm.provider_quota import ProviderQuota
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.arm.resources import Body, Resource
+from sandbox.arm.several_keys import SeveralFields
 from sandbox.clock import SandboxClock
 from sandbox.key_vault import KeyVaults
 from sandbox.truth import Truth
@@ -39,7 +40,11 @@ class EmulatedResources:
         self.type = kind.type
         self.api_versions = kind.api_versions
         self.quota = ProviderQuota(clock)
-        self._fields = EmulatedFields(kind, kind.key, vaults, identities) if kind.key else None
+        self._fields: EmulatedFields | SeveralFields | None = None
+        if kind.key and kind.more:
+            self._fields = SeveralFields(kind, kind.key, vaults, identities, truth, clock)
+        elif kind.key:
+            self._fields = EmulatedFields(kind, kind.key, vaults, identities)
         self._clock = clock
         self._truth = truth
         self._identities = identities
@@ -176,10 +181,9 @@ class EmulatedResources:
                 raise refusal.error()
 
     def _require_idle(self, resource: Resource) -> None:
-        """Refuse a write during another (recorded: 409 AnotherOperationInProgress)."""
+        """Refuse a write during another."""
         if resource.operation is not None and not resource.operation.ended:
-            message = "Another operation is in progress on the resource."
-            raise ArmError(409, "AnotherOperationInProgress", message)
+            raise self.kind.busy.error()
 
     def _require_apart(self, resource: Resource, body: Body, request: Body) -> None:
         refusal, fields = self.kind.identity_apart, self._fields

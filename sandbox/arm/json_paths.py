@@ -10,7 +10,7 @@ def at(body: Body, path: str) -> Any:  # noqa: ANN401 - any JSON
     """Return what lies at a path; ``None`` where there is nothing."""
     found: Any = body
     for name in path.split("."):
-        found = found.get(_actual(found, name)) if isinstance(found, dict) else None
+        found = _step(found, name)
     return found
 
 
@@ -21,12 +21,12 @@ def text(body: Body, path: str) -> str:
 
 
 def put(body: Body, path: str, value: object) -> None:
-    """Set what lies at a path, making the objects on the way."""
+    """Set what lies at a path, making the objects on the way; items of lists must be there."""
     *parents, last = path.split(".")
-    place = body
+    place: Any = body
     for name in parents:
-        inner = place.get(_actual(place, name))
-        if not isinstance(inner, dict):
+        inner = _step(place, name)
+        if not isinstance(inner, dict | list):
             inner = place[_actual(place, name)] = {}
         place = inner
     place[_actual(place, last)] = value
@@ -58,6 +58,13 @@ def merged(old: Body, new: Body, whole: frozenset[str], path: str = "") -> Body:
         else:
             found[actual] = deepcopy(value)
     return found
+
+
+def _step(place: Any, name: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return what is in an object by its name, or in a list by its number; else ``None``."""
+    if isinstance(place, list):
+        return place[int(name)] if name.isdigit() and int(name) < len(place) else None
+    return place.get(_actual(place, name)) if isinstance(place, dict) else None
 
 
 def _actual(body: Body, name: str) -> str:

@@ -19,7 +19,8 @@ from sandbox.arm.resource_ids import ResourceId
 PATH = re.compile(
     r"/subscriptions/(?P<subscription>[^/]+)(?:/resourceGroups/[^/]+)?/providers/[^/]+/.+"
     r"/(?P<form>asyncoperations|operationresults|operationsstatus|operations|operationstatuses"
-    r"|operationstatus|diskoperations)"
+    r"|operationstatus|diskoperations|azureasyncoperation"
+    r"|encryptionprotectorazureasyncoperation|encryptionprotectoroperationresults)"
     r"/(?P<operation>[^/]+)/?",
     re.IGNORECASE,
 )
