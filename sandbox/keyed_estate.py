@@ -125,7 +125,7 @@ class KeyedEstate:
         else:
             json_paths.put(request, place.vault, f"{vault.uri}/")
             json_paths.put(request, place.name, name)
-            if version != "absent":
+            if version != "absent" and place.version:
                 json_paths.put(request, place.version, named)
         if place.follows:
             json_paths.put(request, place.follows, version == "follows")

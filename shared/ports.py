@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from shared.domain.beside import Beside, Tally
+from shared.domain.beside import Beside
 from shared.domain.errors import PermanentError
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion, VersionState
@@ -16,6 +16,7 @@ from shared.domain.kinds import Kind
 from shared.domain.policy import Policy
 from shared.domain.rows import Row
 from shared.domain.steps import Step
+from shared.domain.tallies import Tally
 from shared.domain.vault_settings import RotationPolicy, VaultSettings
 
 

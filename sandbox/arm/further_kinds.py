@@ -268,6 +268,8 @@ MONGO = Emulated(
         url=f"{_MONGO_KEY}.keyEncryptionKeyUrl",
         identity=f"{_MONGO_KEY}.keyEncryptionKeyIdentity.userAssignedIdentityResourceId",
     ),
+    # Nowhere documented.
+    looks_every=timedelta(days=1),
 )
 SEARCH = Emulated(
     type="Microsoft.Search/searchServices",

@@ -171,6 +171,8 @@ class KeyUsers:
                 pace.promise(replace(move, settings=_put_aside(resource, body, fields)))
                 return Written(shown=shown, operation=over)
             case Manner.SLOW:
+                if fields.shows_late:
+                    move = replace(move, settings=_put_aside(resource, body, fields))
                 pace.promise(move)
                 return Written(operation=over)
             case _:

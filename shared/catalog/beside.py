@@ -13,7 +13,7 @@ _SEARCH = "https://learn.microsoft.com/azure/search/search-security-manage-encry
 _BY_HAND = ByHand(
     why="each index, skillset or data source names its key itself, where ARM does not show it",
     steps=(
-        "# For each of {resource}: read encryptionKey of every index, indexer, data source, skillset"
+        "# Of each of {resource}: read encryptionKey of every index, indexer, data source, skillset"
         " and synonym map (GET https://<service>.search.windows.net/indexes …).\n"
         "# Where it names an older version of {target}, send the same definition again with that"
         " keyVaultKeyVersion (PUT). Keep the old version enabled for an hour after the last."

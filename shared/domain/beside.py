@@ -5,36 +5,9 @@ rotation, by type, and not listed one by one.
 """
 
 from dataclasses import dataclass
-from typing import Self
-
-from msgspec import Struct
-from msgspec.structs import replace
 
 from shared.domain.kinds import ByHand
-
-MOST_NAMED = 10
-
-
-class Tally(Struct, frozen=True, kw_only=True):
-    """How many resources of a type there are.
-
-    Attributes:
-        marked: Those of which a flag has a certain text.
-        named: Ids of these; the first ten.
-    """
-
-    count: int = 0
-    marked: int = 0
-    named: tuple[str, ...] = ()
-
-    def plus(self, other: Self) -> Self:
-        """Return both together."""
-        return replace(
-            self,
-            count=self.count + other.count,
-            marked=self.marked + other.marked,
-            named=(self.named + other.named)[:MOST_NAMED],
-        )
+from shared.domain.tallies import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,12 +13,12 @@ from typing import Any, Literal, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.domain.beside import Tally
 from shared.domain.callers import Caller
 from shared.domain.findings import Finding
 from shared.domain.keys import KeyVersion
 from shared.domain.policy import Rules
 from shared.domain.resources import digest
+from shared.domain.tallies import Tally
 from shared.domain.verdicts import Outcome, Verdict
 
 

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from shared.catalog import KINDS, find_kind, kind_named, kind_of
 from shared.catalog.beside import BESIDE
 from shared.catalog.role import SUBSCRIPTIONS_READ
-from shared.domain.beside import Tally
 from shared.domain.errors import (
     GoneError,
     InvalidResourceIdError,
@@ -30,6 +29,7 @@ from shared.domain.plans import references_to
 from shared.domain.resources import ResourceId, digest
 from shared.domain.rows import Known, Phase, Place, Rotation, Search
 from shared.domain.steps import Discover
+from shared.domain.tallies import Tally
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Wave, Work, close
 from shared.ports import Clock, ConfigFiles, FilePage, Inventory, Kept, Queue, Resources, Rows

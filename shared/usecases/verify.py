@@ -139,10 +139,11 @@ class VerifyResource:
                 self._close_lost(kept, rotation, references, lost)
             return
         finding = kind.proof.check(body, target)
-        if finding.holds:
-            self._prove(kept, rotation, kind, finding)
-        elif error := self._failure(kept.row, kind, body):
+        error = self._failure(kept.row, kind, body) if _may_fail(kept.row, kind, finding) else None
+        if error:
             self._close_with_error(kept, kind, Verdict.FAILED, error)
+        elif finding.holds:
+            self._prove(kept, rotation, kind, finding)
         elif _is_changed_by_others(kept.row, body):
             raise BusyError(f"{kept.row.resource} is being changed by somebody else")
         elif symptom := symptom_of(kind, body):
@@ -257,6 +258,12 @@ class VerifyResource:
         now = self.clock.now()
         closed = rows_of_work.close_with_error(kept.row, kind, verdict, now, error)
         self.ledger.change(kept, closed)
+
+
+def _may_fail(work: Work, kind: Kind, finding: Finding) -> bool:
+    """Whether to ask for a failure: what only an operation tells may contradict what is shown."""
+    is_ours = work.next == "verify" and kind.write.completion is Completion.OPERATION
+    return is_ours or not finding.holds
 
 
 _WITHOUT_REFERENCE = {Verdict.SKIPPED, Verdict.GONE}

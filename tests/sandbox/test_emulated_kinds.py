@@ -14,12 +14,13 @@ from sandbox.arm import emulated_kinds as kinds
 from sandbox.arm import json_paths
 from sandbox.arm.emulated import Emulated
 from sandbox.arm.emulated_kinds import EMULATED
+from sandbox.arm.further_kinds import FURTHER
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.keyed_estate import Keyed
 from sandbox.testing import Answer, Rig, rig
 
 VAULT = "kv-kinds"
-WITH_KEY = [kind for kind in EMULATED if kind.key]
+WITH_KEY = [kind for kind in EMULATED if kind.key and kind not in FURTHER]
 PATCHED = [kind for kind in WITH_KEY if kind.patches]
 
 every_kind = pytest.mark.parametrize("kind", WITH_KEY, ids=lambda kind: kind.type)

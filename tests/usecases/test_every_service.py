@@ -34,10 +34,11 @@ OWN_TESTS = {
     "container_group",
     "deployment_config",
     "application_insights",
+    "search_service",
 }
 """Kinds that are rotated in tests of their own, or hold no key."""
 
-REPORTED_ONLY = {kind.id for kind in KINDS if kind.by_hand}
+REPORTED_ONLY = {kind.id for kind in KINDS if kind.by_hand} - OWN_TESTS
 WRITTEN = [k.id for k in KINDS if k.id not in OWN_TESTS | REPORTED_ONLY]
 REPORTING = [k for k in WRITTEN if kind_named(k).level is Level.REPORTED]
 ECHOING = [k for k in WRITTEN if kind_named(k).level is Level.CONFIGURED]
@@ -45,7 +46,10 @@ FOLLOWING = {  # how a resource follows the vault, of those that show which vers
     "container_registry": "absent",
     "elastic_san_volume_group": "absent",
     "disk_encryption_set": "follows",
+    "sql_server_tde": "follows",
+    "sql_mi_tde": "follows",
 }
+ONLY_NAME = {"sql_server_tde": "current", "sql_mi_tde": "current"}
 SILENT = [k for k in ECHOING if kind_named(k).versionless]
 
 
@@ -74,7 +78,9 @@ class Company:
     def end(self, rotation: str) -> dict[str, Consumer]:
         """Return what became of each resource, by its kind's id."""
         works = [kept.row for kept in self.bench.steps.ledger.all(rotation)]
-        return {work.kind: work.consumers[0] for work in works}
+        # What is counted beside them is told of, too, by its title.
+        of_resources = [work for work in works if work.resource.startswith("/")]
+        return {work.kind: work.consumers[0] for work in of_resources}
 
 
 def company(bench: Bench, forms: dict[str, str]) -> Company:
@@ -83,7 +89,8 @@ def company(bench: Bench, forms: dict[str, str]) -> Company:
     for kind_id, form in forms.items():
         kind = kind_named(kind_id)
         is_child = kind.resource_type.count("/") > 1
-        name = f"parent/{kind_id.replace('_', '-')}" if is_child else kind_id.replace("_", "-")
+        own = ONLY_NAME.get(kind_id, kind_id.replace("_", "-"))
+        name = f"parent/{own}" if is_child else own
         made[kind_id] = bench.azure.estate.resource(
             kind.resource_type,
             name,

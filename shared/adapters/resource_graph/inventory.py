@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from shared.adapters.arm.client import ArmClient
 from shared.catalog import KINDS
-from shared.domain.beside import MOST_NAMED, Beside, Tally
+from shared.domain.beside import Beside
 from shared.domain.errors import NotAllowedError, UnreadableError
 from shared.domain.json_paths import Json, look_up, text_at
 from shared.domain.kinds import Kind, Plane
+from shared.domain.tallies import MOST_NAMED, Tally
 from shared.ports import Page
 
 _PATH = "/providers/Microsoft.ResourceGraph/resources"
