@@ -70,12 +70,13 @@ class Right:
 
 def _of_kinds() -> Iterator[Right]:
     for kind in (each for each in KINDS if each.plane is Plane.ARM):
-        yield Right(kind.read_action, Where.SUBSCRIPTIONS, f"to find and read every {kind.title}")
+        for action in kind.search_actions:
+            yield Right(action, Where.SUBSCRIPTIONS, f"to find and read every {kind.title}")
         where = Where.GROUPS if kind.recreation else Where.MOVED
         for action in kind.actions:
             if action in _LINKED:
                 yield Right(action, where, _LINKED[action])
-            elif action not in (kind.read_action, GROUP_READ):
+            elif action not in (*kind.search_actions, GROUP_READ):
                 yield Right(action, where, f"to move a {kind.title}")
 
 

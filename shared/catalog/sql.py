@@ -122,7 +122,6 @@ SQL_SERVER_PROTECTOR = Kind(
     key_bits=_SIZES,
     budget=NO_BUDGET,
     actions=(
-        "Microsoft.Sql/servers/read",
         "Microsoft.Sql/servers/encryptionProtector/read",
         "Microsoft.Sql/servers/encryptionProtector/write",
         "Microsoft.Sql/servers/keys/read",
@@ -166,7 +165,6 @@ SQL_INSTANCE_PROTECTOR = Kind(
     key_bits=_SIZES,
     budget=NO_BUDGET,
     actions=(
-        "Microsoft.Sql/managedInstances/read",
         "Microsoft.Sql/managedInstances/encryptionProtector/read",
         "Microsoft.Sql/managedInstances/encryptionProtector/write",
         "Microsoft.Sql/managedInstances/keys/read",
@@ -211,7 +209,7 @@ SQL_DATABASE = Kind(
     key_types=RSA,
     key_bits=_SIZES,
     budget=NO_BUDGET,
-    actions=("Microsoft.Sql/servers/read", "Microsoft.Sql/servers/databases/read"),
+    actions=("Microsoft.Sql/servers/databases/read",),
     advice={**_ERRORS, **advice("servers/databases/read on the SQL server")},
     listed_under="Microsoft.Sql/servers",
     by_hand=ByHand(

@@ -320,6 +320,12 @@ class Kind:
         """The Azure RBAC action that a GET of it needs (ARM's rule: GET is ``read``)."""
         return f"{self.resource_type}/read"
 
+    @property
+    def search_actions(self) -> tuple[str, ...]:
+        """What it takes to find one: without the right to its parent, that is left out silently."""
+        above = (f"{self.listed_under}/read",) if self.listed_under else ()
+        return (self.read_action, *above)
+
     def version_in_use(self, body: Json) -> KeyVersion | None:
         """Return the version that the service itself says it uses; ``None`` if it does not say."""
         return version_at(body, self.in_use, self.in_use_key) if self.in_use else None
