@@ -197,6 +197,7 @@ UNSHOWN = {
     "data_factory": "no recording, and no example has a key; the REST reference has the request",
     "synapse_workspace": "never written; no field names a version",
     "netapp_account": "never written; recorded are refusals only",
+    "search_service": "it holds no reference that Azure Resource Manager shows",
     "mongo_vcore": "never written; no recording",
     "aks_cluster": "never written; no recording has KMS",
     "application_insights": "it holds no reference",
