@@ -5,7 +5,7 @@ Names and meanings are those of azure-docs, role-based-access-control/permission
 What a kind of resource needs comes from its entry.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -85,7 +85,16 @@ _LINKED = {
     JOIN_SUBNET: "for groups in a network",
 }
 
-ROLE: tuple[Right, ...] = (
+
+def _each_once(rights: Iterable[Right]) -> tuple[Right, ...]:
+    """Leave out an action that another kind has asked for at the same place."""
+    found: dict[tuple[str, Where], Right] = {}
+    for right in rights:
+        found.setdefault((right.action, right.where), right)
+    return tuple(found.values())
+
+
+_EVERY = (
     Right(SUBSCRIPTIONS_READ, Where.SUBSCRIPTIONS, "to list what there is to search"),
     Right(PERMISSIONS_READ, Where.SUBSCRIPTIONS, "to tell whether all of it can be read"),
     Right(GROUP_READ, Where.SUBSCRIPTIONS, "to leave managed resource groups alone"),
@@ -106,6 +115,8 @@ ROLE: tuple[Right, ...] = (
     Right(BLOBS_READ, Where.POLICY, "to read the policy, where it is a blob"),
     Right(EVENTS_SEND, Where.TOPIC, "to announce what happens"),
 )
+
+ROLE: tuple[Right, ...] = _each_once(_EVERY)
 
 
 def actions(*wheres: Where) -> tuple[str, ...]:

@@ -307,6 +307,7 @@ class DiscoverConsumers:
                 kind=entry.id,
                 location="",
                 found_at=now,
+                wave=Wave.NO_WRITE,
             )
             verdict, todo = Verdict.NOT_APPLICABLE, ""
             if entry.by_hand and tally.marked:

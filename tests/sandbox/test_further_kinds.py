@@ -31,7 +31,7 @@ def served() -> Iterator[Rig]:
 @pytest.fixture
 def calm() -> Iterator[Rig]:
     """A rig in real time: a write of seconds goes on while a test looks."""
-    with rig() as served:
+    with rig(rate=1) as served:
         yield served
 
 

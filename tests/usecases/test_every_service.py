@@ -9,11 +9,14 @@ from unittest.mock import patch
 import pytest
 
 from sandbox.arm.resource_ids import ResourceId as SandboxId
+from sandbox.arm.several_keys import reference
 from sandbox.azure import LocalAzure
 from sandbox.azurite import Azurite
+from sandbox.identity import APP_PRINCIPAL
 from sandbox.keyed_estate import Keyed
 from shared.catalog import KINDS, kind_named
-from shared.domain.kinds import Completion
+from shared.catalog.role import ROLE_READ
+from shared.domain.kinds import Completion, Plane
 from shared.domain.proofs import Level
 from shared.domain.resources import ResourceId
 from shared.domain.rows import Rotation
@@ -167,6 +170,63 @@ def test_what_is_only_reported_is_left_to_a_person_with_the_steps(bench: Bench) 
         assert bench.azure.estate.truth.writes(made.resources[kind_id].id) == 0
         assert in_use(made, kind_id) != new
     assert ended.outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize(
+    "kind_id", ["eventhub_namespace", "servicebus_namespace", "postgres_flexible", "mysql_flexible"]
+)
+def test_two_keys_of_one_resource_that_rotate_at_once_both_end_right(
+    bench: Bench, kind_id: str
+) -> None:
+    keys = [bench.key("one"), bench.key("two")]
+    resource = bench.azure.estate.resource(
+        kind_named(kind_id).resource_type,
+        "both",
+        subscription=bench.subscription,
+        key=keys[0],
+        more=[keys[1]],
+    )
+    bench.pass_time(minutes=5)
+    new = [bench.new_version(key) for key in keys]
+    rotations = [bench.open(key) for key in keys]
+    ended = [carry_out(bench, rotation) for rotation in rotations]
+    assert [each.outcome for each in ended] == [Outcome.COMPLETED] * 2
+    assert [each.counts for each in ended] == [{Verdict.VERIFIED: 1}] * 2
+    truth = bench.azure.estate.truth
+    assert [truth.version_in_use(reference(resource.id, n)) for n in (0, 1)] == new
+    assert truth.writes(resource.id) == 2
+
+
+def test_without_the_right_to_write_each_kind_stays_and_the_report_names_the_right(
+    bench: Bench,
+) -> None:
+    made = company(bench, dict.fromkeys(WRITTEN, "pinned"))
+    rbac, scope = bench.azure.estate.arm.rbac, f"/subscriptions/{bench.subscription}"
+    rbac.revoke(APP_PRINCIPAL, "")
+    rbac.allow(APP_PRINCIPAL, [*ROLE_READ, "Microsoft.Sql/servers/keys/read",
+                               "Microsoft.Sql/managedInstances/keys/read"], scope)  # fmt: skip
+    new, rotation, ended = rotated(made)
+    found = made.end(rotation)
+    assert set(found) == set(WRITTEN)
+    for kind_id, consumer in found.items():
+        assert (kind_id, consumer.verdict) == (kind_id, Verdict.FAILED)
+        writes = [action for action in kind_named(kind_id).actions if action.endswith("/write")]
+        assert any(action.lower() in consumer.reason.lower() for action in writes)
+        assert bench.azure.estate.truth.writes(made.resources[kind_id].id) == 0
+        assert in_use(made, kind_id) != new
+    assert ended.outcome is Outcome.FAILED
+
+
+def test_without_the_right_to_find_or_read_a_kind_a_subscription_lacks_exactly_that(
+    bench: Bench,
+) -> None:
+    kinds = [kind for kind in KINDS if kind.plane is Plane.ARM]
+    rbac, scope = bench.azure.estate.arm.rbac, f"/subscriptions/{bench.subscription}"
+    for action in sorted({each for kind in kinds for each in kind.search_actions}):
+        rbac.revoke(APP_PRINCIPAL, "")
+        rbac.allow(APP_PRINCIPAL, [each for each in ROLE_READ if each != action], scope)
+        lacking = bench.steps.repoint.resources.lacking(bench.subscription, kinds)
+        assert list(lacking) == [action]
 
 
 def test_a_service_that_never_takes_the_version_up_is_stuck(bench: Bench) -> None:

@@ -9,8 +9,9 @@ from sandbox.faults import Answer, Fault
 from shared.domain.rows import Rotation
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Consumer
+from tests.usecases.bench import Bench
 from tests.usecases.rotations import carry_out
-from tests.usecases.test_every_service import Bench, bench  # noqa: F401 - the fixture
+from tests.usecases.test_every_service import bench  # noqa: F401 - the fixture
 
 SERVER = "Microsoft.Sql/servers/encryptionProtector"
 
