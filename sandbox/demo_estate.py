@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from sandbox.arm.emulated_kinds import EMULATED
 from sandbox.container_estate import ContainerGroup, Secrets
 from sandbox.estate import Account, Estate, Form
 from sandbox.identity import APP_PRINCIPAL
@@ -29,6 +30,8 @@ _RIGHTS = frozenset(
         "Microsoft.ContainerInstance/containerGroups/read",
         "Microsoft.ContainerInstance/containerGroups/write",
         "Microsoft.ContainerInstance/containerGroups/delete",
+        # Without the right to read all that may hold a key, a subscription counts as not readable.
+        *(f"{kind.type}/read" for kind in EMULATED),
     }
 )
 _PINNED = (

@@ -24,7 +24,7 @@ _SHAPE = SplitReference(
 )
 
 _KEYS = "https://learn.microsoft.com/azure/data-explorer/customer-managed-keys"
-_UPDATE = "https://learn.microsoft.com/rest/api/azurerekusto/clusters/update"
+_UPDATE = "https://learn.microsoft.com/powershell/module/az.kusto/update-azkustocluster"
 
 KUSTO_CLUSTER = Kind(
     id="kusto_cluster",

@@ -24,7 +24,7 @@ _CURRENT = f"{_KEY}.currentVersionedKeyIdentifier"
 
 _KEYS = (
     "https://learn.microsoft.com/azure/storage/elastic-san/"
-    "elastic-san-encryption-configure-customer-managed-keys"
+    "elastic-san-configure-customer-managed-keys"
 )
 _MANAGE = "https://learn.microsoft.com/azure/storage/elastic-san/elastic-san-encryption-manage-customer-keys"
 

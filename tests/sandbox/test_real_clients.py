@@ -12,6 +12,7 @@ import pytest
 from azure.identity import ManagedIdentityCredential
 
 from sandbox.arm import emulated_kinds as kinds
+from sandbox.arm import further_kinds as further
 from sandbox.arm import json_paths
 from sandbox.arm.emulated import Emulated
 from sandbox.testing import Rig, rig
@@ -138,6 +139,56 @@ CLIENTS = (
         "ContainerServiceClient",
         ("managed_clusters", "get"),
         ("managed_clusters", "begin_create_or_update"),
+    ),
+    Client(
+        further.EVENT_HUBS,
+        "azure.mgmt.eventhub",
+        "EventHubManagementClient",
+        ("namespaces", "get"),
+        ("namespaces", "begin_create_or_update"),
+    ),
+    Client(
+        further.SERVICE_BUS,
+        "azure.mgmt.servicebus",
+        "ServiceBusManagementClient",
+        ("namespaces", "get"),
+        ("namespaces", "begin_create_or_update"),
+    ),
+    Client(
+        further.DATABRICKS,
+        "azure.mgmt.databricks",
+        "AzureDatabricksManagementClient",
+        ("workspaces", "get"),
+        ("workspaces", "begin_create_or_update"),
+    ),
+    Client(
+        further.PROTECTORS[0],
+        "azure.mgmt.sql",
+        "SqlManagementClient",
+        ("encryption_protectors", "get"),
+        None,  # it names a server key, see test_further_kinds
+        ("one", "current"),
+    ),
+    Client(
+        further.POSTGRESQL,
+        "azure.mgmt.postgresqlflexibleservers",
+        "PostgreSQLManagementClient",
+        ("servers", "get"),
+        ("servers", "begin_update"),
+    ),
+    Client(
+        further.MYSQL,
+        "azure.mgmt.mysqlflexibleservers",
+        "MySQLManagementClient",
+        ("servers", "get"),
+        ("servers", "begin_update"),
+    ),
+    Client(
+        further.FACTORIES,
+        "azure.mgmt.datafactory",
+        "DataFactoryManagementClient",
+        ("factories", "get"),
+        ("factories", "create_or_update"),
     ),
 )
 

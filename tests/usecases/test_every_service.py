@@ -14,6 +14,7 @@ from sandbox.azure import LocalAzure
 from sandbox.azurite import Azurite
 from sandbox.identity import APP_PRINCIPAL
 from sandbox.keyed_estate import Keyed
+from shared.adapters.resource_graph import inventory
 from shared.catalog import KINDS, kind_named
 from shared.catalog.role import ROLE_READ
 from shared.domain.kinds import Completion, Plane
@@ -313,7 +314,11 @@ def company_with_dependants(bench: Bench) -> tuple[Company, dict[str, str]]:
     return made, {"disks": disks.id, "logs": logs.id}
 
 
-def test_what_depends_on_a_key_through_another_resource_is_named(bench: Bench) -> None:
+@pytest.mark.parametrize("rows", [500, 1])
+def test_what_depends_on_a_key_through_another_resource_is_named(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(inventory, "_ROWS", rows)
     made, ids = company_with_dependants(bench)
     _, rotation, ended = rotated(made)
     works = [kept.row for kept in bench.steps.ledger.all(rotation)]
@@ -336,7 +341,11 @@ def test_what_depends_on_a_key_through_another_resource_is_named(bench: Bench) -
     assert ended.outcome is Outcome.FAILED  # the old version is still needed
 
 
-def test_a_cluster_that_holds_the_key_itself_is_work_of_its_own(bench: Bench) -> None:
+def test_a_cluster_that_holds_the_key_itself_is_work_of_its_own(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A page for each: the cluster comes after its disks' set.
+    monkeypatch.setattr(inventory, "_ROWS", 1)
     made = company(bench, {"disk_encryption_set": "pinned", "aks_cluster": "pinned"})
     cluster = made.resources["aks_cluster"]
     show(bench, cluster, "diskEncryptionSetID", made.resources["disk_encryption_set"].id)
