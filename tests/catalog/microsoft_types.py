@@ -53,6 +53,7 @@ _FILES = {
         "microsoft.recoveryservices/2020-02-02/recoveryservices.types.json",
         "microsoft.recoveryservices/2026-07-01/recoveryservices.types.json",
     ],
+    "Microsoft.Search": ["microsoft.search/2025-05-01/search.types.json"],
     "Microsoft.ServiceBus": ["microsoft.servicebus/2026-01-01/servicebus.types.json"],
     "Microsoft.Sql": ["microsoft.sql/2025-01-01/sql_1.types.json"],
     "Microsoft.Synapse": ["microsoft.synapse/2021-06-01/synapse.types.json"],

@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 
+import pytest
+
 from shared.catalog import kind_named
+from shared.catalog.beside import BESIDE
 from shared.catalog.storage import STORAGE_ACCOUNT
+from shared.domain.beside import Beside
 from shared.domain.kinds import Kind
 from shared.domain.proofs import FieldIs, IsEmpty, NamesTarget, NoComplaint
 from tests.catalog.entries import (
@@ -136,6 +140,14 @@ def test_the_version_in_use_is_the_services_own_to_set(kind: Kind) -> None:
     for root in types_of(kind.resource_type):
         is_reference = kind.in_use in set(paths(kind.shape))
         assert not kind.in_use or is_reference or is_read_only(root, kind.in_use)
+
+
+@with_data
+@pytest.mark.parametrize("beside", BESIDE, ids=lambda each: each.id)
+def test_the_mark_of_what_is_counted_exists(beside: Beside) -> None:
+    roots = types_of(beside.resource_type)
+    assert roots
+    assert all(flags_at(root, beside.mark[0]) is not None for root in roots)
 
 
 @with_data
