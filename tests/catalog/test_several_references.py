@@ -177,3 +177,41 @@ def test_what_is_only_reported_comes_with_why_and_with_steps(kind_id: str) -> No
     assert kind.by_hand
     assert kind.by_hand.why in decided.reason
     assert str(TARGET) in decided.advice
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("properties.dataEncryption.primaryEncryptionKeyStatus", "Unknown"),
+        ("properties.dataEncryption.primaryEncryptionKeyStatus", "Invalid"),
+        ("properties.dataEncryption.geoBackupEncryptionKeyStatus", "Invalid"),
+        ("properties.state", "Updating"),
+    ],
+)
+def test_a_postgresql_server_that_names_the_target_and_complains_is_not_proven(
+    path: str, value: str
+) -> None:
+    body = sample(POSTGRESQL_SERVER.id)
+    for place in parts(POSTGRESQL_SERVER.shape):
+        refer(place, body, TARGET.key, TARGET.version)
+    assert POSTGRESQL_SERVER.proof.check(body, TARGET).holds
+    put(body, path, value)
+    assert not POSTGRESQL_SERVER.proof.check(body, TARGET).holds
+
+
+@pytest.mark.parametrize("kind", [EVENT_HUBS_NAMESPACE, DATABRICKS_WORKSPACE])
+def test_what_is_still_being_changed_is_not_proven(kind: Kind) -> None:
+    body = sample(kind.id)
+    for place in parts(kind.shape):
+        refer(place, body, TARGET.key, TARGET.version)
+    assert kind.proof.check(body, TARGET).holds
+    put(body, "properties.provisioningState", "Updating")
+    assert not kind.proof.check(body, TARGET).holds
+
+
+def test_a_protector_of_another_key_type_proves_nothing() -> None:
+    body = sample(SQL_SERVER_PROTECTOR.id)
+    put(body, "properties.uri", str(TARGET))
+    assert SQL_SERVER_PROTECTOR.proof.check(body, TARGET).holds
+    put(body, "properties.serverKeyType", "ServiceManaged")
+    assert not SQL_SERVER_PROTECTOR.proof.check(body, TARGET).holds
