@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sandbox.arm.emulated_kinds import EMULATED
 from sandbox.clock import SandboxClock
 from sandbox.container_estate import ContainerGroup, Secrets
 from sandbox.demo_members import (
@@ -58,6 +59,8 @@ _RIGHTS = frozenset(
         "Microsoft.ContainerInstance/containerGroups/read",
         "Microsoft.ContainerInstance/containerGroups/write",
         "Microsoft.ContainerInstance/containerGroups/delete",
+        # Without the right to read all that may hold a key, a subscription counts as not readable.
+        *(f"{kind.type}/read" for kind in EMULATED),
     }
 )
 _PINNED = (

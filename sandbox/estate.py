@@ -11,13 +11,17 @@ from uuid import NAMESPACE_DNS, uuid5
 from sandbox.arm.app import Arm
 from sandbox.arm.container_groups import ContainerGroups
 from sandbox.arm.cosmos_accounts import COSMOS_PRINCIPAL, CosmosAccounts
+from sandbox.arm.emulated_kinds import EMULATED
+from sandbox.arm.emulated_resources import EmulatedResources
 from sandbox.arm.encryption_scopes import EncryptionScopes
+from sandbox.arm.further_kinds import PROTECTORS
 from sandbox.arm.identities import Identities
 from sandbox.arm.key_references import key_name, vault_name, versions_of
 from sandbox.arm.key_users import KeyUsers
 from sandbox.arm.pace import Pace
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.arm.resources import Body, Resource
+from sandbox.arm.sql_protectors import SqlProtectors
 from sandbox.arm.storage_accounts import StorageAccounts
 from sandbox.arm.storage_bodies import CUSTOMER_KEYS, as_written
 from sandbox.arm.vaults import Vaults
@@ -25,6 +29,7 @@ from sandbox.clock import SandboxClock
 from sandbox.container_estate import ContainerEstate
 from sandbox.identity import TokenService
 from sandbox.key_vault import SUBSCRIPTION, VAULT_DOMAIN, KeyVaults, Vault
+from sandbox.keyed_estate import KeyedEstate
 from sandbox.resource_graph import ResourceGraph
 from sandbox.truth import Truth
 
@@ -71,11 +76,26 @@ class Estate:
         """Makes a container group; see ``ContainerEstate.make``."""
         self.stop = groups.stop
         """Stops a container group; see ``ContainerEstate.stop``."""
+        emulated = [
+            (SqlProtectors if kind in PROTECTORS else EmulatedResources)(
+                kind, clock, vaults, self.truth, self.identities, users
+            )
+            for kind in EMULATED
+        ]
+        for provider in emulated:
+            if isinstance(provider, SqlProtectors):
+                provider.store = self.arm.resources
+        by_type = {provider.type.lower(): provider for provider in emulated}
+        keyed = KeyedEstate(self.arm.resources, by_type, self.identities, self.truth, self._key)
+        self.resource = keyed.make
+        """Makes a resource of an emulated kind; see ``KeyedEstate.make``."""
         self.arm.register(self.storage)
         self.arm.register(self.scopes)
         self.arm.register(self.cosmos)
         self.arm.register(self.vault_resources)
         self.arm.register(self.containers)
+        for provider in emulated:
+            self.arm.register(provider)
         vaults.watch(self._show)
         self.truth.settle_by(self.arm.resources.settle)
 

@@ -143,6 +143,35 @@ class NoComplaint:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class IsEmpty:
+    """The field is absent, null, or an empty text, list or object."""
+
+    path: str
+
+    def check(self, body: Json, target: KeyVersion) -> Finding:  # noqa: ARG002 - the rule's shape
+        """See ``Rule.check``."""
+        found = look_up(body, self.path)
+        is_empty = found in (None, "", [], {})
+        seen = "empty" if is_empty else repr(found)[:200]
+        return Finding(holds=is_empty, seen=f"{_last(self.path)} is {seen}")
+
+
+@dataclass(frozen=True, slots=True)
+class Unprovable:
+    """Nothing that a GET shows proves the version.
+
+    Attributes:
+        why: For people.
+    """
+
+    why: str
+
+    def check(self, body: Json, target: KeyVersion) -> Finding:  # noqa: ARG002 - the rule's shape
+        """See ``Rule.check``: it never holds."""
+        return Finding(holds=False, seen=self.why)
+
+
 def _last(path: str) -> str:
     return path.rpartition(".")[2]
 

@@ -18,6 +18,7 @@ from shared.domain.findings import Finding
 from shared.domain.keys import KeyVersion
 from shared.domain.policy import Rules
 from shared.domain.resources import digest
+from shared.domain.tallies import Tally
 from shared.domain.verdicts import Outcome, Verdict
 
 
@@ -262,6 +263,7 @@ class Search(Row, frozen=True, kw_only=True):
         token: Continues within the batch, or within the source; empty: its first page.
         scope: What has been searched so far, this batch included.
         canaries: Ids of the kinds that have their canary.
+        beside: What was counted beside consumers, by the id of its entry.
     """
 
     rotation: str
@@ -274,6 +276,7 @@ class Search(Row, frozen=True, kw_only=True):
     token: str = ""
     scope: Scope = Scope()
     canaries: tuple[str, ...] = ()
+    beside: dict[str, Tally] = {}
 
     @property
     def address(self) -> tuple[str, str]:

@@ -106,6 +106,8 @@ class Work(Row, frozen=True, kw_only=True):
         sent: How many writes were sent in all, but for those that were surely not taken because
             the service was busy.
         operation: Where ARM says how a long-running write goes; empty: the answer was final.
+        prepared_at: When the service accepted to make what must be there before the write.
+        preparing: The same as ``operation``, of that.
         doubts: How often a look since the write has shown what was there before it.
         rounds: How often it was moved again because a late write of ours had undone it.
         owes: What the resource needs of us whatever becomes of the rotation, see ``rows.Debt``;
@@ -137,6 +139,8 @@ class Work(Row, frozen=True, kw_only=True):
     sent: int = 0
     correlation_id: str = ""
     operation: str = ""
+    prepared_at: datetime | None = None
+    preparing: str = ""
     doubts: int = 0
     rounds: int = 0
     owes: Owing = ""

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Literal
 
 from shared.catalog import find_kind
+from shared.catalog.beside import BESIDE
 from shared.domain.findings import Finding, Severity
 from shared.domain.permit import why_held, why_unapproved
 from shared.domain.records import Act, Request
 from shared.domain.rows import Foresight, KeyHead, Rotation
-from shared.domain.verdicts import CONFIRMED, PROVEN, SETTLED
+from shared.domain.verdicts import CONFIRMED, PROVEN, SETTLED, Verdict
 from shared.domain.views import ActView, ConsumerView, RequestView, RotationView, State
 from shared.domain.work import Consumer, Stage, Work
 from shared.ports import Clock, Rows
@@ -124,13 +125,16 @@ def summary(rotation: Rotation, counts: Counter[str]) -> str:
     where = str(rotation.scope or "a search that was broken off")
     if rotation.problem:
         where = f"{where}: {rotation.problem}"
-    if not counts:
+    told = counts[Verdict.NOT_APPLICABLE]
+    if counts.total() == told:
         return f"nothing found in {where}"
     proven = sum(counts[verdict] for verdict in PROVEN)
     others = ", ".join(
-        f"{count} {verdict}" for verdict, count in sorted(counts.items()) if verdict not in PROVEN
+        f"{count} {verdict}"
+        for verdict, count in sorted(counts.items())
+        if verdict not in (*PROVEN, Verdict.NOT_APPLICABLE)
     )
-    said = f"{proven} of {counts.total()} consumers proven on the new version"
+    said = f"{proven} of {counts.total() - told} consumers proven on the new version"
     return f"{said}{', ' + others if others else ''}, in {where}"
 
 
@@ -187,7 +191,7 @@ def view_of(work: Work, consumer: Consumer) -> ConsumerView:
         name=name_of(work.resource),
         place=consumer.place,
         kind=work.kind,
-        kind_title=kind.title if (kind := find_kind(work.kind)) else work.kind,
+        kind_title=_title(work.kind),
         location=work.location,
         subscription=_subscription(work.resource),
         form=_FORMS[consumer.pinned],
@@ -210,6 +214,12 @@ def view_of(work: Work, consumer: Consumer) -> ConsumerView:
         request_id=work.intent.request_id if work.intent else None,
         correlation_id=work.correlation_id or None,
     )
+
+
+def _title(kind_id: str) -> str:
+    if kind := find_kind(kind_id):
+        return kind.title
+    return next((each.title for each in BESIDE if each.id == kind_id), kind_id)
 
 
 def name_of(resource: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from shared.catalog import KINDS, find_kind, kind_named, kind_of
+from shared.catalog.beside import BESIDE
 from shared.catalog.role import SUBSCRIPTIONS_READ
 from shared.domain.errors import (
     GoneError,
@@ -22,6 +23,7 @@ from shared.domain.permit import is_canary
 from shared.domain.plans import references_to
 from shared.domain.resources import digest
 from shared.domain.rows import Known, Place, Search
+from shared.domain.tallies import Tally
 from shared.ports import ConfigFiles, FilePage, Inventory, Resources, Rows
 
 BATCH = 100
@@ -64,10 +66,12 @@ class Turned:
     Attributes:
         search: How far the search has come with it; ``None``: to its end.
         found: Read while it is iterated, so that one resource is held at a time.
+        bodies: The page of the inventory that it is from; empty where it is from elsewhere.
     """
 
     search: Search | None
     found: Iterable[Candidate] = ()
+    bodies: Sequence[Json] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +139,12 @@ class SearchEstate:
             for s in left
         }
         hidden = tuple(s for s in left if lacking[s])
+        batch = tuple(s for s in left if s in visible)
         return replace(
             search,
             after=left[-1],
-            batch=tuple(s for s in left if s in visible),
+            batch=batch,
+            beside=self._tallied(search, batch),
             scope=search.scope.plus(
                 readable=len(left) - len(hidden),
                 unreadable=hidden,
@@ -146,12 +152,26 @@ class SearchEstate:
             ),
         )
 
+    def _tallied(self, search: Search, subscriptions: Sequence[str]) -> dict[str, Tally]:
+        """Count what lies beside consumers; once in a rotation, and for no plan."""
+        if search.closing or not search.rotation or not subscriptions:
+            return search.beside
+        counted = {
+            mark: self.inventory.tally(entry, subscriptions)
+            for mark, entry in {(each.resource_type, each.mark): each for each in BESIDE}.items()
+        }
+        return {
+            entry.id: search.beside.get(entry.id, Tally()).plus(
+                counted[entry.resource_type, entry.mark]
+            )
+            for entry in BESIDE
+        }
+
     def _inventory(self, search: Search, key: Key) -> Turned:
         page = self.inventory.page(vault=key.vault, subscriptions=search.batch, token=search.token)
         place = search.place if page.token else Place.PARENTS
-        return Turned(
-            replace(search, token=page.token, place=place), _candidates(page.resources, key)
-        )
+        turned = replace(search, token=page.token, place=place)
+        return Turned(turned, _candidates(page.resources, key), page.resources)
 
     def _parents(self, search: Search, key: Key, *, patient: bool) -> Turned:
         """Ask some resources for the children that the inventory does not hold."""

@@ -12,7 +12,7 @@ from shared.domain import deployment_configs
 from shared.domain.deployment_configs import MAX_BYTES, DeploymentConfig, parse, repointed
 from shared.domain.errors import RefusedWriteError, UnreadableError
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.kinds import Write
+from shared.domain.kinds import Completion, Write
 from shared.domain.plans import Age, Allowed, Outrun, Repoint, Skip, VerifyOnly, plan
 from shared.domain.resources import Reference
 from tests.domain.values import KEY, OLD, TARGET, state
@@ -365,7 +365,9 @@ def test_a_replacement_that_goes_wrong_is_not_let_out(
 KIND = replace(
     STORAGE_ACCOUNT,
     shape=DeploymentConfig(),
-    write=Write(verb="PUT", send=("name", "text"), never=(), guard="name"),
+    write=Write(
+        verb="PUT", send=("name", "text"), never=(), guard="name", completion=Completion.SYNC
+    ),
 )
 
 

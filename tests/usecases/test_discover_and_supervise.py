@@ -3,6 +3,7 @@
 import pytest
 
 from sandbox.faults import Answer, Fault
+from shared.catalog.beside import BESIDE
 from shared.catalog.role import SUBSCRIPTIONS_READ
 from shared.domain.records import Refusal
 from shared.domain.rows import Phase, Scope
@@ -42,7 +43,9 @@ def test_every_subscription_is_searched_in_batches(bench: Bench) -> None:
     bench.discover(rotation)
     assert found(bench, rotation) == names
     assert bench.rotation(rotation).scope == Scope(readable=2 * BATCH + 1)
-    assert len(bench.calls("POST", "ResourceGraph")) == 3 * 2  # and as many for accounts
+    counts = 2 * len({(each.resource_type, each.mark) for each in BESIDE})
+    # For consumers, and as many for accounts; and what lies beside them is counted.
+    assert len(bench.calls("POST", "ResourceGraph")) == 3 * (2 + counts)
 
 
 def test_a_declared_subscription_that_cannot_be_read_fails_the_rotation(bench: Bench) -> None:
