@@ -146,8 +146,8 @@ class Ledger:
         versions = dict(known.versions)
         for consumer in work.consumers:
             seen = versions.get(consumer.place, ())
-            for version in (consumer.in_use_before, consumer.in_use):
-                if version and version not in seen:
+            for version in consumer.seen_on:
+                if version not in seen:
                     seen = (*seen, version)
             versions[consumer.place] = seen
         known = replace(known, versions=versions, holds=not absent, rotation=work.rotation)

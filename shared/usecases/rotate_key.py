@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from shared.domain.errors import BusyError, NotFoundError, PermanentError
 from shared.domain.keys import Key, VersionState
-from shared.domain.records import Request
+from shared.domain.records import Pending, Request
 from shared.domain.steps import Open, RotateKey
-from shared.ports import Clock, Kept, Queue, Rows, Vaults
+from shared.ports import Clock, Kept, Put, Queue, Rows, Vaults
 from shared.usecases.open_rotation import answer_request, note_problem
 from shared.usecases.overdue import LEASE
 
@@ -52,10 +52,10 @@ class MakeVersion:
             answer_request(self.rows, step, problem=why)
             return
         if kept.row.version_before in ("", str(current.id)):
-            self._make(kept, current)
+            self._make(kept, current, step)
         self.queue.send(Open(key=step.key, cause=step.cause, request=step.request))  # (3)
 
-    def _make(self, kept: Kept[Request], current: VersionState) -> None:
+    def _make(self, kept: Kept[Request], current: VersionState, step: RotateKey) -> None:
         """Ask the vault for the version after ``current``.
 
         Raises:
@@ -68,7 +68,10 @@ class MakeVersion:
                 raise BusyError(
                     f"the vault may be making a version of {kept.row.key}", retry_after=left
                 )
-        asked = replace(kept.row, version_before=str(current.id), vault_asked_at=now)
+        # A request that is about to be served has no answer: the sweep sees to that it gets one.
+        self.rows.commit(Put(Pending(request=step.request, step=step, at=now)))
+        before = str(current.id)
+        asked = replace(kept.row, version_before=before, vault_asked_at=now, problem="")
         self.rows.replace(kept, asked)  # (1)
         made = self.vaults.rotate(current.id.key)  # (2)
         logger.info("the vault made %s", made.id)

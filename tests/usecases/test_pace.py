@@ -122,7 +122,7 @@ def test_another_subscription_region_or_provider_does_not_wait_for_a_full_lane(
     assert planned[-1]
     assert planned[-1] - clock.now() < timedelta(seconds=1)
     assert None in planned
-    pace.throttled(work(region), timedelta(minutes=5))
+    pace.throttled(work(region).lane, timedelta(minutes=5))
     pace.await_turn(work(region, **other))
     with pytest.raises(BusyError):
         pace.await_turn(work(region))
@@ -189,7 +189,7 @@ def test_a_preview_counts_what_passed_it_and_plans_nothing(
 def test_a_lane_rests_as_long_as_it_was_told_and_then_goes_on_in_turn(
     pace: Pace, clock: Forward, region: str
 ) -> None:
-    until = pace.throttled(work(region), timedelta(minutes=3))
+    until = pace.throttled(work(region).lane, timedelta(minutes=3))
     for _ in range(2):
         with pytest.raises(BusyError, match="rests until") as busy:
             pace.await_turn(work(region))
@@ -214,13 +214,13 @@ def test_a_lane_rests_as_long_as_it_was_told_and_then_goes_on_in_turn(
 def test_what_a_service_asks_for_is_taken_within_reason(
     pace: Pace, clock: Forward, region: str, said: timedelta | None, rests: timedelta
 ) -> None:
-    until = pace.throttled(work(region), said)
+    until = pace.throttled(work(region).lane, said)
     assert abs(until - clock.now() - rests) < timedelta(seconds=2)
 
 
 def test_a_second_shorter_wait_does_not_shorten_the_first(pace: Pace, region: str) -> None:
-    until = pace.throttled(work(region), timedelta(minutes=3))
-    pace.throttled(work(region), timedelta(seconds=3))
+    until = pace.throttled(work(region).lane, timedelta(minutes=3))
+    pace.throttled(work(region).lane, timedelta(seconds=3))
     (slot,) = pace.plan(entries(region, 1))
     assert slot
     assert slot >= until
@@ -231,7 +231,7 @@ def test_another_process_learns_of_it_within_ten_seconds(
 ) -> None:
     other = Pace(rows=rows, clock=clock)
     other.await_turn(work(region))
-    pace.throttled(work(region), timedelta(minutes=3))
+    pace.throttled(work(region).lane, timedelta(minutes=3))
     clock.ahead += timedelta(seconds=10)
     with pytest.raises(BusyError):
         other.await_turn(work(region))

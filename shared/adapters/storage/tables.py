@@ -28,7 +28,17 @@ from azure.data.tables import (
 from shared.adapters.http_errors import translated
 from shared.adapters.storage.bodies import Bodies
 from shared.domain.errors import RowConflictError, UnreadableError
-from shared.domain.records import Act, Call, Opened, Pulse, Refusal, Request, Unheard, Watched
+from shared.domain.records import (
+    Act,
+    Call,
+    Opened,
+    Pending,
+    Pulse,
+    Refusal,
+    Request,
+    Unheard,
+    Watched,
+)
 from shared.domain.rows import (
     Beat,
     Debt,
@@ -57,6 +67,7 @@ TABLES: Mapping[type[Row], str] = {
     Known: "keyturnknown",
     Lane: "keyturnlanes",
     Request: "keyturnrequests",
+    Pending: "keyturnpending",
     Act: "keyturnacts",
     Opened: "keyturnopened",
     Call: "keyturncalls",
