@@ -11,7 +11,6 @@ from shared.ports import Kept, Rows
 from shared.usecases.ledger import Ledger
 from shared.usecases.open_rotation import head_of
 
-
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -57,7 +56,7 @@ def why_failed(rows: Rows, ledger: Ledger, step: Step) -> str:
 
 
 def _name(step: Step) -> str:
-    return type(step).__name__.lower()
+    return str(type(step).__struct_config__.tag)
 
 
 def work_of(ledger: Ledger, step: Repoint | Verify | Pay) -> Kept[Work] | None:
