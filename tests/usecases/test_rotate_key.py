@@ -13,7 +13,7 @@ from shared.domain.rows import Cause
 from shared.domain.steps import Open, Revive, RotateKey
 from shared.domain.verdicts import Outcome
 from shared.usecases.overdue import LEASE
-from tests.usecases.bench import Bench, at
+from tests.usecases.bench import VAULT, Bench, at
 from tests.usecases.memory import in_memory
 from tests.usecases.runner import Runner
 
@@ -163,6 +163,27 @@ def test_a_request_whose_message_is_lost_is_served_once_by_the_sweep(
     newest = swift.azure.estate.vaults.newest("kv-bench", "cmk")
     assert swift.in_use(account) == newest
     assert pending(swift) == []
+
+
+def test_the_request_of_a_version_that_nears_its_expiry_is_served_by_the_sweep_too(
+    swift: Bench,
+) -> None:
+    """Once the vault has been asked: until then the next look at the key asks again."""
+    version = swift.azure.estate.vault(VAULT).create_key("cmk")
+    swift.azure.estate.vault(VAULT).set_expiry(version, swift.clock.now() + timedelta(days=9))
+    key = version.rpartition("/")[0]
+    runner, cause = Runner(swift), Cause(trigger="event", id="e1")
+    runner.put(RotateKey(key=key, cause=cause, request="exp-1", expiring=version))
+    with swift.dying(after=at("rotate")):
+        runner.deliver()
+    runner.lose_all()
+
+    sweep(runner)
+    sweep(runner)
+
+    served = swift.row(Request, "exp-1", "request")
+    assert swift.rotation(served.rotation).outcome is Outcome.NOTHING_FOUND
+    assert (swift.versions(key), pending(swift)) == (2, [])
 
 
 def test_a_request_is_not_sent_again_while_its_message_may_be_on_its_way(swift: Bench) -> None:
