@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shared.domain.findings import Finding, Severity
 from shared.domain.proofs import Level
-from shared.domain.records import Refusal, Request
+from shared.domain.records import Pending, Refusal, Request
 from shared.domain.rows import (
     Beat,
     Cause,
@@ -23,6 +23,7 @@ from shared.domain.rows import (
     Scope,
     Search,
 )
+from shared.domain.steps import Open, RotateKey
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Consumer, Intent, Outstanding, Stage, Wave, Work
 from tests.domain.values import ACCOUNT, KEY, NOW, moments
@@ -67,10 +68,12 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         run=counts,
         overtaken=texts,
         paused=texts,
+        paused_itself=st.booleans(),
         cancelled=texts,
         tolerated=counts,
         recheck_at=maybe_time,
         problem=texts,
+        trouble=texts,
     ),
     Foresight: st.builds(
         Foresight, rotation=ids, at=moments, findings=st.lists(findings, max_size=2).map(tuple)
@@ -96,6 +99,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         outcome=st.none() | st.sampled_from(Outcome),
         counts=st.dictionaries(verdicts, counts, max_size=3),
         ended_at=maybe_time,
+        ending_since=maybe_time,
     ),
     Beat: st.builds(Beat, rotation=ids, at=moments, since=moments),
     Search: st.builds(
@@ -110,6 +114,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         scope=scopes,
         canaries=lists,
         place=st.sampled_from(Place),
+        trouble=texts,
     ),
     Work: st.builds(
         Work,
@@ -121,6 +126,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         found_at=moments,
         read_at=maybe_time,
         wave=waves,
+        twice=st.booleans(),
         seq=counts,
         stage=stages,
         next=following,
@@ -154,6 +160,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         nudged_at=maybe_time,
         nudges=counts,
         failed=st.booleans(),
+        twice=st.booleans(),
         written=st.booleans(),
         moved=st.booleans(),
     ),
@@ -201,6 +208,13 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         vault_asked_at=maybe_time,
         rotation=texts,
         problem=texts,
+    ),
+    Pending: st.builds(
+        Pending,
+        request=ids,
+        step=st.builds(Open, key=texts, cause=causes, request=ids)
+        | st.builds(RotateKey, key=texts, cause=causes, request=ids, expires=maybe_time),
+        at=moments,
     ),
     Refusal: st.builds(Refusal, event_id=texts, problem=texts, at=moments),
 }

@@ -79,6 +79,8 @@ def test_a_step_that_is_about_to_end_a_rotation_looks_again_after_a_retry(bench:
 def test_a_retry_lets_a_rotation_go_on_that_has_paused_for_its_failures(bench: Bench) -> None:
     runner, key, rotation = begun(bench, "sta", "stb", refused="sta")
     runner.run(until=lambda: head(bench, key).paused)
+    assert head(bench, key).paused.startswith("a canary failed")
+    assert head(bench, key).paused.endswith("/storageAccounts/sta")
 
     bench.steer.retry(rotation, "mended", NOBODY)
     runner.run()

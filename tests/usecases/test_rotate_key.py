@@ -165,14 +165,25 @@ def test_a_request_whose_message_is_lost_is_served_once_by_the_sweep(
     assert pending(swift) == []
 
 
+@pytest.mark.parametrize("problem", ["", "an earlier try found no way"])
 def test_the_request_of_a_version_that_nears_its_expiry_is_served_by_the_sweep_too(
-    swift: Bench,
+    swift: Bench, problem: str
 ) -> None:
     """Once the vault has been asked: until then the next look at the key asks again."""
     version = swift.azure.estate.vault(VAULT).create_key("cmk")
     swift.azure.estate.vault(VAULT).set_expiry(version, swift.clock.now() + timedelta(days=9))
     key = version.rpartition("/")[0]
     runner, cause = Runner(swift), Cause(trigger="event", id="e1")
+    earlier = Request(
+        id="exp-1",
+        key=key,
+        reason="r",
+        new_version=True,
+        asked_at=swift.clock.now(),
+        version_before=version,
+        problem=problem,
+    )
+    swift.rows.insert(earlier)
     runner.put(RotateKey(key=key, cause=cause, request="exp-1", expiring=version))
     with swift.dying(after=at("rotate")):
         runner.deliver()
