@@ -156,7 +156,8 @@ def test_of_two_that_end_a_rotation_at_once_one_announces_it(bench: Bench, metho
     runner = Runner(swift)
     runner.event(key)
     runner.run(until=lambda: swift.active(key))
-    rotation, overlapped = swift.active(key), []
+    rotation = swift.active(key)
+    overlapped: list[str] = []
 
     def overlap(called: str, _arguments: tuple[Any, ...]) -> bool:
         ended = swift.rotation(rotation).outcome

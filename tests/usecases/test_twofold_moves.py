@@ -74,9 +74,13 @@ class Turmoil:
 
     def go_wrong(self) -> None:
         method = self.random.choice(["GET", "PATCH", "PUT", "DELETE"])
-        what = self.random.choice(["lose_request", "lose_answer"])
-        resource = self.random.choice([*self.accounts.values(), self.group])
-        self.bench.azure.faults.add(Fault(method=method, path=resource.id, **{what: True}))
+        is_done, path = self.random.random() < 0.5, self.random.choice(self.resources())
+        fault = Fault(method=method, path=path, lose_answer=is_done, lose_request=not is_done)
+        self.bench.azure.faults.add(fault)
+
+    def resources(self) -> list[str]:
+        """Return the ids of the consumers."""
+        return [*(account.id for account in self.accounts.values()), self.group.id]
 
     def new_version(self, number: int) -> None:
         self.bench.later_version(self.key)
@@ -130,8 +134,8 @@ class Turmoil:
                 assert now == self.before[name]
         assert is_there(self.bench, self.group)
         assert version(self.bench, self.group) == versions[-1].rpartition("/")[2]
-        for resource in (*self.accounts.values(), self.group):
-            assert self.bench.rows.load(Debt, *debt_address(resource.id)) is None
+        for resource in self.resources():
+            assert self.bench.rows.load(Debt, *debt_address(resource)) is None
         for rotation in self.rotations():
             assert rotation.outcome, rotation
             open_ = self.bench.steps.ledger.outstanding(rotation.id, Stage.OPEN)
