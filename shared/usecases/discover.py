@@ -68,7 +68,7 @@ class DiscoverConsumers:
         if done is None:
             self._finish(kept, search.row)
             return
-        turned = replace(done, page=search.row.page + 1, at=self.clock.now())
+        turned = replace(done, page=search.row.page + 1, at=self.clock.now(), trouble="")
         self.rows.replace(search, turned)
         again = turned.at + PARENTS_TAKE if turned.place is Place.PARENTS and turned.token else None
         self.queue.send(replace(step, page=turned.page, attempt=0), at=again)
@@ -192,4 +192,14 @@ def _work(found: Candidate, rotation: Rotation, now: datetime) -> Work:
         kind=found.kind,
         location=found.location,
         found_at=now,
+        twice=_is_twice(found, rotation),
     )
+
+
+def _is_twice(found: Candidate, rotation: Rotation) -> bool:
+    """Return whether moving a resource is deleting and making it, or pinning and freeing it."""
+    kind, rules = find_kind(found.kind), rotation.rules
+    if kind is not None and kind.recreation is not None:
+        return rules.recreate_container_groups
+    is_free = found.pinned is None or None in found.pinned
+    return is_free and rules.versionless == "nudge" and may_nudge(found)

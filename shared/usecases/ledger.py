@@ -150,10 +150,10 @@ class Ledger:
             seen = versions.get(consumer.place, ())
             # Another rotation has read the resource since a broken-off one did.
             is_stale = is_others and consumer.verdict in (Verdict.SUPERSEDED, Verdict.CANCELLED)
-            for version in (consumer.in_use_before, consumer.in_use):
-                if version and not is_stale:
+            for version in consumer.seen_on:
+                if not is_stale:
                     seen = (*(each for each in seen if each != version), version)
-                elif version and version not in seen:
+                elif version not in seen:
                     seen = (version, *seen)
             versions[consumer.place] = seen
         known = replace(

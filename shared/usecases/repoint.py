@@ -62,6 +62,10 @@ LONGEST_PATIENCE = timedelta(hours=1)
 
 PREPARATION = timedelta(seconds=15)
 """Between two looks at what must be there before a write (recorded: SQL server keys, seconds)."""
+_UNANSWERED_ADVICE = (
+    "find that client request id in the subscription's activity log: whether Azure Resource Manager"
+    " got the request, and what became of it; then retry, or rotate again"
+)
 
 
 class HeldBackError(Exception):
@@ -120,11 +124,10 @@ class RepointResource:
         if kept.row.owes == "recreate":  # it may be deleted by now: nothing else matters
             self.ledger.change(kept, rows_of_work.pay_at(kept.row, self.clock.now()))
             return
-        try:
-            self._await_intent(kept.row)
-        except RejectedError as error:
-            self._close_with_error(kept, kind, Verdict.FAILED, error)
+        if reason := _why_given_up(kept.row):
+            self._close(kept, Verdict.FAILED, reason, _UNANSWERED_ADVICE)
             return
+        self._await_intent(kept.row)
         with self.leases.held(kept.row.resource, rotation.row) as hold:  # (2)
             head = self._head_to_write(kept, rotation.row)  # (3)
             if head is None:
@@ -332,12 +335,9 @@ class RepointResource:
             BusyError: It may be; look again when it cannot be any more.
             HeldBackError: Likewise, and the last step raised what nobody foresaw: the message's
                 deliveries must be used up, or it would never reach the poison queue.
-            RejectedError: No write has got an answer, time after time.
         """
         if work.intent is None or work.accepted_at is not None:
             return
-        if work.writes >= MOST_WRITES:
-            raise RejectedError(f"{work.writes} writes to {work.resource} got no answer")
         patience = min(LEASE * (1 << max(work.writes - 1, 0)), LONGEST_PATIENCE)
         left = work.intent.at + patience - self.clock.now()
         if left <= timedelta():
@@ -367,6 +367,16 @@ class RepointResource:
         now = self.clock.now()
         closed = rows_of_work.close(kept.row, verdict, now, reason=reason, advice=advice)
         self.ledger.change(kept, closed)
+
+
+def _why_given_up(work: Work) -> str:
+    """Return why no more is written: no write has got an answer; empty: it may be."""
+    if work.intent is None or work.accepted_at is not None or work.writes < MOST_WRITES:
+        return ""
+    return (
+        f"{work.writes} writes to {work.resource} got no answer, the last of them at"
+        f" {work.intent.at:%Y-%m-%d %H:%M:%S} UTC as request {work.intent.request_id}"
+    )
 
 
 def _debt(work: Work, planned: Repoint, body: Json, now: datetime) -> Debt:

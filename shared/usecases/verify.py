@@ -18,7 +18,7 @@ from shared.domain.resources import Reference
 from shared.domain.rows import Rotation
 from shared.domain.steps import Verify
 from shared.domain.verdicts import Verdict
-from shared.domain.work import Outstanding, Work
+from shared.domain.work import Work
 from shared.ports import Clock, Kept, Resources, Rows, Vaults
 from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.ages import ages_of, target_of
@@ -41,9 +41,6 @@ _MISSING_ADVICE = (
 
 MOST_ROUNDS = 3
 """How often a resource is moved again after a late write of ours has undone it."""
-
-EARLY = timedelta(minutes=5)
-"""A look that comes earlier than this was due later than a queue can hold a message."""
 
 LOOK_TOLERANCE = timedelta(minutes=5)
 """A look that runs this long after it was due, because the queue was busy, counts as in time."""
@@ -82,9 +79,6 @@ class VerifyResource:
                 self.ledger.change(kept, rows_of_work.confirm(kept.row))
             else:
                 self._close(kept, *why_not_active(self.rows, rotation.row))
-            return
-        if kept.row.due_at and kept.row.due_at - self.clock.now() > EARLY:
-            self.ledger.send(Outstanding.of(kept.row))
             return
         self.pace.await_turn(kept.row)
         kind = kind_named(kept.row.kind)

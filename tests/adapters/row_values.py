@@ -12,6 +12,7 @@ from shared.domain.records import (
     Call,
     Gap,
     Opened,
+    Pending,
     Pulse,
     Refusal,
     Request,
@@ -34,6 +35,7 @@ from shared.domain.rows import (
     Scope,
     Search,
 )
+from shared.domain.steps import Open, RotateKey
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Consumer, Intent, Outstanding, Stage, Wave, Work
 from tests.domain.values import ACCOUNT, KEY, NOW, moments
@@ -82,10 +84,12 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         run=counts,
         overtaken=texts,
         paused=texts,
+        paused_itself=st.booleans(),
         cancelled=texts,
         tolerated=counts,
         recheck_at=maybe_time,
         problem=texts,
+        trouble=texts,
     ),
     Foresight: st.builds(
         Foresight, rotation=ids, at=moments, findings=st.lists(findings, max_size=2).map(tuple)
@@ -111,6 +115,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         outcome=st.none() | st.sampled_from(Outcome),
         counts=st.dictionaries(verdicts, counts, max_size=3),
         ended_at=maybe_time,
+        ending_since=maybe_time,
     ),
     Beat: st.builds(Beat, rotation=ids, at=moments, since=moments),
     Search: st.builds(
@@ -125,6 +130,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         scope=scopes,
         canaries=lists,
         place=st.sampled_from(Place),
+        trouble=texts,
     ),
     Work: st.builds(
         Work,
@@ -136,6 +142,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         found_at=moments,
         read_at=maybe_time,
         wave=waves,
+        twice=st.booleans(),
         seq=counts,
         stage=stages,
         next=following,
@@ -169,6 +176,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         nudged_at=maybe_time,
         nudges=counts,
         failed=st.booleans(),
+        twice=st.booleans(),
         written=st.booleans(),
         moved=st.booleans(),
     ),
@@ -262,6 +270,13 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         findings=st.lists(findings, max_size=2).map(tuple),
     ),
     Gap: st.builds(Gap, key=texts, version=texts, created=moments, at=moments),
+    Pending: st.builds(
+        Pending,
+        request=ids,
+        step=st.builds(Open, key=texts, cause=causes, request=ids)
+        | st.builds(RotateKey, key=texts, cause=causes, request=ids, expires=maybe_time),
+        at=moments,
+    ),
     Refusal: st.builds(Refusal, event_id=texts, problem=texts, at=moments),
 }
 
