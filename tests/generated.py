@@ -11,11 +11,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tests import azure_files
 from tests.policy_reference import policy_reference, policy_schema
 
 CHECKOUT = Path(__file__).parents[1]
@@ -59,6 +61,11 @@ FILES: Mapping[Path, Callable[[], str]] = {
     INDEX: index,
     CHECKOUT / "docs" / "policy.md": policy_reference,
     CHECKOUT / "docs" / "keyturn.schema.json": policy_schema,
+    CHECKOUT / "infra" / "app" / "storage-names.json": azure_files.storage_names,
+    **{
+        CHECKOUT / "infra" / "roles" / f"{name}.json": partial(azure_files.role, name)
+        for name in azure_files.ROLES
+    },
 }
 """Each file with what returns the text that it must have."""
 

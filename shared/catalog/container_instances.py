@@ -8,7 +8,12 @@ documented nowhere, so that a group is deleted and made again, or left to a pers
 
 from datetime import timedelta
 
-from shared.catalog.resource_manager import ASSIGN_IDENTITY, GROUP_READ, advice
+from shared.catalog.resource_manager import (
+    ASSIGN_IDENTITY,
+    GROUP_READ,
+    JOIN_SUBNET,
+    advice,
+)
 from shared.domain.kinds import Kind, Looks, Recreation, Secret, SplitReference, Window, Write
 from shared.domain.pacing import Budget, Limit
 from shared.domain.proofs import AllOf, EchoesTarget, FieldIs, Level
@@ -165,7 +170,7 @@ CONTAINER_GROUP = Kind(
         "Microsoft.ContainerInstance/containerGroups/write",
         "Microsoft.ContainerInstance/containerGroups/delete",
         ASSIGN_IDENTITY,
-        "Microsoft.Network/virtualNetworks/subnets/join/action",
+        JOIN_SUBNET,
         GROUP_READ,
     ),
     advice={

@@ -27,3 +27,6 @@ GROUP_READ = "Microsoft.Resources/subscriptions/resourceGroups/read"
 
 ASSIGN_IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"
 """Where the body repeats a user-assigned identity."""
+
+JOIN_SUBNET = "Microsoft.Network/virtualNetworks/subnets/join/action"
+"""Where the body repeats a subnet."""
