@@ -24,8 +24,8 @@ param managedHsmHosts string = ''
 @description('KEYTURN_POLICY: a path in the app, or the URL of a blob that the identity may read. Empty: the defaults.')
 param policy string = ''
 
-@description('KEYTURN_SWEEP_SCHEDULE: six NCRONTAB fields, seconds first.')
-param sweepSchedule string = '0 */15 * * * *'
+@description('KEYTURN_SWEEP_SCHEDULE: six NCRONTAB fields, seconds first. Empty: every quarter of an hour.')
+param sweepSchedule string = ''
 
 @description('KEYTURN_CONFIG_SOURCES: blob containers with deployment configs, separated by commas.')
 param configSources string = ''
@@ -66,8 +66,8 @@ param logRetentionDays int = 90
 @description('Whether the storage is reached through private endpoints alone, in a network that is made here.')
 param privateNetwork bool = false
 
-@description('Addresses of that network: a /24 at least.')
-param networkPrefix string = '10.90.0.0/24'
+@description('Addresses of that network: a /24 at least. Empty: 10.90.0.0/24.')
+param networkPrefix string = ''
 
 @description('Ranges, separated by commas, from which the HTTP API may be called; Event Grid may always. Empty: all.')
 param allowedRanges string = ''
@@ -144,7 +144,7 @@ module network 'app/network.bicep' = if (privateNetwork) {
     token: token
     location: location
     tags: tags
-    prefix: networkPrefix
+    prefix: empty(networkPrefix) ? '10.90.0.0/24' : networkPrefix
     storageName: storage.outputs.name
   }
 }

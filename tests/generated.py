@@ -19,6 +19,7 @@ import typer
 
 from tests import azure_files
 from tests.policy_reference import policy_reference, policy_schema
+from tests.troubleshooting_page import troubleshooting
 
 CHECKOUT = Path(__file__).parents[1]
 INDEX = Path(__file__).parent / "golden" / "index.json"
@@ -61,6 +62,7 @@ FILES: Mapping[Path, Callable[[], str]] = {
     INDEX: index,
     CHECKOUT / "docs" / "policy.md": policy_reference,
     CHECKOUT / "docs" / "keyturn.schema.json": policy_schema,
+    CHECKOUT / "docs" / "troubleshooting.md": troubleshooting,
     CHECKOUT / "infra" / "app" / "storage-names.json": azure_files.storage_names,
     **{
         CHECKOUT / "infra" / "roles" / f"{name}.json": partial(azure_files.role, name)

@@ -120,7 +120,6 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
       ftpsState: 'Disabled'
-      http20Enabled: true
       ipSecurityRestrictions: empty(ranges) ? [] : concat(fromEventGrid, fromRanges)
       ipSecurityRestrictionsDefaultAction: empty(ranges) ? 'Allow' : 'Deny'
     }

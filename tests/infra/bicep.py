@@ -1,9 +1,10 @@
 """Bicep files, as far as tests look into them: read with tree-sitter, and never compiled."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,9 @@ tree_sitter_bicep = pytest.importorskip(
 
 INFRA = Path(__file__).parents[2] / "infra"
 FILES = sorted(INFRA.rglob("*.bicep"))
+
+type Node = Any
+"""Of tree-sitter, which need not be installed."""
 
 type Value = (
     dict[str, "Value"] | list["Value"] | str | int | bool | "Expression" | "Each" | "Choice" | None
@@ -31,7 +35,6 @@ class Expression:
 class Each:
     """``[for x in xs: body]``."""
 
-    over: str
     body: Value
 
 
@@ -137,30 +140,30 @@ def walk(value: Value, path: str = "") -> Iterator[tuple[str, Value]]:
 # -- the tree --------------------------------------------------------------------------------------
 
 
-def _tree(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202 - the grammar has no types
+def _tree(path: Path) -> Node:
     parser = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bicep.language()))
     return parser.parse(path.read_bytes()).root_node
 
 
-def _errors(node, path: Path) -> Iterator[str]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _errors(node: Node, path: Path) -> Iterator[str]:
     if node.type == "ERROR" or node.is_missing:
         yield f"{path.name}:{node.start_point[0] + 1}: {_text(node)[:60]!r}"
     for child in node.children:
         yield from _errors(child, path)
 
 
-def _text(node) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _text(node: Node) -> str:
     return str(node.text.decode())
 
 
-def _decorator(node) -> tuple[str, str]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _decorator(node: Node) -> tuple[str, str]:
     name, _, arguments = _text(node).lstrip("@").partition("(")
     return name.strip(), arguments.rstrip(")").strip()
 
 
-def _declaration(node, decorators: dict[str, str]) -> Declaration:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _declaration(node: Node, decorators: dict[str, str]) -> Declaration:
     kind = node.type.removesuffix("_declaration")
-    parts = [child for child in node.named_children if child.type != "comment"]
+    parts = _parts(node)
     name = _text(parts[0])
     if kind in {"resource", "module"}:
         last, condition = parts[-1], ""
@@ -174,48 +177,50 @@ def _declaration(node, decorators: dict[str, str]) -> Declaration:  # type: igno
     return Declaration(kind, name, value, decorators)
 
 
-def _value(node) -> Value:  # type: ignore[no-untyped-def]  # noqa: ANN001, PLR0911 - one a type
-    match node.type:
-        case "object":
-            pairs = [child for child in node.named_children if child.type == "object_property"]
-            return {_key(pair.named_children[0]): _value(_last(pair)) for pair in pairs}
-        case "array":
-            inside = [child for child in node.named_children if child.type != "comment"]
-            if len(inside) == 1 and inside[0].type == "for_statement":
-                return _value(inside[0])
-            return [_value(child) for child in inside]
-        case "for_statement":
-            body = node.child_by_field_name("body")
-            return Each(_text(node), _value(body))
-        case "string":
-            is_plain = all(c.type in {"string_content", "escape_sequence"} for c in node.named_children)
-            return _text(node)[1:-1] if is_plain else Expression(_text(node))
-        case "boolean":
-            return _text(node) == "true"
-        case "number":
-            return int(_text(node))
-        case "null":
-            return None
-        case "ternary_expression":
-            _, one, other = node.named_children
-            return Choice((_value(one), _value(other)))
-        case "parenthesized_expression":
-            return _value(node.named_children[0])
-    return Expression(_text(node))
+def _value(node: Node) -> Value:
+    readers: dict[str, Callable[[Node], Value]] = {
+        "object": _object,
+        "array": _array,
+        "for_statement": lambda each: Each(_value(each.child_by_field_name("body"))),
+        "string": _string,
+        "boolean": lambda word: bool(_text(word) == "true"),
+        "number": lambda digits: int(_text(digits)),
+        "null": lambda _: None,
+        "ternary_expression": lambda choice: Choice(
+            (_value(choice.named_children[1]), _value(choice.named_children[2]))
+        ),
+        "parenthesized_expression": lambda inside: _value(inside.named_children[0]),
+    }
+    read = readers.get(node.type)
+    return read(node) if read else Expression(_text(node))
 
 
-def _last(pair):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    return [child for child in pair.named_children if child.type != "comment"][-1]
+def _object(node: Node) -> Value:
+    pairs = [child for child in node.named_children if child.type == "object_property"]
+    return {_text(pair.named_children[0]).strip("'"): _value(_parts(pair)[-1]) for pair in pairs}
 
 
-def _key(node) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    return _text(node).strip("'")
+def _array(node: Node) -> Value:
+    inside = _parts(node)
+    if [child.type for child in inside] == ["for_statement"]:
+        return _value(inside[0])
+    return [_value(child) for child in inside]
+
+
+def _string(node: Node) -> Value:
+    plain = {"string_content", "escape_sequence"}
+    is_plain = all(child.type in plain for child in node.named_children)
+    return _text(node)[1:-1] if is_plain else Expression(_text(node))
+
+
+def _parts(node: Node) -> list[Any]:
+    return [child for child in node.named_children if child.type != "comment"]
 
 
 _OF_TYPES = {"type", "primitive_type", "property_identifier", "decorators"}
 
 
-def _names(node, own: frozenset[str]) -> Iterator[str]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _names(node: Node, own: frozenset[str]) -> Iterator[str]:
     """Yield the identifiers that stand for something declared elsewhere."""
     if node.type in _OF_TYPES:
         return
@@ -241,7 +246,7 @@ def _names(node, own: frozenset[str]) -> Iterator[str]:  # type: ignore[no-untyp
         yield from _names(child, own)
 
 
-def _identifiers(node) -> Iterator[object]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _identifiers(node: Node) -> Iterator[Node]:
     if node.type in {"identifier", "loop_variable", "loop_enumerator"}:
         yield node
     else:

@@ -75,7 +75,9 @@ def test_it_looks_for_what_is_logged(path: Path) -> None:
 @every_query
 def test_it_asks_tables_and_columns_that_exist(path: Path) -> None:
     query = code(path)
-    assert {name for name in re.findall(r"^\s*\(?(\w+)$", query, re.M) if name != "union"} <= TABLES
+    assert {
+        name for name in re.findall(r"^\s*\(?(\w+)$", query, re.MULTILINE) if name != "union"
+    } <= TABLES
     compared = set(re.findall(r"(\w+) (?:startswith|endswith|==|contains)", query))
     parsed = set(re.findall(r'" (\w+)', " ".join(re.findall(r"parse message with (.*)", query))))
     assert compared <= COLUMNS | parsed

@@ -1,6 +1,6 @@
 """The templates: they parse, fit Microsoft's types, and keep what is promised of them.
 
-They are read with tree-sitter and compiled by the forge's checks alone: no compiler is at hand here.
+They are read with tree-sitter, and compiled by the forge's checks alone.
 """
 
 import json
@@ -149,7 +149,6 @@ def test_the_app_starts_with_the_settings_as_they_come_out() -> None:
         "AZURE_CLIENT_ID": "0b1f6471-1bf0-4dda-aec3-cb9272f09590",
         "KEYTURN_CLOUD": "AzureCloud",
         "KEYTURN_VAULTS": "kv-one,kv-two",
-        "KEYTURN_SWEEP_SCHEDULE": _default("sweepSchedule"),
         **{
             f"AzureWebJobsStorage__{service}ServiceUri": account.format(service)
             for service in ("blob", "queue", "table")
@@ -158,10 +157,6 @@ def test_the_app_starts_with_the_settings_as_they_come_out() -> None:
     left = {name: values.get(name, "") for name in app_settings()}
     settings = Settings.from_env({**left, "KEYTURN_AUTH": "keys"})
     assert settings.vaults == {"kv-one.vault.azure.net", "kv-two.vault.azure.net"}
-
-
-def _default(name: str) -> str:
-    return str(bicep.read(INFRA / "main.bicep").of("parameter")[name].value)
 
 
 def test_storage_is_reached_by_identity_and_over_tls_alone() -> None:
@@ -318,9 +313,10 @@ def test_events_go_to_a_function_that_exists_and_to_blobs_if_they_cannot() -> No
     assert "deadLetterDestination" in dead
     assert "identity" in dead
     container = said["blobContainerName"]
-    made = [c.body["name"] for c in bicep.resources(
-        "Microsoft.Storage/storageAccounts/blobServices/containers"
-    )]
+    made = [
+        c.body["name"]
+        for c in bicep.resources("Microsoft.Storage/storageAccounts/blobServices/containers")
+    ]
     assert container in made
 
 

@@ -23,9 +23,10 @@ POWERSHELL = sorted(ROOT.glob("infra/**/*.ps1"))
 SUB = "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590"
 GROUP = f"{SUB}/resourceGroups/rg-keys/providers"
 VAULT = f"{GROUP}/Microsoft.KeyVault/vaults/kv-one"
-APP = f"{SUB}/resourceGroups/rg-keyturn/providers/Microsoft.Web/sites/func-keyturn"
-IDENTITY = f"{SUB}/resourceGroups/rg-keyturn/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-dead"
-STORAGE = f"{SUB}/resourceGroups/rg-keyturn/providers/Microsoft.Storage/storageAccounts/stkeyturn"
+OURS = f"{SUB}/resourceGroups/rg-keyturn/providers"
+APP = f"{OURS}/Microsoft.Web/sites/func-keyturn"
+IDENTITY = f"{OURS}/Microsoft.ManagedIdentity/userAssignedIdentities/id-dead"
+STORAGE = f"{OURS}/Microsoft.Storage/storageAccounts/stkeyturn"
 FOREIGN = f"{GROUP}/Microsoft.EventGrid/systemTopics/theirs"
 
 AZ = """\
@@ -155,9 +156,7 @@ def test_one_vault_that_fails_keeps_no_other_from_its_events(cli: Cli) -> None:
         ("identity.userAssignedIdentities", "null\n"),
         *cli.answers,
     ]
-    done = cli.run(
-        "hooks/postdeploy.sh", **{**AFTER, "KEYTURN_VAULT_IDS": f"{VAULT}, {second}"}
-    )
+    done = cli.run("hooks/postdeploy.sh", **{**AFTER, "KEYTURN_VAULT_IDS": f"{VAULT}, {second}"})
     assert done.returncode == 1
     (deployed,) = cli.asked("deployment group create")
     assert "topicName=evgt-kv-two" in deployed
@@ -253,7 +252,9 @@ def test_what_cannot_be_read_is_listed_too(cli: Cli) -> None:
 
 @pytest.mark.parametrize("path", SHELL, ids=lambda path: path.name)
 def test_shellcheck_finds_nothing(path: Path) -> None:
-    shellcheck = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    shellcheck = shutil.which(
+        "shellcheck", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    )
     if shellcheck is None:
         pytest.skip("shellcheck is not installed")
     done = subprocess.run(  # noqa: S603 - our own script
@@ -280,9 +281,7 @@ def test_every_script_has_its_twin_and_both_use_the_same_templates_and_variables
     shell, twin = path.read_text(), path.with_suffix(".ps1").read_text()
     variables = set(re.findall(r"KEYTURN_[A-Z_]+", shell))
     assert set(re.findall(r"KEYTURN_[A-Z_]+", twin)) == variables
-    assert set(re.findall(r"[\w-]+\.bicep", twin)) >= set(
-        re.findall(r"/([\w-]+\.bicep)", shell)
-    )
+    assert set(re.findall(r"[\w-]+\.bicep", twin)) >= set(re.findall(r"/([\w-]+\.bicep)", shell))
 
 
 def test_azd_finds_its_hooks_its_template_and_its_app() -> None:
