@@ -36,7 +36,12 @@ function Test-Identity($topic) {
 function Add-Subscription([string]$vault) {
   $parts = $vault.Split('/')
   $subscription, $group, $name = $parts[2], $parts[4], $parts[8]
-  Invoke-Az provider register --namespace Microsoft.EventGrid --subscription $subscription --wait | Out-Null
+  $state = Invoke-Az provider show --namespace Microsoft.EventGrid --subscription $subscription `
+    --query registrationState --output tsv
+  if ($state -ne 'Registered') {
+    # Who may not register need not, where it is done.
+    Invoke-Az provider register --namespace Microsoft.EventGrid --subscription $subscription --wait | Out-Null
+  }
   $location = Invoke-Az resource show --ids $vault --query location --output tsv
   $topic = Get-Topic $subscription $vault
   $topicName = "evgt-$name"

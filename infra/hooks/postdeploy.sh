@@ -47,7 +47,11 @@ subscribe() {
   subscription=$(echo "$vault" | cut -d/ -f3)
   group=$(echo "$vault" | cut -d/ -f5)
   name=$(echo "$vault" | cut -d/ -f9)
-  az provider register --namespace Microsoft.EventGrid --subscription "$subscription" --wait || return 1
+  state=$(az provider show --namespace Microsoft.EventGrid --subscription "$subscription" \
+    --query registrationState --output tsv) || return 1
+  if [ "$state" != Registered ]; then # who may not register need not, where it is done
+    az provider register --namespace Microsoft.EventGrid --subscription "$subscription" --wait || return 1
+  fi
   location=$(az resource show --ids "$vault" --query location --output tsv) || return 1
   topic=$(topic_of "$subscription" "$vault") || return 1
   make=true

@@ -4,6 +4,7 @@ They are read with tree-sitter, and compiled by the forge's checks alone.
 """
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,19 @@ def test_evidence_is_kept_unchanged_for_a_time() -> None:
     )
     (service,) = bicep.resources("Microsoft.Storage/storageAccounts/blobServices")
     assert ("isVersioningEnabled", True) in _pairs(service)
+
+
+def test_every_container_that_the_code_names_is_made() -> None:
+    named = set()
+    for path in (INFRA.parent / "shared" / "adapters" / "storage").glob("*.py"):
+        named |= set(re.findall(r'^\w*CONTAINER = "([\w-]+)"', path.read_text(), re.MULTILINE))
+    made = {
+        str(found.body["name"])
+        for found in bicep.resources("Microsoft.Storage/storageAccounts/blobServices/containers")
+    }
+    by_code = json.loads((INFRA / "app" / "storage-names.json").read_text())["containers"]
+    assert named
+    assert named <= made | set(by_code)
 
 
 def _pairs(resource: Declaration) -> list[tuple[str, object]]:

@@ -162,6 +162,13 @@ def test_one_vault_that_fails_keeps_no_other_from_its_events(cli: Cli) -> None:
     assert "topicName=evgt-kv-two" in deployed
 
 
+@pytest.mark.parametrize(("state", "asks"), [("Registered", 0), ("NotRegistered", 1)])
+def test_the_provider_is_registered_only_where_it_is_not(cli: Cli, state: str, asks: int) -> None:
+    cli.answers = [("registrationState", f"{state}\n"), *cli.answers]
+    assert cli.run("hooks/postdeploy.sh", **AFTER).returncode == 0
+    assert len(cli.asked("provider register")) == asks
+
+
 def test_without_the_function_nothing_is_subscribed_and_it_says_where_to_look(cli: Cli) -> None:
     cli.answers = [("functions/key_events", None), *cli.answers]
     done = cli.run("hooks/postdeploy.sh", **AFTER)
