@@ -59,7 +59,7 @@ var rules = [
     query: loadTextContent('expiring-key.kql')
     severity: 2
     every: 'PT1H'
-    over: 'PT2H'
+    over: 'P1D' // a key is looked at every few hours
     when: 'GreaterThan'
   }
   {
