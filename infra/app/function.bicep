@@ -174,6 +174,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     KEYTURN_BLOB_CANARY: blobCanary
     KEYTURN_TOPIC_ENDPOINT: topicEndpoint
   }
+  dependsOn: [authentication]
 }
 
 // No passwords for publishing: `azd deploy` signs in.
@@ -189,20 +190,21 @@ resource noScmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2
   properties: { allow: false }
 }
 
-// App Service drops what a caller sends as its headers only if this is on.
-resource authentication 'Microsoft.Web/sites/config@2025-03-01' = if (signIn) {
+// App Service drops what a caller sends as its headers only if this is on: so it comes before the
+// setting that has the app believe them, and is turned off, not left behind, without a client id.
+resource authentication 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: app
   name: 'authsettingsV2'
   properties: {
-    platform: { enabled: true }
+    platform: { enabled: signIn }
     globalValidation: {
-      requireAuthentication: true
-      unauthenticatedClientAction: 'Return401'
+      requireAuthentication: signIn
+      unauthenticatedClientAction: signIn ? 'Return401' : 'AllowAnonymous'
       // Event Grid shows a key of the host, and no token; a probe of life shows nothing.
       excludedPaths: ['/runtime/webhooks/eventgrid', '/api/health/live']
     }
     httpSettings: { requireHttps: true }
-    identityProviders: {
+    identityProviders: signIn ? {
       azureActiveDirectory: {
         enabled: true
         registration: {
@@ -211,7 +213,7 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = if (signIn) {
         }
         validation: { allowedAudiences: [authClientId, 'api://${authClientId}'] }
       }
-    }
+    } : {}
     login: { tokenStore: { enabled: false } }
   }
 }

@@ -119,13 +119,17 @@ def test_a_property_that_does_not_exist_is_told() -> None:
 # -- what is promised ------------------------------------------------------------------------------
 
 
-def app_settings() -> dict[str, bicep.Value]:
+def app_settings_resource() -> Declaration:
     (settings,) = [
         found
         for found in bicep.resources("Microsoft.Web/sites/config")
         if found.body["name"] == "appsettings"
     ]
-    properties = settings.body["properties"]
+    return settings
+
+
+def app_settings() -> dict[str, bicep.Value]:
+    properties = app_settings_resource().body["properties"]
     assert isinstance(properties, dict)
     return properties
 
@@ -281,13 +285,22 @@ def test_with_sign_in_only_event_grid_and_the_probe_of_life_come_in_without() ->
         for found in bicep.resources("Microsoft.Web/sites/config")
         if found.body["name"] == "authsettingsV2"
     ]
-    assert auth.condition == "(signIn)"
-    pairs = dict(_pairs(auth))
-    assert pairs["requireAuthentication"] is True
-    assert pairs["unauthenticatedClientAction"] == "Return401"
-    assert pairs["excludedPaths"] == ["/runtime/webhooks/eventgrid", "/api/health/live"]
-    auth_setting = app_settings()["KEYTURN_AUTH"]
-    assert auth_setting == Choice(("app_service", "keys"))
+    found = dict(bicep.walk(auth.body))
+    validation = ".properties.globalValidation"
+    assert found[".properties.platform.enabled"] == Expression("signIn")
+    assert found[f"{validation}.requireAuthentication"] == Expression("signIn")
+    assert auth.body["properties"]["globalValidation"]["unauthenticatedClientAction"] == Choice(  # type: ignore[index, call-overload]
+        ("Return401", "AllowAnonymous")
+    )
+    assert found[f"{validation}.excludedPaths"] == [
+        "/runtime/webhooks/eventgrid",
+        "/api/health/live",
+    ]
+
+
+def test_the_app_believes_headers_only_once_sign_in_is_on() -> None:
+    assert app_settings()["KEYTURN_AUTH"] == Choice(("app_service", "keys"))
+    assert app_settings_resource().body["dependsOn"] == [Expression("authentication")]
 
 
 # -- events ----------------------------------------------------------------------------------------
