@@ -11,13 +11,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tests import azure_files
 from tests.catalog_reference import discovery_query, reader_role, role, supported_services
 from tests.policy_reference import policy_reference, policy_schema
+from tests.troubleshooting_page import troubleshooting
 
 CHECKOUT = Path(__file__).parents[1]
 INDEX = Path(__file__).parent / "golden" / "index.json"
@@ -99,6 +102,12 @@ FILES: Mapping[Path, Callable[[], str]] = {
     CHECKOUT / "docs" / "policy.md": policy_reference,
     CHECKOUT / "docs" / "keyturn.schema.json": policy_schema,
     **CATALOG,
+    CHECKOUT / "docs" / "troubleshooting.md": troubleshooting,
+    CHECKOUT / "infra" / "app" / "storage-names.json": azure_files.storage_names,
+    **{
+        CHECKOUT / "infra" / "roles" / f"{name}.json": partial(azure_files.role, name)
+        for name in azure_files.ROLES
+    },
 }
 """Each file with what returns the text that it must have."""
 

@@ -1,0 +1,138 @@
+"""The forge's workflows, and the settings of editors."""
+
+import json
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+every_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+MAY_WRITE = {
+    ("release.yml", "build"): {"id-token", "attestations"},
+    ("release.yml", "publish"): {"contents"},
+    ("deploy.yml", "deploy"): {"id-token"},
+}
+"""The jobs that may change something, and what."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = YAML(typ="safe").load(path.read_text())
+    return found
+
+
+def steps(path: Path) -> Iterator[dict[str, Any]]:
+    for job in read(path)["jobs"].values():
+        yield from job["steps"]
+
+
+@every_workflow
+def test_it_is_a_workflow(path: Path) -> None:
+    found = find_spec("check_jsonschema")
+    if found is None or found.origin is None:
+        pytest.skip("check-jsonschema, which brings the schema, is not installed")
+    vendored = Path(found.origin).parent / "builtin_schemas" / "vendor"
+    schema = json.loads((vendored / "github-workflows.json").read_text())
+    jsonschema.Draft7Validator(schema).validate(read(path))
+
+
+@every_workflow
+def test_actions_are_pinned_by_the_hash_of_a_commit_and_say_their_version(path: Path) -> None:
+    used = re.findall(r"uses: (.*)", path.read_text())
+    assert len(used) == len([step for step in steps(path) if "uses" in step])
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+(\.\d+\.\d+)?", action), action
+
+
+@every_workflow
+def test_a_job_has_no_right_but_those_that_it_names(path: Path) -> None:
+    workflow = read(path)
+    assert workflow["permissions"] == {}
+    for name, job in workflow["jobs"].items():
+        writes = {right for right, how in job["permissions"].items() if how == "write"}
+        assert writes == MAY_WRITE.get((path.name, name), set()), name
+        assert "timeout-minutes" in job, name
+
+
+@every_workflow
+def test_the_checkout_leaves_no_token_behind(path: Path) -> None:
+    for step in steps(path):
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+
+
+@every_workflow
+def test_no_script_is_made_of_what_others_write(path: Path) -> None:
+    for step in steps(path):
+        assert "${{" not in step.get("run", ""), step
+
+
+def test_what_others_send_runs_with_reading_rights_alone() -> None:
+    for path in WORKFLOWS:
+        triggers = read(path)["on"]
+        assert "pull_request_target" not in str(triggers)
+        if "pull_request" in str(triggers):
+            rights = [job["permissions"] for job in read(path)["jobs"].values()]
+            assert all(right == {"contents": "read"} for right in rights)
+
+
+def test_a_deployment_sets_what_the_template_asks_for_and_holds_no_secret() -> None:
+    parameters = (ROOT / "infra" / "main.parameters.json").read_text()
+    (job,) = read(ROOT / ".github" / "workflows" / "deploy.yml")["jobs"].values()
+    defaults = dict(re.findall(r"\$\{(\w+)=([^}]*)\}", parameters))
+    assert set(job["env"]) >= set(re.findall(r"\$\{(\w+)", parameters))
+    for name, default in defaults.items():  # an empty variable is set, and takes no default
+        assert job["env"][name] == (
+            f"${{{{ vars.{name} || '{default}' }}}}" if default else f"${{{{ vars.{name} }}}}"
+        )
+    assert "secrets." not in (ROOT / ".github" / "workflows" / "deploy.yml").read_text()
+
+
+def test_the_forge_runs_what_the_readme_says() -> None:
+    runs = [step.get("run") for step in steps(ROOT / ".github" / "workflows" / "ci.yml")]
+    assert "make check" in runs
+    assert "make test" in runs
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*sorted((ROOT / ".vscode").glob("*.json")), ROOT / ".devcontainer" / "devcontainer.json"],
+    ids=lambda path: path.name,
+)
+def test_editors_can_read_their_settings(path: Path) -> None:
+    assert json.loads(path.read_text())
+
+
+def test_the_editor_launches_modules_that_exist() -> None:
+    launch = json.loads((ROOT / ".vscode" / "launch.json").read_text())
+    for each in launch["configurations"]:
+        assert find_spec(each["module"]), each["name"]
+
+
+def test_the_container_has_the_python_of_the_project() -> None:
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    dockerfile = (ROOT / ".devcontainer" / container["build"]["dockerfile"]).read_text()
+    assert re.search(r"^FROM python:3\.13-", dockerfile, re.MULTILINE)
+
+
+def test_every_request_that_is_shown_is_one_of_the_app() -> None:
+    index = json.loads((ROOT / "tests" / "golden" / "index.json").read_text())
+    routes = [
+        (method, re.sub(r"{\w+}", "[^/]+", binding["route"]))
+        for function in index
+        for binding in function["bindings"]
+        if binding["type"] == "httpTrigger"
+        for method in binding["methods"]
+    ]
+    shown = re.findall(
+        r"^(GET|POST) {{url}}/api/(\S+)$", (ROOT / "test.http").read_text(), re.MULTILINE
+    )
+    assert shown
+    for method, path in shown:
+        assert any(m == method and re.fullmatch(r, path) for m, r in routes), path
