@@ -23,10 +23,12 @@ def text(name: str) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as the forge makes them."""
-    found = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    """Return the anchors of a page: its headings', as the forge makes them, and its own."""
+    text = page.read_text()
+    found = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     plain = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in found]
-    return {heading.replace(" ", "-") for heading in plain}
+    own = re.findall(r'<a id="([\w-]+)"></a>', text)
+    return {*own, *(heading.replace(" ", "-") for heading in plain)}
 
 
 @every_page
