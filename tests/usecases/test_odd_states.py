@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from sandbox.faults import Answer, Fault
+from shared.catalog.beside import BESIDE
 from shared.domain.steps import Discover, Verify
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Stage
@@ -52,6 +53,8 @@ def test_a_reference_of_unknown_form_becomes_work_and_is_unknown(bench: Bench) -
     bench.get(account)
     odd = pinned_to(bench, "latest")
     assert isinstance(odd.body, dict)
+    counts = len({(each.resource_type, each.mark) for each in BESIDE})
+    bench.azure.faults.add(Fault(method="POST", path="*/resources", times=counts))  # as they are
     bench.azure.faults.add(Fault(method="POST", path="*/resources", answer=page(odd.body)))
     (step,) = bench.discover(rotation)
     bench.azure.faults.add(Fault(method="GET", path="*/stone", answer=odd))
