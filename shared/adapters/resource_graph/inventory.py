@@ -21,17 +21,24 @@ _HOST = re.compile(r"[a-z0-9.-]+")
 def query(vault: str) -> str:
     """Return the query for resources of the catalog's types that name a vault, given by its host.
 
+    Empty, it is for those that name any: the hosts of vaults have ``.vault.`` in every cloud, those
+    of managed HSMs ``.managedhsm.``.
+
     Coarse on purpose: it misses no way of writing a reference; the catalog's paths then decide.
 
     Raises:
         NotAllowedError: ``vault`` is no host, and would change the query.
     """
-    if not _HOST.fullmatch(vault):
+    if vault and not _HOST.fullmatch(vault):
         raise NotAllowedError(f"not the host of a vault: {vault!r}")
+    named = " or ".join(
+        f"tostring(properties) contains '{text}'"
+        for text in ([vault] if vault else [".vault.", ".managedhsm."])
+    )
     held = [k for k in KINDS if k.plane is Plane.ARM and not k.listed_under]
     return (
         f"resources | where type in~ ({_quoted(kind.resource_type for kind in held)})"
-        f" | where tostring(properties) contains '{vault}'"
+        f" | where {named}"
         " | project id, type, location, tags, properties | order by id asc"
     )
 
@@ -44,7 +51,9 @@ class GraphInventory:
 
     def page(self, *, vault: str, subscriptions: Sequence[str], token: str) -> Page:
         """See ``Inventory.page``."""
-        return self._page(f"find what refers to {vault}", query(vault), subscriptions, token, _ROWS)
+        return self._page(
+            f"find what refers to {vault or 'any key'}", query(vault), subscriptions, token, _ROWS
+        )
 
     def parents(self, *, types: Sequence[str], subscriptions: Sequence[str], token: str) -> Page:
         """See ``Inventory.parents``."""
