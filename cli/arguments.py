@@ -102,15 +102,23 @@ def keys_of(key: str, vault: str, cloud: Cloud) -> Key | EveryKey:
 
 
 def version_of(text: str) -> str:
-    """Return the id of the version that somebody means by it or its URL; empty: by nothing.
+    """Return the version that somebody means by its id or its URL, as it came; empty: none.
 
     Raises:
         typer.BadParameter: It is none.
     """
-    found = text.strip().rpartition("/")[2].lower()
-    if text and not _VERSION.fullmatch(found):
+    found = text.strip().rstrip("/").lower()
+    is_url = "/" in found and _is_version_url(found)
+    if found and not is_url and not _VERSION.fullmatch(found):
         raise typer.BadParameter(f"{text!r:.100} is no version", param_hint="'--if-disabled'")
     return found
+
+
+def _is_version_url(text: str) -> bool:
+    try:
+        return isinstance(parse_key_url(text), KeyVersion)
+    except KeyturnError:
+        return False
 
 
 def sources_of(texts: list[str] | None, cloud: Cloud) -> tuple[str, ...]:

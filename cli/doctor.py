@@ -16,7 +16,7 @@ from shared.domain.errors import PolicyError
 from shared.domain.views import CheckView, Health
 
 _COLUMNS = (
-    Column("status", lambda row: row["status"]),
+    Column("status", lambda row: row["status"], is_status=True),
     Column("what", lambda row: row["name"]),
     Column("finding", lambda row: row["said"]),
 )

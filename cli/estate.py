@@ -31,10 +31,17 @@ _COLUMNS = (
     Column("names", lambda row: short_version(row["names"]), rank=5),
     Column("in use", lambda row: short_version(row["inUse"])),
     Column("newest", lambda row: short_version(row["newest"])),
-    Column("state", lambda row: row["state"]),
-    Column("if disabled", lambda row: row["ifDisabled"] or "", rank=1),
+    Column("state", lambda row: row["state"], is_status=True),
+    Column("if disabled", lambda row: row["ifDisabled"] or "", rank=1, is_status=True),
     Column("problem", lambda row: row["problem"] or "", rank=8),
 )
+
+
+_WOULD = {
+    Impact.BREAKS: "would break",
+    Impact.UNAFFECTED: "would not",
+    Impact.UNKNOWN: "cannot be told",
+}
 
 
 class Searched:
@@ -133,6 +140,6 @@ def _said(states: Counter[str], impacts: Counter[str], version: str) -> str:
     parts = [f"{states[each]:,} {each}" for each in Standing if states[each]]
     said = f": {', '.join(parts)}" if parts else ""
     if version:
-        told = ", ".join(f"{impacts[each]:,} {each}" for each in Impact if impacts[each])
-        said += f"; if {version[:8]} were disabled: {told or 'nothing is known to break'}"
+        told = ", ".join(f"{impacts[each]:,} {_WOULD[each]}" for each in Impact if impacts[each])
+        said += f"; if {short_version(version)} were disabled: {told or 'nothing would break'}"
     return said

@@ -47,7 +47,7 @@ _PROVEN = (
     Column("consumer", lambda row: row["name"]),
     Column("kind", lambda row: row["kindTitle"], rank=3),
     Column("location", lambda row: row["location"], rank=4),
-    Column("proven", lambda row: "proven" if row["proven"] else "not proven"),
+    Column("proven", lambda row: "proven" if row["proven"] else "not proven", is_status=True),
     Column("level", lambda row: row["level"] or "-", rank=1),
     Column("seen", lambda row: row["seen"], rank=2),
 )
@@ -59,7 +59,7 @@ PLANNED = (
         "names", lambda row: ", ".join(short_reference(each) for each in row["references"]), rank=4
     ),
     Column("in use", lambda row: short_version(row["inUse"]), rank=2),
-    Column("action", lambda row: row["action"]),
+    Column("action", lambda row: row["action"], is_status=True),
     Column("because", lambda row: row["reason"] or row["note"] or "", rank=1),
 )
 _FOR_PEOPLE = {"manual", "unknown", "outrun"}

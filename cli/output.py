@@ -30,11 +30,13 @@ class Column:
     Attributes:
         show: Returns what stands in it.
         rank: Columns of the highest go first where there is no room; 0: never.
+        is_status: Whether its words have the colours of ``_STYLES``.
     """
 
     title: str
     show: Callable[[Row], str]
     rank: int = 0
+    is_status: bool = False
 
 
 def builtins(view: msgspec.Struct) -> Row:
@@ -132,30 +134,33 @@ def _cell(value: object) -> str:
 
 
 def _table(terminal: Terminal, rows: Iterator[Row], columns: Sequence[Column]) -> Iterator[str]:
-    room = terminal.console.width if terminal.is_interactive else None
-    kept: list[tuple[Column, int]] = []
+    console = terminal.console
+    room = console.width if terminal.is_interactive else None
+    kept: dict[Column, int] = {}
+    left_out: list[str] = []
     for page in itertools.batched(rows, _PAGE, strict=False):
         cells = {column: [_plain(column.show(row)) for row in page] for column in columns}
         if not kept:
-            kept = _fitted(cells, room)
-            yield _line([(column.title.upper(), width) for column, width in kept], room)
-            if len(kept) < len(columns):
-                left = len(columns) - len(kept)
-                terminal.say(f"({left} columns have no room here; -o json has everything)")
+            # A column that says nothing at all is no column.
+            said = {c: texts for c, texts in cells.items() if any(texts) or not c.rank}
+            kept = _fitted(said, room)
+            left_out = [column.title for column in said if column not in kept]
+            yield _line({column: column.title.upper() for column in kept}, kept, room)
         for number in range(len(page)):
-            yield _line([(cells[column][number], width) for column, width in kept], room)
+            line = {column: cells[column][number] for column in kept}
+            yield _line(line, kept, room, None if console.no_color else console.color_system)
+    if left_out:
+        terminal.say(f"(no room here for {', '.join(left_out)}; -o json has everything)")
 
 
-def _fitted(cells: dict[Column, list[str]], room: int | None) -> list[tuple[Column, int]]:
+def _fitted(cells: dict[Column, list[str]], room: int | None) -> dict[Column, int]:
     """Return which columns there is room for, and how wide each is."""
     widths = {
         column: max(cell_len(text) for text in [column.title, *texts])
         for column, texts in cells.items()
     }
-    # A column that says nothing at all is no column.
-    widths = {c: w for c, w in widths.items() if any(cells[c]) or not c.rank}
     if room is None:
-        return list(widths.items())
+        return widths
     by_rank = sorted((c for c in widths if c.rank), key=lambda c: c.rank, reverse=True)
     for column in by_rank:
         if _total(widths) <= room:
@@ -164,20 +169,38 @@ def _fitted(cells: dict[Column, list[str]], room: int | None) -> list[tuple[Colu
     while _total(widths) > room and max(widths.values()) > _LEAST:
         widest = max(widths, key=lambda c: widths[c])
         widths[widest] -= min(_total(widths) - room, widths[widest] - _LEAST)
-    return list(widths.items())
+    return widths
 
 
 def _total(widths: dict[Column, int]) -> int:
     return sum(widths.values()) + len(_GAP) * (len(widths) - 1)
 
 
-def _line(cells: Sequence[tuple[str, int]], room: int | None) -> str:
+def _line(
+    cells: dict[Column, str],
+    widths: dict[Column, int],
+    room: int | None,
+    colours: str | None = None,
+) -> str:
     texts = []
-    for text, width in cells:
+    for column, text in cells.items():
+        width = widths[column]
         is_long = room is not None and cell_len(text) > width
         cut = f"{set_cell_size(text, width - 1)}…" if is_long else text
-        texts.append(cut + " " * max(width - cell_len(cut), 0))
+        padding = " " * max(width - cell_len(cut), 0)
+        style = _STYLES.get(text) if column.is_status and colours else None
+        texts.append((f"\x1b[{style}m{cut}\x1b[0m" if style else cut) + padding)
     return _GAP.join(texts).rstrip() + "\n"
+
+
+_GREEN, _YELLOW, _RED = "32", "33", "31"
+_STYLES = {
+    **dict.fromkeys(("current", "proven", "pass", "verified", "already", "completed"), _GREEN),
+    **dict.fromkeys(("stale", "warn", "manual", "late", "paused", "needs_approval"), _YELLOW),
+    **dict.fromkeys(("breaks", "fail", "failed", "stuck", "reverted", "not proven"), _RED),
+    "unknown": _RED,
+}
+"""By the word; the terminal's own colours."""
 
 
 def _plain(text: str) -> str:

@@ -29,7 +29,7 @@ _ROTATIONS = (
     Column("rotation", lambda row: row["id"]),
     Column("key", lambda row: short_key(row["key"]), rank=1),
     Column("target", lambda row: short_version(row["target"]), rank=3),
-    Column("state", lambda row: row["state"]),
+    Column("state", lambda row: row["state"], is_status=True),
     Column("opened", lambda row: moment(row["openedAt"]), rank=2),
     Column("ended", lambda row: moment(row["endedAt"]), rank=4),
     Column("consumers", lambda row: counts_of(row["counts"]), rank=5),
@@ -40,7 +40,7 @@ CONSUMERS = (
     Column("form", lambda row: row["form"] or "-", rank=5),
     Column("before", lambda row: short_version(row["inUseBefore"] or row["before"]), rank=6),
     Column("in use", lambda row: short_version(row["inUse"]), rank=4),
-    Column("verdict", lambda row: row["verdict"] or "open"),
+    Column("verdict", lambda row: row["verdict"] or "open", is_status=True),
     Column("level", lambda row: row["level"] or "-", rank=2),
     Column("reason", lambda row: row["reason"] or "", rank=1),
 )

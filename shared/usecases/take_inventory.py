@@ -63,7 +63,7 @@ class TakeInventory:
             keys: Which.
             subscriptions: Ids of those that are searched; none: all that are visible.
             fresh: Whether each resource is read, or what the inventory has of it is believed.
-            disabled: Id of the version whose disabling is thought of; empty: none is.
+            disabled: Id or URL of the version whose disabling is thought of; empty: none is.
             progress: See ``Progress``.
 
         Raises:
@@ -207,7 +207,7 @@ def _impact(
         return None
     told = [version for version in (reference.pinned, in_use) if version]
     follows = current if reference.pinned is None else None
-    if any(version.version == disabled for version in [*told, *filter(None, (follows,))]):
+    if any(disabled in (each.version, str(each)) for each in (*told, follows) if each):
         return Impact.BREAKS
     return Impact.UNAFFECTED if _tells(reference, in_use, kind) else Impact.UNKNOWN
 
