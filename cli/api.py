@@ -67,6 +67,10 @@ class AppClient:
     _session: requests.Session = field(default_factory=requests.Session)
     _kept: dict[str, tuple[str, Json]] = field(default_factory=dict)
 
+    def close(self) -> None:
+        """Let its connections go."""
+        self._session.close()
+
     def get(self, path: str) -> Json:
         """Return what is at a path below the app; what has not changed since is not sent again.
 

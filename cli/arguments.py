@@ -67,7 +67,9 @@ def key_of(text: str, cloud: Cloud) -> Key:
     try:
         if "://" in text:
             named = parse_key_url(text)
-            return named.key if isinstance(named, KeyVersion) else named
+            key = named.key if isinstance(named, KeyVersion) else named
+            cloud.vault_host(key.vault)  # or no token goes there
+            return key
         vault, _, name = text.partition("/")
         return Key.parse(f"https://{cloud.vault_host(vault)}/keys/{name}")
     except KeyturnError:

@@ -155,8 +155,11 @@ def told(terminal: Terminal, run: Callable[[], None], *, debug: bool) -> None:
         run()
     except KeyturnError as error:
         _fail(terminal, sentence(error), code_for(error), debug=debug)
-    except (typer.Exit, typer.BadParameter, BrokenPipeError):
+    except (typer.Exit, BrokenPipeError):
         raise
+    except typer.BadParameter as error:
+        hint = f"{str(error.param_hint).strip(chr(39))}: " if error.param_hint else ""
+        _fail(terminal, f"{hint}{error.message}", Exit.USAGE, debug=debug)
     except KeyboardInterrupt:
         terminal.progress.clear()
         raise typer.Exit(Exit.INTERRUPTED) from None

@@ -22,18 +22,18 @@ from shared.domain.estate_views import Impact, Standing
 from shared.domain.rows import Scope, Search
 
 _COLUMNS = (
-    Column("key", lambda row: short_key(row["key"]), rank=2),
+    Column("key", lambda row: short_key(row["key"]), rank=3),
     Column("consumer", lambda row: row["name"]),
-    Column("kind", lambda row: row["kindTitle"], rank=4),
-    Column("subscription", lambda row: row["subscription"], rank=7),
-    Column("location", lambda row: row["location"], rank=6),
-    Column("form", lambda row: row["form"] or "-", rank=3),
-    Column("names", lambda row: short_version(row["names"]), rank=5),
+    Column("kind", lambda row: row["kindTitle"], rank=5),
+    Column("subscription", lambda row: row["subscription"], rank=8),
+    Column("location", lambda row: row["location"], rank=7),
+    Column("form", lambda row: row["form"] or "-", rank=4),
+    Column("names", lambda row: short_version(row["names"]), rank=6),
     Column("in use", lambda row: short_version(row["inUse"])),
-    Column("newest", lambda row: short_version(row["newest"])),
+    Column("newest", lambda row: short_version(row["newest"]), rank=2),
     Column("state", lambda row: row["state"], is_status=True),
     Column("if disabled", lambda row: row["ifDisabled"] or "", rank=1, is_status=True),
-    Column("problem", lambda row: row["problem"] or "", rank=8),
+    Column("problem", lambda row: row["problem"] or "", rank=9),
 )
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -148,7 +149,8 @@ def plan(
     `nudge`, `verify` (nothing is written), or left to a person: `manual`, `unknown`, `outrun`. Ends
     with 3 if something is left to a person, or there is no version to move to.
     """
-    laptop = session.laptop(policy=policy, config_sources=sources_of(config_source, session.cloud))
+    place = str(Path(policy).resolve()) if policy else ""
+    laptop = session.laptop(policy=place, config_sources=sources_of(config_source, session.cloud))
     named = key_of(key, session.cloud)
     show_plan(session, _pages(session, laptop, named, new_version=new_version))
 

@@ -163,7 +163,7 @@ def status(  # noqa: PLR0913 - one for each option
     rotation: Annotated[
         str,
         typer.Argument(
-            metavar="[ROTATION]",
+            metavar="ROTATION",
             help="Id of a rotation, or of the request for one; all of them, if not given.",
             show_default=False,
         ),

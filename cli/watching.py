@@ -186,7 +186,8 @@ def _eta(view: Json, kind_id: str, waiting: list[Json], now: datetime) -> str:
     last, is_documented = max(ends)
     assumed = "" if is_documented else " (assumed)"
     left = _spoken(last - now) if last > now else "a moment"
-    return f"; at the latest in {left}, {last:%H:%M} UTC{assumed}"
+    day = "" if last.date() == now.date() else f"{last:%b %-d} "
+    return f"; at the latest in {left}, {day}{last:%H:%M} UTC{assumed}"
 
 
 def _told(counts: Counter[str]) -> str:

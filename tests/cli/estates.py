@@ -34,8 +34,7 @@ def small(azure: LocalAzure) -> Small:
     old = vault.create_key("cmk-payments")
     key = old.rpartition("/")[0]
     estate.storage_account("stledger", subscription=payments, key=old, version="pinned")
-    lagging = estate.storage_account("stinvoices", subscription=payments, key=key, version="absent")
-    lagging.pace.stop() if hasattr(lagging.pace, "stop") else None
+    estate.storage_account("stinvoices", subscription=payments, key=key, version="absent")
     estate.cosmos_account("cosmos-orders", subscription=payments, key=key)
     new = vault.rotate("cmk-payments")
     moved = estate.storage_account("stmoved", subscription=payments, key=new, version="pinned")

@@ -1,0 +1,155 @@
+"""Fifty thousand consumers pass through, and are not held."""
+
+import json
+import tracemalloc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cli.console import Format, Terminal
+from cli.output import Column, builtins, write_rows
+from shared.adapters.planes import NoConfigFiles
+from shared.domain.json_paths import Json
+from shared.domain.keys import Key, KeyVersion, VersionState
+from shared.ports import Page
+from shared.usecases.search import EveryKey, SearchEstate
+from shared.usecases.take_inventory import TakeInventory
+from shared.wiring.laptop import NoRows
+
+PAGES, ROWS = 100, 500
+KEY = Key("kv1.vault.azure.net", "cmk")
+VERSION = KeyVersion(KEY, "a" * 32)
+WHEN = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+class Clock:
+    """Stands still."""
+
+    def now(self) -> datetime:
+        return WHEN
+
+
+class Estate:
+    """As many storage accounts as the test wants, made when their page is asked for."""
+
+    asked = 0
+
+    def page(self, *, vault: str, subscriptions: Sequence[str], token: str) -> Page:
+        assert not vault
+        assert len(subscriptions) == 1
+        number = int(token or 0)
+        self.asked += 1
+        rows = [_account(number * ROWS + each) for each in range(ROWS)]
+        return Page(rows, str(number + 1) if number + 1 < PAGES else "")
+
+    def parents(self, **_: object) -> Page:
+        return Page((), "")
+
+    def subscriptions(self) -> Sequence[str]:
+        return ["00000000-0000-0000-0000-000000000001"]
+
+    def lacking(self, *_: object) -> Sequence[str]:
+        return ()
+
+
+class Vaults:
+    """One key, and how often it was asked for."""
+
+    asked = 0
+
+    def current(self, _: Key) -> VersionState:
+        self.asked += 1
+        return VersionState(id=VERSION, created=WHEN, enabled=True)
+
+    def versions(self, key: Key) -> Sequence[VersionState]:
+        return [self.current(key)]
+
+
+def _account(number: int) -> Json:
+    path = "/subscriptions/0/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts"
+    return {
+        "id": f"{path}/st{number:06}",
+        "type": "microsoft.storage/storageaccounts",
+        "location": "westeurope",
+        "properties": {
+            "encryption": {
+                "keySource": "Microsoft.Keyvault",
+                "keyvaultproperties": {
+                    "keyvaulturi": f"https://{KEY.vault}",
+                    "keyname": KEY.name,
+                    "keyversion": VERSION.version,
+                    "currentVersionedKeyIdentifier": str(VERSION),
+                },
+            },
+            "filler": "x" * 2000,
+        },
+    }
+
+
+@dataclass
+class Sink:
+    """A stdout that only counts."""
+
+    lines: int = 0
+    most: int = 0
+
+    def write(self, text: str) -> int:
+        self.lines += text.count("\n")
+        self.most = max(self.most, len(text))
+        return len(text)
+
+    def isatty(self) -> bool:
+        return False
+
+    def flush(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("form", list(Format))
+def test_fifty_thousand_consumers_are_not_held(
+    form: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estate: Any = Estate()
+    vaults: Any = Vaults()
+    search = SearchEstate(
+        inventory=estate, resources=estate, files=NoConfigFiles(), rows=NoRows(), sources=()
+    )
+    inventory = TakeInventory(estate=search, resources=estate, vaults=vaults, clock=Clock())
+    sink = Sink()
+    monkeypatch.setattr("sys.stdout", sink)
+    lines = inventory.run(EveryKey(), (), fresh=False, disabled="", progress=lambda _: None)
+    columns = (Column("name", lambda row: row["name"]),)
+
+    tracemalloc.start()
+    try:
+        number = write_rows(
+            Terminal(form, quiet=True), (builtins(line) for line in lines), columns
+        )
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert number == PAGES * ROWS
+    assert estate.asked == PAGES
+    assert sink.lines >= number
+    assert vaults.asked == 2, "what a vault says of a key is asked for once"
+    # Two pages of the estate are some 6 MB: that much is there while one follows the other.
+    assert peak < 16_000_000
+
+
+def test_the_first_lines_come_before_the_last_page_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[int] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in range(3):
+            asked.append(len(capsys.readouterr().out))
+            yield {"n": number}
+
+    write_rows(Terminal(Format.JSON, quiet=True), rows(), ())
+    assert asked[1] > 0
+    assert json.loads("[" + capsys.readouterr().out.lstrip(",")) == [{"n": 2}]
