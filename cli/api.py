@@ -19,7 +19,7 @@ type Json = dict[str, Any]
 
 _CONNECT, _READ = 10, 60  # seconds; a page of a plan takes its time
 _TRIES = 4
-_WAITS = (1, 3, 8)  # seconds before each further try
+_WAITS = (1, 2, 4)  # seconds before each further try
 _LONGEST_WAIT = timedelta(seconds=30)
 _LOCAL = {"127.0.0.1", "localhost", "::1"}
 

@@ -18,7 +18,7 @@ from shared.domain.views import CheckView, Health
 _COLUMNS = (
     Column("status", lambda row: row["status"], is_status=True),
     Column("what", lambda row: row["name"]),
-    Column("finding", lambda row: row["said"]),
+    Column("finding", lambda row: row["said"], is_prose=True),
 )
 
 

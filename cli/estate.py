@@ -24,7 +24,7 @@ from shared.domain.rows import Scope, Search
 _COLUMNS = (
     Column("key", lambda row: short_key(row["key"]), rank=3),
     Column("consumer", lambda row: row["name"]),
-    Column("kind", lambda row: row["kindTitle"], rank=5),
+    Column("kind", lambda row: row["kindTitle"], rank=5, is_prose=True),
     Column("subscription", lambda row: row["subscription"], rank=8),
     Column("location", lambda row: row["location"], rank=7),
     Column("form", lambda row: row["form"] or "-", rank=4),
@@ -33,7 +33,7 @@ _COLUMNS = (
     Column("newest", lambda row: short_version(row["newest"]), rank=2),
     Column("state", lambda row: row["state"], is_status=True),
     Column("if disabled", lambda row: row["ifDisabled"] or "", rank=1, is_status=True),
-    Column("problem", lambda row: row["problem"] or "", rank=9),
+    Column("problem", lambda row: row["problem"] or "", rank=9, is_prose=True),
 )
 
 

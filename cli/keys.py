@@ -20,7 +20,7 @@ from cli.arguments import (
 from cli.command import Session
 from cli.estate import Searched
 from cli.exits import Exit
-from cli.output import Column, Row, builtins, counted, short_version, write_rows
+from cli.output import Column, Row, builtins, counted, short_version, shortened, write_rows
 from shared.domain.keys import Key
 from shared.domain.views import PlanView
 from shared.usecases.plan_key import Place
@@ -46,22 +46,24 @@ _VERSIONS = (
 )
 _PROVEN = (
     Column("consumer", lambda row: row["name"]),
-    Column("kind", lambda row: row["kindTitle"], rank=3),
+    Column("kind", lambda row: row["kindTitle"], rank=3, is_prose=True),
     Column("location", lambda row: row["location"], rank=4),
     Column("proven", lambda row: "proven" if row["proven"] else "not proven", is_status=True),
     Column("level", lambda row: row["level"] or "-", rank=1),
-    Column("seen", lambda row: row["seen"], rank=2),
+    Column("seen", lambda row: shortened(row["seen"]), rank=2, is_prose=True),
 )
 PLANNED = (
     Column("consumer", lambda row: row["name"]),
-    Column("kind", lambda row: row["kindTitle"], rank=3),
+    Column("kind", lambda row: row["kindTitle"], rank=3, is_prose=True),
     Column("location", lambda row: row["location"], rank=5),
     Column(
         "names", lambda row: ", ".join(short_reference(each) for each in row["references"]), rank=4
     ),
     Column("in use", lambda row: short_version(row["inUse"]), rank=2),
     Column("action", lambda row: row["action"], is_status=True),
-    Column("because", lambda row: row["reason"] or row["note"] or "", rank=1),
+    Column(
+        "because", lambda row: shortened(row["reason"] or row["note"] or ""), rank=1, is_prose=True
+    ),
 )
 _FOR_PEOPLE = {"manual", "unknown", "outrun"}
 """What a rotation would not do by itself."""

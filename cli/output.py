@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ type Row = dict[str, Any]
 _PAGE = 500
 """Rows of a table that are looked at together, for its widths."""
 _GAP = "  "
+_PROSE = 20
+"""What a column of prose has at least, if there is any room for it."""
 _LEAST = 8
 """Columns are not made narrower than that."""
 
@@ -31,12 +34,14 @@ class Column:
         show: Returns what stands in it.
         rank: Columns of the highest go first where there is no room; 0: never.
         is_status: Whether its words have the colours of ``_STYLES``.
+        is_prose: Whether it may be cut, and has what room the others leave.
     """
 
     title: str
     show: Callable[[Row], str]
     rank: int = 0
     is_status: bool = False
+    is_prose: bool = False
 
 
 def builtins(view: msgspec.Struct) -> Row:
@@ -161,6 +166,8 @@ def _fitted(cells: dict[Column, list[str]], room: int | None) -> dict[Column, in
     }
     if room is None:
         return widths
+    whole = dict(widths)
+    widths = {c: min(w, _PROSE) if c.is_prose else w for c, w in widths.items()}
     by_rank = sorted((c for c in widths if c.rank), key=lambda c: c.rank, reverse=True)
     for column in by_rank:
         if _total(widths) <= room:
@@ -169,6 +176,8 @@ def _fitted(cells: dict[Column, list[str]], room: int | None) -> dict[Column, in
     while _total(widths) > room and max(widths.values()) > _LEAST:
         widest = max(widths, key=lambda c: widths[c])
         widths[widest] -= min(_total(widths) - room, widths[widest] - _LEAST)
+    for column in (c for c in reversed(widths) if c.is_prose):
+        widths[column] += max(min(room - _total(widths), whole[column] - widths[column]), 0)
     return widths
 
 
@@ -214,6 +223,14 @@ def _plain(text: str) -> str:
 def short_version(url: str | None) -> str:
     """Return the first digits of a version's id; ``-``: there is none."""
     return url.rpartition("/")[2][:8] if url else "-"
+
+
+_VERSION_URL = re.compile(r"https://[a-z0-9.-]+/keys/[a-z0-9-]+/([0-9a-f]{8})[0-9a-f]{24}")
+
+
+def shortened(text: str) -> str:
+    """Return a text in which versions of keys are short; as they came, they are in other forms."""
+    return _VERSION_URL.sub(r"\1", text)
 
 
 def short_key(url: str | None) -> str:

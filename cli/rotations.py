@@ -16,7 +16,7 @@ from cli.command import Session
 from cli.console import Format
 from cli.exits import Exit
 from cli.keys import moment, show_plan
-from cli.output import Column, Row, short_key, short_version, write_one, write_rows
+from cli.output import Column, Row, short_key, short_version, shortened, write_one, write_rows
 from cli.watching import Watch, needs_somebody
 from shared.domain.errors import UnansweredError
 
@@ -36,13 +36,13 @@ _ROTATIONS = (
 )
 CONSUMERS = (
     Column("consumer", lambda row: row["name"]),
-    Column("kind", lambda row: row["kindTitle"], rank=3),
+    Column("kind", lambda row: row["kindTitle"], rank=3, is_prose=True),
     Column("form", lambda row: row["form"] or "-", rank=5),
     Column("before", lambda row: short_version(row["inUseBefore"] or row["before"]), rank=6),
     Column("in use", lambda row: short_version(row["inUse"]), rank=4),
     Column("verdict", lambda row: row["verdict"] or "open", is_status=True),
     Column("level", lambda row: row["level"] or "-", rank=2),
-    Column("reason", lambda row: row["reason"] or "", rank=1),
+    Column("reason", lambda row: shortened(row["reason"] or ""), rank=1, is_prose=True),
 )
 
 

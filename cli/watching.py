@@ -30,7 +30,7 @@ _STYLES = {
 }
 _BAR = 24
 _MANY_LOST = 20
-"""Looks that may get no answer, one after the other, before watching is given up."""
+"""Looks after the first that may get no answer, one after the other."""
 
 _WELL = {"completed", "nothing_found"}
 
@@ -68,17 +68,17 @@ class Watch:
             return self._until_ended(lambda view: live.update(drawn(view, self.now(), width)))
 
     def _until_ended(self, show: Callable[[Json], None]) -> Exit:
-        lost = 0
+        lost, seen = 0, False
         while True:
             try:
                 view = self.client.get(f"/api/rotations/{self.rotation}")
             except TransientError:
                 lost += 1
-                if lost == _MANY_LOST:
+                if not seen or lost == _MANY_LOST:
                     raise
                 self.sleep(self.every)
                 continue
-            lost = 0
+            lost, seen = 0, True
             show(view)
             if "consumers" not in view and view["problem"]:
                 raise PermanentError(f"no rotation came of the request: {view['problem']}")

@@ -20,6 +20,7 @@ from tests.policy_reference import policy_reference, policy_schema
 
 CHECKOUT = Path(__file__).parents[1]
 INDEX = Path(__file__).parent / "golden" / "index.json"
+HELP = INDEX.with_name("help.txt")
 SETTINGS = {
     "AzureWebJobsStorage": "UseDevelopmentStorage=true",
     "KEYTURN_VAULTS": "kv-contoso-prod",
@@ -62,8 +63,16 @@ def evidence_schema() -> str:
     return json.dumps(schema(), indent=2) + "\n"
 
 
+def command_help() -> str:
+    """Return the text that ``golden/help.txt`` must have."""
+    from tests.help_texts import help_texts  # noqa: PLC0415 - not in the child
+
+    return help_texts()
+
+
 FILES: Mapping[Path, Callable[[], str]] = {
     INDEX: index,
+    HELP: command_help,
     CHECKOUT / "docs" / "evidence.schema.json": evidence_schema,
     CHECKOUT / "docs" / "policy.md": policy_reference,
     CHECKOUT / "docs" / "keyturn.schema.json": policy_schema,
