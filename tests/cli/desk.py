@@ -16,14 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.azure import LocalAzure
-from sandbox.identity import AUDIENCES, TENANT, TokenService
+from sandbox.identity import AUDIENCES, TENANT
+from sandbox.key_vault.access import Permission
 
 CHECKOUT = Path(__file__).parents[2]
 ME = "8c2f3f0e-5a8e-4f0b-9f37-1f0d7c1f2b60"
 """Object id of whoever sits at the desk."""
 READER = frozenset({"*/read"})
 """The built-in role Reader."""
-KEYS = frozenset({"get", "list", "getRotationPolicy"})
+KEYS: frozenset[Permission] = frozenset({"get", "list", "getRotationPolicy"})
 """What Key Vault Reader gives of keys."""
 
 # The real client runs: az account get-access-token --output json --resource RESOURCE [--tenant ID]
@@ -122,7 +123,7 @@ class Desk:
 
     def run(self, *args: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Ran:
         """Run the command with its output in pipes."""
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - the command under test
             [sys.executable, "-m", "cli", *args],
             env={**self.env, **(env or {})},
             cwd=self.folder,
@@ -147,7 +148,7 @@ class Desk:
     ) -> Iterator["Typed"]:
         """Start the command on a terminal, to be looked at and interrupted."""
         ours, theirs = pty.openpty()
-        child = subprocess.Popen(
+        child = subprocess.Popen(  # noqa: S603 - likewise
             [sys.executable, "-m", "cli", *args],
             env={**self.env, "TERM": "xterm-256color", "COLUMNS": str(columns), **(env or {})},
             cwd=self.folder,
@@ -214,8 +215,3 @@ _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 def plain(text: str) -> str:
     """Return what a terminal was sent, without colours and movements."""
     return _ESCAPE.sub("", text)
-
-
-def tokens_of(azure: LocalAzure) -> TokenService:
-    """Return who signs the tokens."""
-    return azure.tokens

@@ -30,7 +30,7 @@ def small(azure: LocalAzure) -> Small:
     for each in (payments, research):
         estate.arm.rbac.allow(ME, READER, f"/subscriptions/{each}")
     vault = estate.vault(VAULT, subscription=payments)
-    vault.grant(ME, set(KEYS))
+    vault.grant(ME, KEYS)
     old = vault.create_key("cmk-payments")
     key = old.rpartition("/")[0]
     estate.storage_account("stledger", subscription=payments, key=old, version="pinned")

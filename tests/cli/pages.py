@@ -6,7 +6,6 @@ A block that begins with ``$ keyturn`` is run, on a terminal of 110 columns or, 
 
 import re
 import shlex
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,8 +43,8 @@ def shown_desk(azure: LocalAzure, folder: Path) -> Iterator[tuple[Desk, Small]]:
         estate.arm.rbac.allow(APP_PRINCIPAL, TO_READ_AND_WRITE, f"/subscriptions/{each}")
     archive = vault.create_key("cmk-archive")
     estate.storage_account("starchive", subscription=found.research, key=archive)
-    vault.grant(ME, set(KEYS))
-    azure.start_app(CHECKOUT, {"KEYTURN_VAULTS": VAULT}, freeze_timers=False)
+    vault.grant(ME, KEYS)
+    azure.start_app(CHECKOUT, {"KEYTURN_VAULTS": VAULT})
     assert azure.host is not None
     desk.env["KEYTURN_APP"] = azure.host.url
     desk.env["KEYTURN_FUNCTION_KEY"] = azure.host.keys["function"]
@@ -108,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -12,7 +12,7 @@ import pytest
 from cli.api import AppClient, check_url
 from shared.domain import errors
 
-ACCEPTED = (202, {"id": "req-1", "state": "requested"}, {})
+ACCEPTED: "Answer" = (202, {"id": "req-1", "state": "requested"}, {})
 type Answer = tuple[int, Any, dict[str, str]] | None
 
 

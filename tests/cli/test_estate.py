@@ -191,10 +191,10 @@ def test_versions_come_newest_first_and_say_which_is_current(desk: Desk, found: 
 
 def test_a_current_version_that_cannot_be_used_needs_somebody(desk: Desk, found: Small) -> None:
     vault = desk.azure.estate.vault("kv-dark", subscription=found.research)
-    vault.grant(ME, set(KEYS))
+    vault.grant(ME, KEYS)
     vault.create_key("cmk")
     newest = vault.rotate("cmk")
-    vault.set_enabled(newest, False)  # noqa: FBT003 - an assignment
+    vault.set_enabled(newest, False)
     ran = desk.run("versions", "kv-dark/cmk")
     assert ran.code == 3
     assert "disabled" in ran.out
@@ -286,8 +286,10 @@ def test_the_doctor_asks_for_the_right_that_the_vault_refuses(desk: Desk, found:
     by_policy = checks(desk.run("doctor", "--vault", "kv-refusing", "-o", "json").json())
     assert by_policy["keys of kv-refusing"] == (
         "fail",
-        f"az keyvault set-policy --name kv-refusing --object-id {ME}"
-        " --key-permissions get list getrotationpolicy",
+        (
+            f"az keyvault set-policy --name kv-refusing --object-id {ME}"
+            " --key-permissions get list getrotationpolicy"
+        ),
     )
 
 
@@ -295,7 +297,7 @@ def test_the_doctor_looks_at_events_their_dead_letter_and_the_audit_log(
     desk: Desk, found: Small
 ) -> None:
     vault = desk.azure.estate.vault("kv-heard", subscription=found.research)
-    vault.grant(ME, set(KEYS))
+    vault.grant(ME, KEYS)
     place, held = vault.resource_id, desk.azure.estate.arm.extensions
     app = f"/subscriptions/{found.research}/resourceGroups/rg/providers/Microsoft.Web/sites/kt"
 
@@ -307,7 +309,7 @@ def test_the_doctor_looks_at_events_their_dead_letter_and_the_audit_log(
     assert "az eventgrid system-topic create" in str(unheard["events of kv-heard"][1])
     assert "az monitor diagnostic-settings create" in str(unheard["audit log of kv-heard"][1])
 
-    to_app = {
+    to_app: dict[str, Any] = {
         "provisioningState": "Succeeded",
         "destination": {
             "endpointType": "AzureFunction",
