@@ -34,6 +34,9 @@ check: $(READY) ## Format, lint, types, contracts, generated files up to date
 generated: $(READY) ## Write the files that are made from the code
 	$(BIN)/python -m tests.generated
 
+catalog: $(READY) ## Write what is made from the catalog: supported services, roles, discovery query
+	$(BIN)/python -m tests.generated --catalog
+
 lock: $(READY) ## Pin the requirements again, with hashes and without index addresses
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.13 --no-header --no-annotate \
 	  --group app -o requirements.txt
@@ -53,4 +56,4 @@ $(READY): requirements-dev.txt sandbox/azurite/package-lock.json
 	@$(BIN)/python -m sandbox.azurite install
 	@touch $@
 
-.PHONY: help demo test coverage check generated lock clean
+.PHONY: help demo test coverage check generated catalog lock clean

@@ -1,7 +1,6 @@
 """Where a page of a plan begins, as a text that goes to the caller and comes back."""
 
 import base64
-import binascii
 import re
 import zlib
 from datetime import datetime
@@ -19,7 +18,7 @@ from shared.usecases.plan_key import Place
 MOST = 20_000
 """Characters: a hundred ids of subscriptions and a token of Resource Graph take some 6,000."""
 
-_GUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+_GUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$(?!\n)"
 _DIGEST = re.compile(r"[0-9a-f]{0,32}")
 
 type _Ids = Annotated[tuple[Annotated[str, Meta(pattern=_GUID)], ...], Meta(max_length=100)]
@@ -70,12 +69,13 @@ def decode(text: str, now: datetime) -> Place:
     """
     try:
         packed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        unpacked = zlib.decompressobj().decompress(packed, 10 * MOST)
-        found = msgspec.json.decode(unpacked, type=_Cursor)
-    except (binascii.Error, ValueError, zlib.error, msgspec.MsgspecError):
+        unpacking = zlib.decompressobj()
+        found = msgspec.json.decode(unpacking.decompress(packed, 10 * MOST), type=_Cursor)
+    except (ValueError, zlib.error, RecursionError):
         raise _no_cursor() from None
     # It stands in a filter of rows there.
-    if found.place is rows.Place.KNOWN and not _DIGEST.fullmatch(found.after):
+    is_odd = found.place is rows.Place.KNOWN and not _DIGEST.fullmatch(found.after)
+    if is_odd or not unpacking.eof:
         raise _no_cursor()
     scope = Scope(
         readable=found.readable,

@@ -10,13 +10,13 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from functions import cursors
-from functions.operations import Answered, Asked, NoBody, NoQuery, Operation, Paging
+from functions.operations import AFTER, Answered, Asked, NoBody, NoQuery, Operation, Paging
 from functions.problems import RequestError
 from shared.domain.callers import Role
 from shared.domain.clouds import Cloud
 from shared.domain.errors import NotAllowedError
 from shared.domain.keys import Key
-from shared.domain.views import Accepted, KeySummary, KeyView, Page, PlanView
+from shared.domain.views import Accepted, KeyPage, KeySummary, KeyView, PlanView
 from shared.usecases.ask import AskForRotation
 from shared.usecases.plan_key import PlanKey
 from shared.usecases.show_keys import ShowKeys
@@ -26,21 +26,30 @@ type Reason = Annotated[
     Meta(
         min_length=1,
         max_length=500,
-        pattern=r"\S",
-        description="Why, for whoever reads the record later.",
+        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$(?!\n)",
+        description="Why, for whoever reads the record later, in one line.",
     ),
 ]
 
 
-class KeysQuery(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class KeysQuery(Paging, frozen=True, kw_only=True):
     """Which keys."""
 
+    after: Annotated[
+        str,
+        Meta(pattern=r"^([0-9a-z.-]+/[0-9a-z-]+)?$", max_length=300, description=AFTER),
+    ] = ""
     vault: Annotated[
-        str, Meta(max_length=200, description="Name or host of a vault; all, if not given.")
+        str,
+        Meta(
+            pattern=r"^[0-9A-Za-z.-]*$",
+            max_length=200,
+            description="Name or host of a vault; all, if not given.",
+        ),
     ] = ""
 
 
-class PlanQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PlanQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Which page of which plan."""
 
     new_version: Annotated[
@@ -51,7 +60,7 @@ class PlanQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             pattern=r"^[0-9A-Za-z_-]*$",
             max_length=cursors.MOST,
-            description="Where the page begins: `next` of the page before has it.",
+            description=AFTER,
         ),
     ] = ""
 
@@ -98,7 +107,7 @@ class KeysApi:
             route="keys",
             needs=Role.AUDITOR,
             run=self.list_keys,
-            answers={HTTPStatus.OK: Page[KeySummary]},
+            answers={HTTPStatus.OK: KeyPage[KeySummary]},
             query=KeysQuery,
             body=NoBody,
         )
@@ -134,15 +143,16 @@ class KeysApi:
             takes_once=True,
         )
 
-    def list_keys(self, asked: Asked[KeysQuery, NoBody]) -> Page[KeySummary]:
+    def list_keys(self, asked: Asked[KeysQuery, NoBody]) -> KeyPage[KeySummary]:
         """List the managed keys.
 
-        The names come from the vaults, the rest from what Keyturn has kept: see `watchedAt`.
+        The names come from the vaults, the rest from what Keyturn has kept: see `watchedAt`. A
+        vault that cannot be listed is named in `unlisted`.
         """
         query = asked.query
         vault = self._vault(query.vault) if query.vault else ""
         page = self.show().run(vault=vault, after=query.after, limit=query.limit)
-        return Page(items=page.items, next=asked.next(page.after))
+        return replace(page, next=asked.next(page.next or ""))
 
     def get_key(self, asked: Asked[NoQuery, NoBody]) -> KeyView:
         """Show a key: its versions, their age and end, and how many known consumers use each."""
@@ -185,7 +195,7 @@ class KeysApi:
         view, following = self.plan().run(key, new_version=query.new_version, place=place)
         if following is None:
             return view
-        pages = replace_query(asked, replace(query, after=""))
+        pages = _plan_alone(asked, replace(query, after=""))
         return replace(view, next=pages.next(cursors.encode(following)))
 
     def _key(self, asked: Asked[Any, Any]) -> Key:
@@ -202,7 +212,7 @@ class KeysApi:
         return host
 
 
-def replace_query(asked: Asked[Any, Any], query: PlanQuery) -> Asked[PlanQuery, NoBody]:
+def _plan_alone(asked: Asked[Any, Any], query: PlanQuery) -> Asked[PlanQuery, NoBody]:
     """Return the request for the plan alone, whose pages follow from a GET of it."""
     return Asked(
         by=asked.by,

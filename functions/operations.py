@@ -4,11 +4,11 @@ The functions of the host and the OpenAPI document are both made of the declarat
 """
 
 import hashlib
-import json
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode, urlsplit
@@ -17,12 +17,12 @@ import azure.functions as func
 import msgspec
 from msgspec import Meta, Struct
 
-from functions.access import NobodyError, Principal, principal_of
+from functions.access import WITH_KEY, NobodyError, Principal, principal_of
 from functions.problems import RequestError, as_problem
 from shared.domain.callers import NOBODY, Caller, Role
-from shared.domain.errors import KeyturnError
+from shared.domain.errors import KeyturnError, TransientError
 from shared.domain.records import Call
-from shared.domain.views import InvalidPart, Problem
+from shared.domain.views import InvalidPart
 from shared.usecases.audit import AuditCall
 
 logger = logging.getLogger(__name__)
@@ -30,18 +30,21 @@ logger = logging.getLogger(__name__)
 _OF_THE_HOST = {"code", "clientId"}
 """Query parameters by which the Functions host takes a key; they are not ours to look at."""
 
+_ASK_AGAIN_AFTER = timedelta(seconds=10)
+
 
 class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Takes no parameters."""
 
 
-class Paging(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which page: ``next`` of the page before has it all."""
+class Paging(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Which page. An ``after`` is of a form of its own in each list: it stands in filters."""
 
-    after: Annotated[
-        str, Meta(pattern=r"^[0-9A-Za-z_./-]*$", max_length=300, description="Where it begins.")
-    ] = ""
-    limit: Annotated[int, Meta(ge=1, le=1000, description="How many items it has.")] = 100
+    after: str = ""
+    limit: Annotated[int, Meta(ge=1, le=1000, description="How many items a page has.")] = 100
+
+
+AFTER = "Where the page begins: `next` of the page before has it."
 
 
 class NoBody(Struct, frozen=True):
@@ -71,7 +74,8 @@ class Asked[Q: Struct, B: Struct]:
         if not after:
             return None
         said = {name: value for name, value in msgspec.to_builtins(self.query).items() if value}
-        return f"{self.url}?{urlencode(said | {'after': after})}"
+        written = {name: "true" if value is True else value for name, value in said.items()}
+        return f"{self.url}?{urlencode(written | {'after': after})}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +171,9 @@ class Api:
                 call.check_role()
             return call.answered(call.operation.run(call.asked()))
         except NobodyError as error:
-            return call.refused(as_problem(RequestError(HTTPStatus.UNAUTHORIZED, str(error))))
+            return call.refused(RequestError(HTTPStatus.UNAUTHORIZED, str(error)))
         except (RequestError, KeyturnError) as error:
-            return call.refused(as_problem(error))
+            return call.refused(error)
 
     def _keep(self, call: "_Call", status: HTTPStatus, outcome: str, invocation: str) -> None:
         self.audit().run(
@@ -179,7 +183,7 @@ class Api:
                 operation=call.operation.name,
                 method=call.operation.method,
                 path=call.url[:1000],
-                by=call.principal.caller if call.principal else NOBODY,
+                by=call.principal.caller if call.principal else None,
                 reason=call.reason,
                 status=status,
                 outcome=outcome[:1000],
@@ -205,14 +209,16 @@ class _Call:
         """Raise unless the caller has the role that the operation needs."""
         needs = self.operation.needs
         if needs and not (self.principal and self.principal.may(needs)):
-            raise RequestError(HTTPStatus.FORBIDDEN, f"this needs the app role {needs}")
+            hint = ", and a function key names nobody" if self.principal == WITH_KEY else ""
+            raise RequestError(HTTPStatus.FORBIDDEN, f"this needs the app role {needs}{hint}")
 
     def asked(self) -> Asked[Any, Any]:
         """Return the request, read and checked."""
         once = self.req.headers.get("Idempotency-Key", "") if self.operation.takes_once else ""
         if len(once) > 200:  # noqa: PLR2004 - said in the message
             raise RequestError(HTTPStatus.BAD_REQUEST, "the Idempotency-Key is over 200 characters")
-        query, body = self._query(), self._body()
+        given = {n: v for n, v in self.req.params.items() if n not in _OF_THE_HOST}
+        query, body = read_query(given, self.operation.query), self._body()
         self.reason = str(getattr(body, "reason", ""))
         return Asked(
             by=self.principal.caller if self.principal else NOBODY,
@@ -222,17 +228,6 @@ class _Call:
             once=once,
             url=self.url,
         )
-
-    def _query(self) -> Struct:
-        given = {n: v for n, v in self.req.params.items() if n not in _OF_THE_HOST}
-        try:
-            query: Struct = msgspec.convert(given, self.operation.query, strict=False)
-        except msgspec.ValidationError as error:
-            message, _, place = str(error).partition(" - at `$.")
-            part = InvalidPart(pointer=f"query/{place.rstrip('`')}".rstrip("/"), detail=message)
-            detail = "the query is not what this operation takes; see errors"
-            raise RequestError(HTTPStatus.BAD_REQUEST, detail, (part,)) from None
-        return query
 
     def _body(self) -> Struct:
         if self.operation.body is NoBody:
@@ -251,25 +246,51 @@ class _Call:
         if self.operation.method == "GET":
             headers["Cache-Control"] = "no-cache"  # kept by a client, and asked for each time
             headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-            if _matches(self.req.headers.get("If-None-Match", ""), headers["ETag"]):
+            wanted = self.req.headers.get("If-None-Match", "")
+            if answer.status is HTTPStatus.OK and _matches(wanted, headers["ETag"]):
                 return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return func.HttpResponse(
             body, status_code=answer.status, headers=headers, mimetype="application/json"
         )
 
-    def refused(self, problem: Problem) -> func.HttpResponse:
-        """Return a problem as the answer."""
+    def refused(self, error: RequestError | KeyturnError) -> func.HttpResponse:
+        """Return an error as the answer."""
+        problem = as_problem(error, self.url[:1000])
         self.outcome = problem.detail
-        told = msgspec.structs.replace(problem, instance=self.url[:1000])
         headers = {"Cache-Control": "no-store"}
-        if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            headers["Retry-After"] = "10"
+        if problem.status == HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(error, TransientError):
+            wait = error.retry_after or _ASK_AGAIN_AFTER
+            headers["Retry-After"] = str(math.ceil(wait.total_seconds()))
         return func.HttpResponse(
-            msgspec.json.encode(told),
+            msgspec.json.encode(problem),
             status_code=problem.status,
             headers=headers,
             mimetype="application/problem+json",
         )
+
+
+def read_query[Q: Struct](given: Mapping[str, str], kind: type[Q]) -> Q:
+    """Read a request's query.
+
+    Raises:
+        RequestError: It is not what ``kind`` says.
+    """
+    for name, value in given.items():
+        if not value.isprintable():  # the ``$`` of a pattern lets a line's end pass
+            raise _bad_query(name, "Expected printable text")
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$.")
+        raise _bad_query(place.rstrip("`"), message) from None
+
+
+def _bad_query(name: str, said: str) -> RequestError:
+    part = InvalidPart(pointer=f"query/{name}".rstrip("/"), detail=said)
+    detail = "the query is not what this operation takes; see errors"
+    return RequestError(HTTPStatus.BAD_REQUEST, detail, (part,))
 
 
 def read_body[B: Struct](content: bytes, kind: type[B]) -> B:
@@ -281,7 +302,7 @@ def read_body[B: Struct](content: bytes, kind: type[B]) -> B:
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 97 ms that no event needs
 
     try:
-        found = json.loads(content)
+        found = msgspec.json.decode(content)
     except (ValueError, RecursionError) as error:
         raise _bad_body([InvalidPart(pointer="#", detail=f"no JSON: {error}")]) from None
     problems = [

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from shared.domain import errors
-from shared.domain.errors import KeyturnError, PolicyError
+from shared.domain.errors import KeyturnError, PolicyError, RowConflictError
 from shared.domain.views import InvalidPart, Problem
 
 
@@ -32,25 +32,23 @@ _STATUS: tuple[tuple[type[KeyturnError], HTTPStatus], ...] = (
 )
 
 
-def as_problem(error: RequestError | KeyturnError) -> Problem:
-    """Return the problem that an error is; the caller of this knows the ``instance``."""
+def as_problem(error: RequestError | KeyturnError, instance: str) -> Problem:
+    """Return the problem that an error is; ``instance``: the path of what was asked for."""
+    detail = str(error)
+    parts: tuple[InvalidPart, ...] = ()
     if isinstance(error, RequestError):
-        return _problem(error.status, str(error), error.parts)
-    status = next(status for kind, status in _STATUS if isinstance(error, kind))
+        status, parts = error.status, error.parts
+    else:
+        status = next(status for kind, status in _STATUS if isinstance(error, kind))
     if isinstance(error, PolicyError):
         parts = tuple(InvalidPart(pointer="policy", detail=each) for each in error.problems)
-        return _problem(status, str(error), parts)
-    if isinstance(error, errors.RowConflictError):
-        return _problem(status, "something else happened to it at this moment: ask again")
-    return _problem(status, str(error))
-
-
-def _problem(status: HTTPStatus, detail: str, parts: tuple[InvalidPart, ...] = ()) -> Problem:
+    if isinstance(error, RowConflictError):
+        detail = "something else happened to it at this moment: ask again"
     return Problem(
         type="about:blank",
         title=status.phrase,
         status=status.value,
         detail=detail,
-        instance="",
+        instance=instance,
         errors=parts,
     )

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from functions.keys_api import Reason
-from functions.operations import Answered, Asked, NoBody, NoQuery, Operation, Paging
+from functions.operations import AFTER, Answered, Asked, NoBody, NoQuery, Operation, Paging
 from functions.problems import RequestError
+from shared.catalog import KINDS
 from shared.domain.callers import Caller, Role
 from shared.domain.errors import NotFoundError
 from shared.domain.keys import Key
@@ -21,6 +22,7 @@ from shared.domain.views import (
     RequestView,
     RotationSummary,
     RotationView,
+    State,
 )
 from shared.usecases.history import ListConsumers, ListRotations
 from shared.usecases.report import ReportRotation
@@ -29,23 +31,34 @@ from shared.usecases.steer import SteerRotation
 type Action = Literal["pause", "resume", "cancel", "retry", "approve"]
 
 
-class RotationsQuery(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RotationsQuery(Paging, frozen=True, kw_only=True):
     """Which rotations."""
 
+    after: Annotated[
+        str, Meta(pattern=r"^([0-9]{15}-[0-9a-f]{20}-[0-9]{1,9})?$", description=AFTER)
+    ] = ""
     key: Annotated[
-        str, Meta(max_length=400, description="URL of a key; rotations of all, if not given.")
+        str,
+        Meta(
+            pattern=r"^(https://[0-9A-Za-z.-]+/keys/[0-9A-Za-z-]{1,127})?$",
+            max_length=400,
+            description="URL of a key; rotations of all, if not given.",
+        ),
     ] = ""
-    state: Annotated[
-        str, Meta(max_length=40, description="Only those in this state, such as `paused`.")
-    ] = ""
+    state: Annotated[State | None, Meta(description="Only those in this state.")] = None
 
 
-class ConsumersQuery(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConsumersQuery(Paging, frozen=True, kw_only=True):
     """Which consumers."""
 
+    after: Annotated[str, Meta(pattern=r"^([0-9]{1,2}-[0-9a-f]{32})?$", description=AFTER)] = ""
     verdict: Annotated[Verdict | None, Meta(description="Only those with this verdict.")] = None
     kind: Annotated[
-        str, Meta(max_length=60, description="Only those of this kind: `storage_account`.")
+        str,
+        Meta(
+            pattern=f"^({'|'.join(kind.id for kind in KINDS)})?$",
+            description="Only those of this kind: `storage_account`.",
+        ),
     ] = ""
 
 

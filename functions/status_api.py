@@ -3,15 +3,23 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
 from msgspec.structs import replace
 
-from functions.operations import Answered, Asked, NoBody, NoQuery, Operation, Paging
+from functions.operations import AFTER, Answered, Asked, NoBody, NoQuery, Operation, Paging
 from shared.domain.callers import Role
 from shared.domain.views import Alive, Health, HealthView, ScopeView
 from shared.usecases.check_readiness import CheckReadiness
 from shared.usecases.show_scope import ShowScope
+
+
+class ScopeQuery(Paging, frozen=True, kw_only=True):
+    """Which subscriptions: each is asked for our rights in it while the caller waits."""
+
+    after: Annotated[str, Meta(pattern=r"^([0-9a-f-]{36})?$", description=AFTER)] = ""
+    limit: Annotated[int, Meta(ge=1, le=100, description="How many items a page has.")] = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +44,7 @@ class StatusApi:
             needs=Role.AUDITOR,
             run=self.get_scope,
             answers={HTTPStatus.OK: ScopeView},
-            query=Paging,
+            query=ScopeQuery,
             body=NoBody,
         )
         yield Operation(
@@ -70,12 +78,10 @@ class StatusApi:
             body=NoBody,
         )
 
-    def get_scope(self, asked: Asked[Paging, NoBody]) -> ScopeView:
+    def get_scope(self, asked: Asked[ScopeQuery, NoBody]) -> ScopeView:
         """Say where consumers are looked for, and what of it can be read just now."""
-        limit = min(asked.query.limit, 100)
-        found = self.scope().run(after=asked.query.after, limit=limit)
-        after = found.items[-1].id if len(found.items) == limit else ""
-        return replace(found, next=asked.next(after))
+        found = self.scope().run(after=asked.query.after, limit=asked.query.limit)
+        return replace(found, next=asked.next(found.next or ""))
 
     def get_health(self, _: Asked[NoQuery, NoBody]) -> Answered:
         """Try what a rotation needs, part by part. 503 if one of them fails."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from sandbox.blobs import BlobEndpoints
-from sandbox.demo_estate import MANUAL, REWRITTEN, UNREADABLE, DemoEstate, Family, Fate, Member
+from sandbox.demo_estate import DemoEstate
+from sandbox.demo_members import MANUAL, PAYMENTS, REWRITTEN, UNREADABLE, Family, Fate, Member
 
 SOURCE = "deployments"
 """The container that holds the deployment configs."""
@@ -81,10 +82,10 @@ def put_files(
     return tuple(
         _put(blobs, demo, path, text.format(**_names(demo, kid)), member)
         for path, text, kid, member in (
-            ("payments/payments-api.yaml", _PINNED, payments, (REWRITTEN, "")),
-            ("payments/scoring.json", _SCORING, payments, (REWRITTEN, "")),
-            ("payments/sftp.yaml", _UNPINNED, payments, (MANUAL, "names no version")),
-            ("payments/unsaved.json", _BROKEN, payments, (UNREADABLE, "is malformed")),
+            ("payments/payments-api.yaml", _PINNED, payments, (REWRITTEN, "", PAYMENTS)),
+            ("payments/scoring.json", _SCORING, payments, (REWRITTEN, "", PAYMENTS)),
+            ("payments/sftp.yaml", _UNPINNED, payments, (MANUAL, "names no version", PAYMENTS)),
+            ("payments/unsaved.json", _BROKEN, payments, (UNREADABLE, "is malformed", "")),
             ("archive/export.yaml", _PINNED, archive, None),
         )
     )
@@ -96,7 +97,7 @@ def _names(demo: DemoEstate, kid: str) -> dict[str, str]:
 
 
 def _put(
-    blobs: BlobEndpoints, demo: DemoEstate, path: str, text: str, fate: tuple[Fate, str] | None
+    blobs: BlobEndpoints, demo: DemoEstate, path: str, text: str, fate: tuple[Fate, str, str] | None
 ) -> DemoFile:
     url = blobs.put(demo.files_account, SOURCE, path, text.encode())
     return DemoFile(path, text.encode(), Member(url, Family.FILES, *fate) if fate else None)

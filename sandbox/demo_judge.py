@@ -7,54 +7,76 @@ from typing import Any
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.arm.resources import Body
 from sandbox.azure import LocalAzure
-from sandbox.demo_estate import DemoEstate, Family, Member
+from sandbox.demo_estate import DemoEstate
 from sandbox.demo_files import CANARY, SOURCE, DemoFile
+from sandbox.demo_members import PAYMENTS, Family, Member
 from sandbox.demo_view import Report
 
 _ARM = "management.azure.com"
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The two versions between which a key was rotated, by their URLs."""
+
+    before: str
+    target: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """Compares what the report says with the sandbox's ground truth."""
+    """Compares what the reports say with the sandbox's ground truth."""
 
     azure: LocalAzure
     estate: DemoEstate
     files: tuple[DemoFile, ...]
-    before: str
-    """URL of the version that the key had."""
-    target: str
-    """URL of the one that it was given."""
+    turns: Mapping[str, Turn]
+    """By the name of the key."""
     definitions: Mapping[str, Body]
     """By id, what the container groups were; see ``definitions_of``."""
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """All that is on the payments key, files included."""
+        """All that is on the keys that were rotated, files included."""
         return (*self.estate.members, *(each.member for each in self.files if each.member))
 
-    def problems(self, report: Report) -> Iterator[str]:
-        """Yield what is not as the scenario says: the ground truth judges, not the app."""
+    def members_of(self, key: str) -> list[Member]:
+        """Return what the report on a key must be about."""
+        return [each for each in self.members if each.key in {key, ""}]
+
+    def problems(self, reports: Mapping[str, Report]) -> Iterator[str]:
+        """Yield what is not as the scenario says: the ground truth judges, not the app.
+
+        Args:
+            reports: By the name of the key.
+        """
+        for key in self.turns:
+            yield from self._of_report(key, reports[key])
+        yield from self._of_definitions()
+        yield from self._of_others()
+        yield from self._of_files()
+        yield from self._of_canaries(reports[PAYMENTS])
+
+    def _of_report(self, key: str, report: Report) -> Iterator[str]:
         said = {consumer["resource"].lower(): consumer for consumer in report["consumers"]}
-        for member in self.members:
+        for member in self.members_of(key):
             consumer = said.pop(member.id.lower(), {"verdict": "missing", "inUse": None})
             if consumer["verdict"] not in member.fate.verdicts:
                 yield f"{name_of(member.id)}: its verdict is {consumer['verdict']}"
             if member.family is not Family.FILES:
                 yield from self._of_resource(member, consumer)
         yield from (f"{resource}: it is in the report, and not on the key" for resource in said)
-        yield from self._of_definitions()
-        yield from self._of_others()
-        yield from self._of_files()
-        yield from self._of_canaries(report)
         yield from _of_preflight(report)
+        if report["target"] != self.turns[key].target:
+            yield f"{key}: the report is about a rotation to {report['target']}"
         if report["state"] != "failed":
-            yield f"the rotation ended as {report['state']}, although not all could be proven"
+            yield f"{key}: its rotation is {report['state']}, although not all could be proven"
 
     def _of_resource(self, member: Member, consumer: Report) -> Iterator[str]:
         truth, name, fate = self.azure.estate.truth, name_of(member.id), member.fate
+        turn = self.turns[member.key]
         is_there = fate.moves or not fate.made_again
-        must_use = (self.target if fate.moves else self.before) if is_there else None
+        must_use = (turn.target if fate.moves else turn.before) if is_there else None
         used = truth.version_in_use(member.id)
         if used != must_use:
             yield f"{name}: it uses {used}"
@@ -78,7 +100,8 @@ class Judge:
                 yield f"{name_of(resource)}: more of it has changed than the version of its key"
 
     def _of_files(self) -> Iterator[str]:
-        old, new = (version.rpartition("/")[2] for version in (self.before, self.target))
+        turn = self.turns[PAYMENTS]
+        old, new = (version.rpartition("/")[2] for version in (turn.before, turn.target))
         for file in self.files:
             found = self._read(file)
             if found != file.after(old, new):
@@ -115,11 +138,13 @@ class Judge:
         return len(self.estate.others) + len(files), changed
 
     def uses_target(self, member: Member) -> bool:
-        """Tell whether a resource uses the new version, or a file names it."""
+        """Tell whether a resource uses the new version of its key, or a file names it."""
+        targets = [self.turns[key].target for key in self.turns if member.key in {key, ""}]
         if member.family is not Family.FILES:
-            return self.azure.estate.truth.version_in_use(member.id) == self.target
+            return self.azure.estate.truth.version_in_use(member.id) in targets
         (file,) = (each for each in self.files if each.member == member)
-        return self.target.rpartition("/")[2].encode() in self._read(file)
+        content = self._read(file)
+        return any(target.rpartition("/")[2].encode() in content for target in targets)
 
     def _read(self, file: DemoFile) -> bytes:
         return self.azure.blobs.get(self.estate.files_account, SOURCE, file.path)

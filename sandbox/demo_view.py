@@ -1,7 +1,7 @@
 """How the demo shows a rotation: live on a terminal, a line for each change elsewhere."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from types import TracebackType
@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from sandbox.clock import SandboxClock
-from sandbox.demo_estate import Family
+from sandbox.demo_members import Family
 
 type Report = dict[str, Any]
 """What ``GET /api/rotations/{id}`` answers."""
@@ -38,28 +38,39 @@ FAMILIES = {
 
 _WIDE = 100
 """From so many columns on, there is room for all that is known."""
-_NARROW_COLUMNS = ("", "key version", "verdict", "after")
-_WIDE_COLUMNS = ("", "refers by", "key version", "proof", "verdict", "after")
+_NARROW_COLUMNS = ("", "key version", "verdict", "took")
+_LINE = "  {:<28}  {:<12}  {:<19}  {:<10}  {:<8}  {}"
+_LINE_COLUMNS = ("as their verdicts come", "key", "version", "proof", "verdict", "took")
+_WIDE_COLUMNS = ("", "refers by", "key version", "proof", "verdict", "took")
 
 
 class LiveView:
-    """A bar for the whole and a line for each consumer. A context manager."""
+    """A bar for each rotation and a line for each consumer. A context manager.
 
-    def __init__(self, console: Console, clock: SandboxClock, expected: int) -> None:
+    Args:
+        console: Where it is shown.
+        clock: The sandbox's.
+        expected: How many consumers the rotation of each key will find, by the key's name.
+    """
+
+    def __init__(self, console: Console, clock: SandboxClock, expected: Mapping[str, int]) -> None:
         self._console = console
         self._clock = clock
         self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("[bold]{task.description}[/] {task.fields[state]}"),
             BarColumn(None),
             MofNCompleteColumn(),
             TextColumn("{task.fields[elapsed]}"),
             console=console,
             expand=True,
         )
-        self._task = self._progress.add_task("waiting for the event", total=expected, elapsed="")
+        self._tasks = {
+            key: self._progress.add_task(key, total=count, state="not begun", elapsed="")
+            for key, count in expected.items()
+        }
         self._live = Live(self._progress, console=console, refresh_per_second=8)
-        self._told: set[str] = set()
-        self._last: Report | None = None
+        self._told: set[tuple[str, str]] = set()
+        self._last: Mapping[str, Report] = {}
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -79,56 +90,64 @@ class LiveView:
                 self._live.update(Group(self._progress, self._consumers(self._last)))
             self._live.stop()
 
-    def show(self, report: Report) -> None:
-        """Show how the rotation stands."""
+    def show(self, reports: Mapping[str, Report]) -> None:
+        """Show how the rotations stand that have begun, by the names of their keys."""
         if self._console.is_terminal:
-            self._draw(report)
+            self._draw(reports)
         else:
-            self._tell(report)
+            for key, report in reports.items():
+                self._tell(key, report)
 
-    def _draw(self, report: Report) -> None:
-        self._last, consumers = report, report["consumers"]
-        self._progress.update(
-            self._task,
-            description=report["state"],
-            completed=sum(c["verdict"] is not None for c in consumers),
-            total=len(consumers) or None,
-            elapsed=_spoken((self._clock.now() - _moment(report["openedAt"])).total_seconds()),
-        )
-        lines = len(consumers) + len(FAMILIES) + 3
-        is_high = self._console.height >= lines
-        shown = self._consumers(report) if is_high else counts_table(report)
-        self._live.update(Group(self._progress, shown))
+    def _draw(self, reports: Mapping[str, Report]) -> None:
+        self._last = dict(reports)
+        for key, report in reports.items():
+            consumers = report["consumers"]
+            end = _moment(report["endedAt"]) if report["endedAt"] else self._clock.now()
+            self._progress.update(
+                self._tasks[key],
+                state=report["state"],
+                completed=sum(c["verdict"] is not None for c in consumers),
+                total=len(consumers) or None,
+                elapsed=_spoken((end - _moment(report["openedAt"])).total_seconds()),
+            )
+        table = self._consumers(reports)
+        is_high = self._console.height >= table.row_count + len(self._tasks) + 1
+        self._live.update(Group(self._progress, table if is_high else counts_table(reports)))
 
-    def _consumers(self, report: Report) -> Table:
-        return consumers_table(report, self._clock.now(), wide=self._console.width >= _WIDE)
+    def _consumers(self, reports: Mapping[str, Report]) -> Table:
+        return consumers_table(reports, self._clock.now(), wide=self._console.width >= _WIDE)
 
-    def _tell(self, report: Report) -> None:
+    def _tell(self, key: str, report: Report) -> None:
         for consumer in report["consumers"]:
-            if consumer["verdict"] and consumer["resource"] not in self._told:
-                self._told.add(consumer["resource"])
+            told = (key, consumer["resource"])
+            if consumer["verdict"] and told not in self._told:
+                if not self._told:
+                    self._console.print(_LINE.format(*_LINE_COLUMNS), style="dim")
+                self._told.add(told)
                 after = _spoken(_seconds(consumer, self._clock.now()))
                 versions = _versions(consumer, report["target"])
+                proof, verdict = consumer["level"] or "-", consumer["verdict"]
                 self._console.print(
-                    f"  {consumer['name']:<31} {versions:<19} "
-                    f" {consumer['level'] or '-':<10} {consumer['verdict']:<9} {after}"
+                    _LINE.format(consumer["name"], key, versions, proof, verdict, after)
                 )
 
 
-def consumers_table(report: Report, now: datetime, *, wide: bool) -> Table:
+def consumers_table(reports: Mapping[str, Report], now: datetime, *, wide: bool) -> Table:
     """Return a line for each consumer: version before → now, proof, verdict, time.
 
+    The time is that from the write, or from being found, to the verdict.
+
     Args:
-        report: How the rotation stands.
+        reports: How the rotations stand, by the names of their keys.
         now: The sandbox's time.
         wide: Whether there is room for all of it.
     """
     columns = _WIDE_COLUMNS if wide else _NARROW_COLUMNS
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
-        table.add_column(column, no_wrap=True, justify="right" if column == "after" else "left")
-    for family, consumers in by_family(report["consumers"]):
-        table.add_row(f"[bold]{family}[/]")
+        table.add_column(column, no_wrap=True, justify="right" if column == "took" else "left")
+    for key, report, family, consumers in _families(reports):
+        table.add_row(f"[bold]{family}[/] [dim]on {key}[/]")
         for consumer in consumers:
             cells = {
                 "": f"  {consumer['name']}",
@@ -136,26 +155,34 @@ def consumers_table(report: Report, now: datetime, *, wide: bool) -> Table:
                 "key version": _versions(consumer, report["target"]),
                 "proof": consumer["level"] or "-",
                 "verdict": _verdict(consumer),
-                "after": _spoken(_seconds(consumer, now)),
+                "took": _spoken(_seconds(consumer, now)),
             }
             table.add_row(*(cells[column] for column in columns))
     return table
 
 
-def counts_table(report: Report) -> Table:
+def counts_table(reports: Mapping[str, Report]) -> Table:
     """Return a line for each kind: how many of which verdict. For terminals of few lines."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    for family, consumers in by_family(report["consumers"]):
+    for key, _, family, consumers in _families(reports):
         counts = Counter(consumer["verdict"] for consumer in consumers)
         said = [
             f"[{STYLES.get(verdict or '', 'dim')}]{count} {verdict or 'open'}[/]"
             for verdict, count in sorted(counts.items(), key=lambda each: each[0] or "~")
         ]
-        table.add_row(f"[bold]{family}[/]", ", ".join(said))
+        table.add_row(f"[bold]{family}[/] [dim]on {key}[/]", ", ".join(said))
     return table
 
 
-def by_family(consumers: Iterable[Report]) -> Iterator[tuple[str, list[Report]]]:
+def _families(
+    reports: Mapping[str, Report],
+) -> Iterator[tuple[str, Report, Family, list[Report]]]:
+    for key, report in reports.items():
+        for family, consumers in by_family(report["consumers"]):
+            yield key, report, family, consumers
+
+
+def by_family(consumers: Iterable[Report]) -> Iterator[tuple[Family, list[Report]]]:
     """Return the consumers of each kind, with what people call it."""
     order = list(FAMILIES)
     ordered = sorted(consumers, key=lambda c: order.index(c["kind"]))
@@ -167,7 +194,7 @@ def _verdict(consumer: Report) -> str:
     if verdict := consumer["verdict"]:
         return f"[{STYLES.get(verdict, 'dim')}]{verdict}[/]"
     if consumer["owed"]:
-        return "[dim]deleted …[/]"
+        return "[dim]made again …[/]"
     if consumer["acceptedAt"]:
         return "[dim]accepted …[/]"
     return f"[dim]{'following' if consumer['form'] == 'versionless' else 'found'} …[/]"

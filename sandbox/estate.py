@@ -12,13 +12,17 @@ from sandbox.arm import management_groups
 from sandbox.arm.app import Arm
 from sandbox.arm.container_groups import ContainerGroups
 from sandbox.arm.cosmos_accounts import COSMOS_PRINCIPAL, CosmosAccounts
+from sandbox.arm.emulated_kinds import EMULATED
+from sandbox.arm.emulated_resources import EmulatedResources
 from sandbox.arm.encryption_scopes import EncryptionScopes
+from sandbox.arm.further_kinds import PROTECTORS
 from sandbox.arm.identities import Identities
 from sandbox.arm.key_references import key_name, vault_name, versions_of
 from sandbox.arm.key_users import KeyUsers
 from sandbox.arm.pace import Pace
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.arm.resources import Body, Resource
+from sandbox.arm.sql_protectors import SqlProtectors
 from sandbox.arm.storage_accounts import StorageAccounts
 from sandbox.arm.storage_bodies import CUSTOMER_KEYS, as_written
 from sandbox.arm.vaults import Vaults
@@ -26,6 +30,7 @@ from sandbox.clock import SandboxClock
 from sandbox.container_estate import ContainerEstate
 from sandbox.identity import TokenService
 from sandbox.key_vault import SUBSCRIPTION, VAULT_DOMAIN, KeyVaults, Vault
+from sandbox.keyed_estate import KeyedEstate
 from sandbox.resource_graph import ResourceGraph
 from sandbox.truth import Truth
 
@@ -72,11 +77,26 @@ class Estate:
         """Makes a container group; see ``ContainerEstate.make``."""
         self.stop = groups.stop
         """Stops a container group; see ``ContainerEstate.stop``."""
+        emulated = [
+            (SqlProtectors if kind in PROTECTORS else EmulatedResources)(
+                kind, clock, vaults, self.truth, self.identities, users
+            )
+            for kind in EMULATED
+        ]
+        for provider in emulated:
+            if isinstance(provider, SqlProtectors):
+                provider.store = self.arm.resources
+        by_type = {provider.type.lower(): provider for provider in emulated}
+        keyed = KeyedEstate(self.arm.resources, by_type, self.identities, self.truth, self._key)
+        self.resource = keyed.make
+        """Makes a resource of an emulated kind; see ``KeyedEstate.make``."""
         self.arm.register(self.storage)
         self.arm.register(self.scopes)
         self.arm.register(self.cosmos)
         self.arm.register(self.vault_resources)
         self.arm.register(self.containers)
+        for provider in emulated:
+            self.arm.register(provider)
         vaults.watch(self._show)
         self.truth.settle_by(self.arm.resources.settle)
 
@@ -224,6 +244,7 @@ class Estate:
         *,
         subscription: str,
         key: str | None,
+        version: Literal["pinned", "absent"] = "absent",
         group: str = "rg-cosmos",
         location: str = "westeurope",
         user_assigned: str = "",
@@ -235,6 +256,8 @@ class Estate:
             name: Of the account.
             subscription: Its id, as ``subscription`` returned it.
             key: URL of the key that it uses; ``None`` for platform-managed keys.
+            version: Whether its URI names the version that the key has now. The service takes it,
+                and follows the current one all the same (inference).
             group: Its resource group, made if there is none.
             location: Its region.
             user_assigned: Id of the user-assigned identity that uses the key; empty for Cosmos
@@ -252,7 +275,7 @@ class Estate:
             properties["defaultIdentity"] = f"UserAssignedIdentity={user_assigned}"
             principal = self.identities.principal(request["identity"], user_assigned) or ""
         if key:
-            properties["keyVaultKeyUri"] = self._key_url(key, "absent")
+            properties["keyVaultKeyUri"] = self._key_url(key, version)
             self._grant(key, principal)
         with self.arm.resources.lock:
             self.arm.resources.add(self.cosmos.made(account, request))

@@ -49,6 +49,10 @@ class Fault:
     path: str = "*"
     times: int | None = 1
     """How many requests it meets; ``None``: all of them, until the faults are cleared."""
+    since: datetime | None = None
+    """The sandbox time from which on it is there; ``None``: at once."""
+    until: datetime | None = None
+    """The sandbox time at which it is over; ``None``: never."""
     answer: Answer | None = None
     """Given in place of the service's answer; the service never sees the request."""
     lose_request: bool = False
@@ -70,6 +74,12 @@ class Fault:
             fnmatchcase(method.lower(), self.method.lower())
             and fnmatchcase(host.lower(), self.host.lower())
             and fnmatchcase(path.lower(), self.path.lower())
+        )
+
+    def is_there(self, now: datetime) -> bool:
+        """Tell whether it has begun and is not over."""
+        return (self.since is None or self.since <= now) and (
+            self.until is None or now < self.until
         )
 
 
@@ -139,7 +149,7 @@ class Faults:
         """Return the fault that meets this request, counting it as used once more."""
         with self._lock:
             for index, (fault, left) in enumerate(self._waiting):
-                if not fault.matches(method, host, path):
+                if not (fault.matches(method, host, path) and fault.is_there(self._clock.now())):
                     continue
                 if left == 1:
                     del self._waiting[index]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from shared.domain.beside import Beside
 from shared.domain.errors import PermanentError
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion, VersionState
@@ -15,6 +16,7 @@ from shared.domain.kinds import Kind
 from shared.domain.policy import Policy
 from shared.domain.rows import Evidence, Row
 from shared.domain.steps import Step
+from shared.domain.tallies import Tally
 from shared.domain.vault_settings import RotationPolicy, VaultSettings
 
 
@@ -271,6 +273,22 @@ class Inventory(Protocol):
 
     def parents(self, *, types: Sequence[str], subscriptions: Sequence[str], token: str) -> Page:
         """Return resources of these types, a few at a time: ``id``, ``type``, ``location``.
+
+        Raises as ``page``.
+        """
+        ...
+
+    def naming(
+        self, *, kind: Kind, names: Sequence[str], subscriptions: Sequence[str], token: str
+    ) -> Page:
+        """Return resources of a kind whose properties name one of ``names``, which are ids.
+
+        Raises as ``page``; ``NotAllowedError`` for what is no id.
+        """
+        ...
+
+    def tally(self, beside: Beside, subscriptions: Sequence[str]) -> Tally:
+        """Count what there is of a type beside consumers, and how much of it has the flag.
 
         Raises as ``page``.
         """

@@ -16,11 +16,13 @@ from typing import Annotated
 
 import typer
 
+from tests.catalog_reference import discovery_query, reader_role, role, supported_services
 from tests.policy_reference import policy_reference, policy_schema
 
 CHECKOUT = Path(__file__).parents[1]
 INDEX = Path(__file__).parent / "golden" / "index.json"
 HELP = INDEX.with_name("help.txt")
+OPENAPI = CHECKOUT / "docs" / "openapi.json"
 SETTINGS = {
     "AzureWebJobsStorage": "UseDevelopmentStorage=true",
     "KEYTURN_VAULTS": "kv-contoso-prod",
@@ -70,12 +72,42 @@ def command_help() -> str:
     return help_texts()
 
 
+def openapi_document() -> str:
+    """Return the text that ``docs/openapi.json`` must have: the document as the app serves it."""
+    child = subprocess.run(
+        [sys.executable, "-m", "tests.generated", "--openapi-in-this-process"],
+        cwd=CHECKOUT,
+        env={"PATH": os.environ["PATH"], **SETTINGS},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return child.stdout
+
+
+def document_in_this_process() -> str:
+    """Return the same; the app checks the settings of its process when it is imported."""
+    import function_app  # noqa: PLC0415 - not in the parent
+
+    return json.dumps(json.loads(function_app.status.document()), indent=2) + "\n"
+
+
+CATALOG: Mapping[Path, Callable[[], str]] = {
+    CHECKOUT / "docs" / "supported-services.md": supported_services,
+    CHECKOUT / "docs" / "keyturn-role.json": role,
+    CHECKOUT / "docs" / "keyturn-reader-role.json": reader_role,
+    CHECKOUT / "docs" / "discovery.kql": discovery_query,
+}
+"""Those of them that say what the catalog holds."""
+
 FILES: Mapping[Path, Callable[[], str]] = {
     INDEX: index,
     HELP: command_help,
     CHECKOUT / "docs" / "evidence.schema.json": evidence_schema,
+    OPENAPI: openapi_document,
     CHECKOUT / "docs" / "policy.md": policy_reference,
     CHECKOUT / "docs" / "keyturn.schema.json": policy_schema,
+    **CATALOG,
 }
 """Each file with what returns the text that it must have."""
 
@@ -94,15 +126,21 @@ def _diff(file: Path, now: str) -> str:
 def main(
     *,
     check: Annotated[bool, typer.Option(help="Write nothing; fail if a file is stale.")] = False,
+    catalog: Annotated[bool, typer.Option(help="Write those of the catalog alone.")] = False,
     in_this_process: Annotated[bool, typer.Option(hidden=True)] = False,
+    openapi_in_this_process: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Write the files that are made from the code, or check them."""
     if in_this_process:
         typer.echo(index_in_this_process(), nl=False)
+    elif openapi_in_this_process:
+        typer.echo(document_in_this_process(), nl=False)
     elif not check:
-        for file, make in FILES.items():
+        for file, make in (CATALOG if catalog else FILES).items():
             file.parent.mkdir(exist_ok=True)
             file.write_text(make())
+            if catalog:
+                typer.echo(file.relative_to(CHECKOUT))
     elif diff := stale():
         typer.echo(diff)
         typer.echo("stale: run `make generated`, and look at what changes", err=True)

@@ -102,7 +102,12 @@ class Told:
         announce.stuck(_work(), TARGET, "not proven within 1 hour (assumed): …")
         announce.ended(ENDED)
         announce.ended(FAILED)
-        announce.key_expiring(version, datetime(2026, 12, 24, tzinfo=UTC), "it expires in 27 days")
+        announce.key_expiring(
+            version,
+            datetime(2026, 12, 24, tzinfo=UTC),
+            "it expires in 27 days",
+            trouble="near_expiry",
+        )
         announce.event_gap(version, NOW)
         return self.wire.sent
 
@@ -174,7 +179,7 @@ def test_the_same_fact_has_the_same_id_and_another_fact_another() -> None:
     again = Told(clock=later)
     again.announce.paused(ROTATION, "a canary failed")
     again.announce.needs_approval(ROTATION, "its approval has run out", NOW)
-    again.announce.key_expiring(KeyVersion.parse(TARGET), None, "it is too old")
+    again.announce.key_expiring(KeyVersion.parse(TARGET), None, "it is too old", trouble="overage")
     assert not {event["id"] for event in again.wire.sent} & set(ids)
 
 

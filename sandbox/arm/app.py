@@ -171,7 +171,7 @@ class Arm:
         self.rbac.require(call.principal, f"{provider.type}/read", str(identifier))
         with self.resources.lock:
             resource = self.resources.find(identifier)
-            if operations.asks_status(found):
+            if operations.asks_status(found, operation):
                 return 200, operation.body, left
             if not operation.ended:
                 again = operations.again(operation, call.path, call.api_version)

@@ -43,6 +43,7 @@ class CosmosFields:
     polling = _POLLING
     hands_over = True
     properties: tuple[str, ...] = ("keyVaultKeyUri", "defaultIdentity")
+    shows_late = False
 
     def __init__(self, vaults: KeyVaults, truth: Truth, identities: Identities) -> None:
         self.version_as_url = False

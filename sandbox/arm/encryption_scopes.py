@@ -45,6 +45,7 @@ class ScopeFields:
     polling = AT_LOCATION
     hands_over = False
     properties: tuple[str, ...] = ("source", "keyVaultProperties")
+    shows_late = False
 
     def __init__(self, vaults: KeyVaults, identities: Identities, store: ResourceStore) -> None:
         self._vaults = vaults

@@ -30,6 +30,8 @@ class KeyFields(Protocol):
     """Whether another identity can open what the last one has sealed."""
     properties: tuple[str, ...]
     """The ``properties`` that a write of the key sets."""
+    shows_late: bool
+    """Whether a GET shows what a write asked for only once it is over."""
 
     def written(self, body: Body) -> Body:
         """Return the reference as its owner wrote it; empty where the platform's keys are used."""
@@ -163,19 +165,20 @@ class KeyUsers:
         over = Operation(fields.polling, ended=True) if fields.works_for else None
         match pace.manner:
             case Manner.LYING:
-                shown, properties = deepcopy(body), body["properties"]
+                shown = deepcopy(body)
                 if move.version is not None:
                     fields.show(shown, move.version, self._clock.now())
-                asked = {name: properties.pop(name, None) for name in fields.properties}
-                old = resource.body["properties"]
-                properties |= {name: old[name] for name in fields.properties if name in old}
-                pace.promise(replace(move, settings=asked))
+                pace.promise(replace(move, settings=_put_aside(resource, body, fields)))
                 return Written(shown=shown, operation=over)
             case Manner.SLOW:
+                if fields.shows_late:
+                    move = replace(move, settings=_put_aside(resource, body, fields))
                 pace.promise(move)
                 return Written(operation=over)
             case _:
                 operation = Operation(fields.polling)
+                if fields.shows_late:
+                    move = replace(move, settings=_put_aside(resource, body, fields))
                 fields.begin(body)
                 fails = pace.manner is Manner.FAILING
                 when = max(move.when, self._clock.now() + fields.works_for)
@@ -234,3 +237,11 @@ class KeyUsers:
         opener = move.principal if fields.hands_over else ""
         kid = move.version.kid if move.version else ""
         self._truth.rehearse(resource.id, kid, move.principal, opener=opener)
+
+
+def _put_aside(resource: Resource, body: Body, fields: KeyFields) -> Body:
+    """Let ``body`` show the settings that the resource had; return those that were asked for."""
+    properties, old = body["properties"], resource.body["properties"]
+    asked = {name: properties.pop(name, None) for name in fields.properties}
+    properties |= {name: deepcopy(old[name]) for name in fields.properties if name in old}
+    return asked

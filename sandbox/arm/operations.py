@@ -18,11 +18,12 @@ from sandbox.arm.resource_ids import ResourceId
 
 PATH = re.compile(
     r"/subscriptions/(?P<subscription>[^/]+)(?:/resourceGroups/[^/]+)?/providers/[^/]+/.+"
-    r"/(?P<form>asyncoperations|operationresults|operationsstatus|operations)"
+    r"/(?P<form>asyncoperations|operationresults|operationsstatus|operations|operationstatuses"
+    r"|operationstatus|diskoperations|azureasyncoperation"
+    r"|encryptionprotectorazureasyncoperation|encryptionprotectoroperationresults)"
     r"/(?P<operation>[^/]+)/?",
     re.IGNORECASE,
 )
-_STATUS_FORMS = {"operationsstatus", "operations"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Polling:
     """The word before the id in ``Azure-AsyncOperation``; empty: there is no such header."""
     below_resource: bool = False
     """Whether ``Location`` lies below the resource, and not below the region."""
+    status_below_resource: bool = False
+    """The same of ``Azure-AsyncOperation``."""
     working: str = "InProgress"
     """The ``status`` of an operation that goes on."""
     query: str = ""
@@ -102,7 +105,8 @@ class Operations:
         )
         headers = {}
         if polling.status:
-            url = _url(f"{region}/{polling.status}/{operation.id}", operation, api_version)
+            place = str(resource) if polling.status_below_resource else region
+            url = _url(f"{place}/{polling.status}/{operation.id}", operation, api_version)
             headers["azure-asyncoperation"] = url
         if polling.result:
             base = str(resource) if polling.below_resource else region
@@ -124,9 +128,12 @@ class Operations:
         return found
 
 
-def asks_status(path: re.Match[str]) -> bool:
-    """Tell whether a poll is one of ``Azure-AsyncOperation``; else it is one of ``Location``."""
-    return path["form"].lower() in _STATUS_FORMS
+def asks_status(path: re.Match[str], operation: Operation) -> bool:
+    """Tell whether a poll is one of ``Azure-AsyncOperation``; else it is one of ``Location``.
+
+    Where both are one URL it answers with the status (recorded: cognitive-services).
+    """
+    return path["form"].lower() == operation.polling.status.lower()
 
 
 def again(operation: Operation, path: str, api_version: str) -> dict[str, str]:

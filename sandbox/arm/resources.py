@@ -16,6 +16,8 @@ from sandbox.clock import SandboxClock
 
 Body = dict[str, Any]
 
+_CHILDREN_HELD = {"microsoft.elasticsan/elasticsans/volumegroups"}
+
 
 @dataclass(frozen=True, slots=True)
 class ResourceGroup:
@@ -264,15 +266,15 @@ class ResourceStore:
 
         Settling tells nobody: Resource Graph holds what a provider sent after a write, not what
         the service did later on its own (inference; Resource Graph is documented as eventually
-        consistent only). It holds no children: their types are not on its list (docs: supported
-        tables and resources, for encryption scopes).
+        consistent only). It holds children only of the types on its list (docs: supported tables
+        and resources; encryption scopes are not on it).
         """
         with self.lock:
             everything = [*self._resources.values(), *self._deleted]
             known = [
                 (resource.id, resource.known_at(moment))
                 for resource in everything
-                if resource.id.parent is None
+                if resource.id.parent is None or resource.id.type.lower() in _CHILDREN_HELD
             ]
             return [(identifier, body) for identifier, body in known if body is not None]
 

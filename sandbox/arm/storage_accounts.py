@@ -39,6 +39,7 @@ class StorageFields:
     polling = AT_LOCATION
     hands_over = False
     properties: tuple[str, ...] = ("encryption",)
+    shows_late = False
 
     def __init__(self, vaults: KeyVaults, identities: Identities) -> None:
         self._vaults = vaults

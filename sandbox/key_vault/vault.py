@@ -172,27 +172,39 @@ class Vault:
             location=self.location,
         )
 
-    def create_key(self, name: str, spec: NewKey | None = None) -> str:
-        """Make a key, or a new version of it if there is one; return the version's ``kid``."""
+    def create_key(
+        self, name: str, spec: NewKey | None = None, *, when: datetime | None = None
+    ) -> str:
+        """Make a key, or a new version of it if there is one; return the version's ``kid``.
+
+        Args:
+            name: Of the key.
+            spec: What it is to be like.
+            when: At what time in the past it was made; ``None``: now.
+        """
         spec = spec or NewKey()
         if self.domain == HSM_DOMAIN:
             spec = spec.in_hsm()
         made = material.generate(spec.kty, spec.key_size, spec.curve)
         with self._lock:
-            version = self._add(name, spec, made, self.clock.now())
+            version = self._add(name, spec, made, when or self.clock.now())
         self._publish("KeyNewVersionCreated", version)
         return version.kid
 
-    def rotate(self, name: str) -> str:
+    def rotate(self, name: str, *, when: datetime | None = None) -> str:
         """Make a new version like the current one; return its ``kid``.
 
         It is enabled whatever the current one is, and expires as the rotation policy says
         (recorded: exp = created + expiryTime exactly). That tags are kept is unverified.
+
+        Args:
+            name: Of the key.
+            when: At what time in the past, after the current one; ``None``: now.
         """
         current = self.find(name)
         made = material.like(current.material)
         with self._lock:
-            now = self.clock.now()
+            now = when or self.clock.now()
             expiry = self._key(name).policy.expiry_of(now)
             spec = NewKey(
                 kty=current.kty,

@@ -14,9 +14,10 @@ from shared.catalog.resource_manager import (
     JOIN_SUBNET,
     advice,
 )
-from shared.domain.kinds import Kind, Looks, Recreation, Secret, SplitReference, Window, Write
+from shared.domain.kinds import Completion, Kind, Looks, Recreation, Secret, Window, Write
 from shared.domain.pacing import Budget, Limit
 from shared.domain.proofs import AllOf, EchoesTarget, FieldIs, Level
+from shared.domain.shapes import SplitReference
 
 _KEY = "properties.encryptionProperties"
 _SHAPE = SplitReference(
@@ -150,6 +151,7 @@ CONTAINER_GROUP = Kind(
             "properties.ipAddress.ip",
         ),
         guard=f"{_KEY}.vaultBaseUrl",
+        completion=Completion.STATE,
     ),
     proof=AllOf((EchoesTarget(_SHAPE), FieldIs("properties.provisioningState", "Succeeded"))),
     level=Level.CONFIGURED,
@@ -162,6 +164,8 @@ CONTAINER_GROUP = Kind(
     # No page names types or sizes; it unwraps, which takes an RSA key.
     key_types=frozenset({"RSA", "RSA-HSM"}),
     key_bits=frozenset({2048, 3072, 4096}),
+    # "Get and Unwrap Key".
+    operations=frozenset({"unwrapkey"}),
     # 100 creates, and as many deletes, in 5 minutes; 300 in an hour.
     budget=Budget(reads=(), writes=(Limit(50, 250 / 3600),)),
     actions=(

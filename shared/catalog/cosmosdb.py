@@ -7,9 +7,10 @@ has seen that the account is neither revoked nor about to get its first key.
 from datetime import timedelta
 
 from shared.catalog.resource_manager import GROUP_READ, advice
-from shared.domain.kinds import Kind, Looks, Symptom, UrlReference, Window, Write
+from shared.domain.kinds import Completion, Kind, Looks, Symptom, Window, Write
 from shared.domain.pacing import Budget
 from shared.domain.proofs import AllOf, FieldIs, Level, NamesTarget, NoComplaint
+from shared.domain.shapes import UrlReference
 
 _URI = "properties.keyVaultKeyUri"
 _IN_USE = "properties.keyVaultKeyUriVersion"
@@ -104,7 +105,7 @@ COSMOSDB_ACCOUNT = Kind(
     # Only for an account whose URI carries a version. That such a URI is taken is an inference:
     # Microsoft documents it without one, and a PATCH of nothing but it; no traffic is recorded.
     # Null is refused (400), so that nothing switches the key off here.
-    write=Write(verb="PATCH", send=(_URI,), never=(), guard=""),
+    write=Write(verb="PATCH", send=(_URI,), never=(), guard="", completion=Completion.STATE),
     # No example shows keyVaultKeyUriVersion: whether it is a URL or a bare version, it is compared
     # whole, and vault and name through the URI.
     proof=AllOf(

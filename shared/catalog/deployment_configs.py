@@ -9,7 +9,7 @@ from datetime import timedelta
 from shared.catalog.container_instances import CONTAINER_GROUP
 from shared.catalog.storage_errors import CONFIG_ADVICE
 from shared.domain.deployment_configs import DeploymentConfig
-from shared.domain.kinds import Kind, Looks, Plane, Window, Write
+from shared.domain.kinds import Completion, Kind, Looks, Plane, Window, Write
 from shared.domain.pacing import Budget
 from shared.domain.proofs import EchoesTarget, Level
 
@@ -25,7 +25,7 @@ DEPLOYMENT_CONFIG = Kind(
     plane=Plane.BLOB,
     shape=_SHAPE,
     # The file as a whole, which the shape changes byte for byte; guarded by its ETag.
-    write=Write(verb="PUT", send=("text",), never=(), guard=""),
+    write=Write(verb="PUT", send=("text",), never=(), guard="", completion=Completion.SYNC),
     proof=EchoesTarget(_SHAPE),
     level=Level.CONFIGURED,
     in_use="",
@@ -37,6 +37,7 @@ DEPLOYMENT_CONFIG = Kind(
     versionless=None,
     key_types=CONTAINER_GROUP.key_types,
     key_bits=CONTAINER_GROUP.key_bits,
+    operations=CONTAINER_GROUP.operations,
     # An account takes thousands of requests a second.
     budget=Budget(reads=(), writes=()),
     actions=(

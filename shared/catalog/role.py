@@ -5,7 +5,7 @@ Names and meanings are those of azure-docs, role-based-access-control/permission
 What a kind of resource needs comes from its entry.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -70,12 +70,13 @@ class Right:
 
 def _of_kinds() -> Iterator[Right]:
     for kind in (each for each in KINDS if each.plane is Plane.ARM):
-        yield Right(kind.read_action, Where.SUBSCRIPTIONS, f"to find and read every {kind.title}")
+        for action in kind.search_actions:
+            yield Right(action, Where.SUBSCRIPTIONS, f"to find and read every {kind.title}")
         where = Where.GROUPS if kind.recreation else Where.MOVED
         for action in kind.actions:
             if action in _LINKED:
                 yield Right(action, where, _LINKED[action])
-            elif action not in (kind.read_action, GROUP_READ):
+            elif action not in (*kind.search_actions, GROUP_READ):
                 yield Right(action, where, f"to move a {kind.title}")
 
 
@@ -84,7 +85,16 @@ _LINKED = {
     JOIN_SUBNET: "for groups in a network",
 }
 
-ROLE: tuple[Right, ...] = (
+
+def _each_once(rights: Iterable[Right]) -> tuple[Right, ...]:
+    """Leave out an action that another kind has asked for at the same place."""
+    found: dict[tuple[str, Where], Right] = {}
+    for right in rights:
+        found.setdefault((right.action, right.where), right)
+    return tuple(found.values())
+
+
+_EVERY = (
     Right(SUBSCRIPTIONS_READ, Where.SUBSCRIPTIONS, "to list what there is to search"),
     Right(PERMISSIONS_READ, Where.SUBSCRIPTIONS, "to tell whether all of it can be read"),
     Right(GROUP_READ, Where.SUBSCRIPTIONS, "to leave managed resource groups alone"),
@@ -105,6 +115,8 @@ ROLE: tuple[Right, ...] = (
     Right(BLOBS_READ, Where.POLICY, "to read the policy, where it is a blob"),
     Right(EVENTS_SEND, Where.TOPIC, "to announce what happens"),
 )
+
+ROLE: tuple[Right, ...] = _each_once(_EVERY)
 
 
 def actions(*wheres: Where) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ File shares and blobs come with their account; queues and tables too, where ``ke
 from datetime import timedelta
 
 from shared.catalog.resource_manager import ASSIGN_IDENTITY, GROUP_READ, advice
-from shared.domain.kinds import Kind, Looks, SplitReference, UrlReference, Window, Write
+from shared.domain.kinds import Completion, Kind, Looks, Window, Write
 from shared.domain.pacing import Budget, Limit
 from shared.domain.proofs import AllOf, FieldIs, Level, NamesTarget
+from shared.domain.shapes import SplitReference, UrlReference
 
 _ENCRYPTION = "properties.encryption"
 _KEY = f"{_ENCRYPTION}.keyvaultproperties"
@@ -75,6 +76,7 @@ STORAGE_ACCOUNT = Kind(
             f"{_ENCRYPTION}.services.*.lastEnabledTime",
         ),
         guard=f"{_ENCRYPTION}.keySource",
+        completion=Completion.SYNC,
     ),
     # lastKeyRotationTimestamp proves nothing: recorded, it moves without a rotation.
     proof=AllOf((NamesTarget(_CURRENT), FieldIs("properties.provisioningState", "Succeeded"))),
@@ -131,6 +133,7 @@ STORAGE_ENCRYPTION_SCOPE = Kind(
         send=(_SCOPE_SOURCE, f"{_SCOPE_KEY}.keyUri"),
         never=(),
         guard=_SCOPE_SOURCE,
+        completion=Completion.SYNC,
     ),
     # A scope has no provisioningState: its writes are synchronous (recorded).
     proof=AllOf((NamesTarget(_SCOPE_CURRENT), FieldIs(_SCOPE_SOURCE, "Microsoft.KeyVault"))),

@@ -23,6 +23,18 @@ def text_at(body: object, path: str) -> str:
     return found if isinstance(found, str) else ""
 
 
+def told_at(body: object, path: str) -> str:
+    """Return the text at a dotted path, or a flag as ``true`` or ``false``; else empty."""
+    return told(look_up(body, path))
+
+
+def told(value: object) -> str:
+    """Return a text, or a flag, as text; anything else, like nothing, is empty."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else ""
+
+
 def every(body: object, path: str) -> list[Any]:
     """Return all that lies at a dotted path, in which ``*`` stands for every name or item."""
     if not path:

@@ -1,108 +1,44 @@
 """What a catalog entry says about one kind of resource that holds key references."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.errors import InvalidKeyUrlError, UnreadableError
-from shared.domain.json_paths import Json, drop, every, look_up, put, text_at
-from shared.domain.keys import Key, KeyVersion, parse_key_url
+from shared.domain.json_paths import Json, every, look_up, told
+from shared.domain.keys import KeyVersion
 from shared.domain.pacing import Budget
 from shared.domain.proofs import Level, Rule, version_at
-from shared.domain.resources import Reference, Shape
+from shared.domain.resources import Shape
+from shared.domain.shapes import is_so
+
+
+class Completion(StrEnum):
+    """How the end of a write shows. It is never taken for a proof."""
+
+    SYNC = "sync"
+    """The answer is the end of it."""
+    STATE = "state"
+    """It goes on, and the resource's ``provisioningState`` says how it ends."""
+    OPERATION = "operation"
+    """It goes on; the resource looks well all the time, only its operation tells of a failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitReference:
-    """One reference kept in three fields: the vault's URI, the key's name, the version.
+class First:
+    """What must be there before a reference can name a version, and is made where it is not.
+
+    It takes nothing away, and made again it is the same: so it may be sent twice.
 
     Attributes:
-        place: Which consumer of the resource this is.
-        when: Path and text that tell a customer-managed key from the platform's own; ``None``
-            where the fields are there only for a customer-managed key.
-        vault, name, version: Paths of the three fields. An absent or empty version is versionless.
+        title: For people: ``server key``.
+        path: Its id, below the parent of the resource, with the fields of ``shapes.by_version``.
+        body: What makes it: paths, and texts with these fields.
     """
 
-    place: str
-    when: tuple[str, str] | None
-    vault: str
-    name: str
-    version: str
-
-    def read(self, body: Json) -> Sequence[Reference]:
-        """See ``Shape.read``."""
-        if not _is_so(body, self.when):
-            return ()
-        uri, name = text_at(body, self.vault).strip(" ").rstrip("/"), text_at(body, self.name)
-        version = look_up(body, self.version)
-        if not uri and not name:
-            return ()
-        try:
-            key = Key.parse(f"{uri}/keys/{name}")
-        except InvalidKeyUrlError as error:
-            raise UnreadableError(
-                f"{self.vault} is {uri!r:.200}: names no key of a vault"
-            ) from error
-        if version is None or version == "":
-            return (Reference(self.place, key, None),)
-        try:
-            return (Reference(self.place, key, KeyVersion.parse(f"{key}/{version}")),)
-        except InvalidKeyUrlError as error:
-            raise UnreadableError(f"{self.version} is {version!r:.64}, no version") from error
-
-    def point(self, body: Json, reference: Reference, target: KeyVersion) -> None:
-        """See ``Shape.point``. Vault and name stay as written: only the version changes."""
-        if reference.key == target.key:
-            put(body, self.version, target.version)
-
-    def restore(self, body: Json, original: Json, *, again: bool) -> None:
-        """See ``Shape.restore``. To leave the version out is another form than an empty one."""
-        version = "" if again else look_up(original, self.version)
-        if version is None:
-            drop(body, self.version)
-        else:
-            put(body, self.version, version)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UrlReference:
-    """One reference kept as the URL of a key, or of one version of it.
-
-    Attributes:
-        place, when: See ``SplitReference``.
-        url: Path of the field. Absent or empty, the resource refers to no key.
-    """
-
-    place: str
-    when: tuple[str, str] | None
-    url: str
-
-    def read(self, body: Json) -> Sequence[Reference]:
-        """See ``Shape.read``."""
-        url = text_at(body, self.url).strip(" ")
-        if not url or not _is_so(body, self.when):
-            return ()
-        try:
-            named = parse_key_url(url)
-        except InvalidKeyUrlError as error:
-            raise UnreadableError(f"{self.url} is {url!r:.200}: names no key of a vault") from error
-        if isinstance(named, Key):
-            return (Reference(self.place, named, None),)
-        return (Reference(self.place, named.key, named),)
-
-    def point(self, body: Json, reference: Reference, target: KeyVersion) -> None:
-        """See ``Shape.point``."""
-        if reference.key == target.key:
-            put(body, self.url, str(target))
-
-    def restore(self, body: Json, original: Json, *, again: bool) -> None:  # noqa: ARG002 - one form
-        """See ``Shape.restore``."""
-        put(body, self.url, look_up(original, self.url))
-
-
-def _is_so(body: object, when: tuple[str, str] | None) -> bool:
-    return when is None or text_at(body, when[0]).lower() == when[1].lower()
+    title: str
+    path: str
+    body: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,18 +46,39 @@ class Write:
     """How a kind's references are changed.
 
     Attributes:
-        verb: ``PATCH`` or ``PUT``.
+        verb: ``PATCH`` or ``PUT``; empty: Keyturn never writes it (see ``ByHand``).
         send: Paths of the fresh body that are sent back, with the references changed.
         never: Paths below them that are left out: the service computes them, or refuses them.
             ``*`` stands for every name or item.
         guard: Path whose text must be there and reach the service unchanged: without it the
             write would switch the customer-managed key off. Empty: nothing could do that.
+        completion: How its end shows.
+        first: What is made before; ``None``: nothing.
     """
 
     verb: str
     send: tuple[str, ...]
     never: tuple[str, ...]
     guard: str
+    completion: Completion
+    first: First | None = None
+
+
+NO_WRITE = Write(verb="", send=(), never=(), guard="", completion=Completion.SYNC)
+"""Of a kind that is only read and reported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByHand:
+    """Why Keyturn reads and reports a kind but never writes it, and what a person does.
+
+    Attributes:
+        why: What stands in the way, to go on "Keyturn does not change it: ".
+        steps: What to do, with ``{resource}``, its id, and ``{target}``, the version's URL.
+    """
+
+    why: str
+    steps: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +135,9 @@ class Symptom:
     """A state of a resource in which it can take up no key version before a person has acted.
 
     Attributes:
-        path: The field that shows it.
-        says: What its text contains then, in any casing.
+        path: The field that shows it; ``*`` stands for every name or item.
+        says: What its text contains then, in any casing; of a flag ``true`` or ``false``. Empty:
+            that there is something is enough.
         advice: What to do, in which order.
     """
 
@@ -189,7 +147,33 @@ class Symptom:
 
     def shows(self, body: Json) -> bool:
         """Return whether ``body``, a fresh GET, shows it."""
-        return self.says.lower() in text_at(body, self.path).lower()
+        return bool(self.seen(body))
+
+    def seen(self, body: Json) -> str:
+        """Return what shows it; empty: nothing does."""
+        texts = (told(found) for found in every(body, self.path))
+        return next((text for text in texts if text and self.says.lower() in text.lower()), "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Through:
+    """How a resource that names no key itself depends on one: it names a resource that does.
+
+    Attributes:
+        kind: Id of the kind of that other resource.
+        names: Path, in the one without a key, of the other's id.
+        by: Path, in the other, of the ids by which it may be named; empty: by its own.
+        says: For people: what it has to do with the key, such as "its disks are encrypted
+            through".
+        keeps_old: What shows that it keeps the old version by itself, and what to do then;
+            ``None``: it never does.
+    """
+
+    kind: str
+    names: str
+    by: str
+    says: str
+    keeps_old: Symptom | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +198,7 @@ class Secret:
     def hides(self, body: Json) -> bool:
         """Return whether ``body``, a fresh GET, lacks such a secret."""
         return any(
-            _is_so(holder, self.when)
+            is_so(holder, self.when)
             and all(look_up(holder, path) in (None, "") for path in self.unless)
             for holder in every(body, self.each)
         )
@@ -267,19 +251,26 @@ class Kind:
         in_use: Path of the field that names the version in use; empty where there is none.
         in_use_key: Path of the field that names its key, where ``in_use`` may be a bare version.
         pinned, versionless: The windows of the two forms of reference; ``versionless`` is
-            ``None`` where the service needs a version.
+            ``None`` where the service needs a version, or is not known to follow the vault.
         key_types, key_bits: Which keys the service takes.
+        operations: What a key must be allowed to do, in lower case.
+        takes_expiry: Whether it takes a version that has an expiry date.
+        limits: What else the service asks for, for people; a version of the same key meets it.
         budget: What its provider grants per subscription and region, beside Resource Manager.
         actions: Azure RBAC actions that reading and writing need.
         advice: What a person does about an error code of the service.
         sources: Where the facts of this entry come from.
         plane: Where it is read and written.
+        graph_type: The type by which Resource Graph knows it, where that is another one.
         listed_under: Resource type of the parent under which ARM lists it, where Resource Graph
             does not hold it; else empty.
         symptoms: States in which a person must act first.
         may_nudge: Whether a versionless reference takes up the target when the version is written,
             and then its versionless form again.
         recreation: Where no write changes the key; ``None``: one does.
+        by_hand: Where it is only read and reported; ``None``: it is written.
+        through: By which other resources one without a reference of its own comes to depend on a
+            key.
         has_blobs: Whether a blob can be written and read in it, to see that it works.
         refuses_while_expired: Whether it takes no new version while the one it uses is expired.
         if_stuck: What a person does if the window closes before the proof shows.
@@ -303,10 +294,16 @@ class Kind:
     advice: Mapping[str, str] = field(hash=False)
     sources: tuple[str, ...]
     plane: Plane = Plane.ARM
+    graph_type: str = ""
     listed_under: str = ""
     symptoms: tuple[Symptom, ...] = ()
     may_nudge: bool = False
     recreation: Recreation | None = None
+    by_hand: ByHand | None = None
+    through: tuple[Through, ...] = ()
+    operations: frozenset[str] = frozenset({"wrapkey", "unwrapkey"})
+    takes_expiry: bool = True
+    limits: tuple[str, ...] = ()
     has_blobs: bool = False
     refuses_while_expired: bool = False
     in_use_key: str = ""
@@ -316,9 +313,20 @@ class Kind:
     )
 
     @property
+    def one(self) -> str:
+        """Its title with the article: ``a container registry``, ``an Automation account``."""
+        return f"{'an' if self.title[0].lower() in 'aeiou' else 'a'} {self.title}"
+
+    @property
     def read_action(self) -> str:
         """The Azure RBAC action that a GET of it needs (ARM's rule: GET is ``read``)."""
         return f"{self.resource_type}/read"
+
+    @property
+    def search_actions(self) -> tuple[str, ...]:
+        """What it takes to find one: without the right to its parent, that is left out silently."""
+        above = (f"{self.listed_under}/read",) if self.listed_under else ()
+        return (self.read_action, *above)
 
     def version_in_use(self, body: Json) -> KeyVersion | None:
         """Return the version that the service itself says it uses; ``None`` if it does not say."""

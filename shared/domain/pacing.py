@@ -52,6 +52,10 @@ Source: azure-docs, "Understand how Azure Resource Manager throttles requests".
 MOVE = Cost(reads=3, writes=1)
 """Moving a resource: a read to plan on, the write, and two looks."""
 
+MOVE_TWICE = Cost(reads=5, writes=2)
+"""Moving a resource that is owed something by that: a write, and a read, more for giving it back,
+and another look."""
+
 WATCH = Cost(reads=2, writes=0)
 """A resource that follows by itself, or is on the target: two looks."""
 

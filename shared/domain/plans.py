@@ -8,9 +8,10 @@ from enum import StrEnum
 from shared.domain.errors import RefusedWriteError
 from shared.domain.json_paths import Json, drop, every, look_up, put, text_at
 from shared.domain.keys import Key, KeyVersion, VersionState
-from shared.domain.kinds import Kind, Recreation, SplitReference
+from shared.domain.kinds import ByHand, Kind, Recreation
 from shared.domain.resources import Reference, ResourceId
 from shared.domain.rows import Owing
+from shared.domain.shapes import SplitReference, by_version
 
 
 class Age(StrEnum):
@@ -130,7 +131,7 @@ def plan(
     references = references_to(kind, body, target.id.key)
     if not references:
         return Skip()
-    if obstacle := _obstacle(kind, body, references, target):
+    if obstacle := _obstacle(kind, body, target):
         return Manual(references, *obstacle)
     moving = [r for r in references if r.pinned not in (None, target.id)]
     if not moving:
@@ -138,6 +139,9 @@ def plan(
     refusals = [_refusal(reference, references, target, ages) for reference in moving]
     if found := [refusal for refusal in refusals if refusal]:
         return found[0]
+    if kind.by_hand:
+        reason = f"Keyturn does not change it: {kind.by_hand.why}"
+        return Manual(references, reason, _steps(kind.by_hand, body, target.id))
     return _move(kind, body, references, target.id, allowed)
 
 
@@ -161,20 +165,50 @@ def _move(
 _NUDGE_NOTE = "it names the new version for a moment, and gets its versionless form back"
 
 
-def _obstacle(
-    kind: Kind, body: Json, references: Sequence[Reference], target: VersionState
-) -> tuple[str, str] | None:
+def _obstacle(kind: Kind, body: Json, target: VersionState) -> tuple[str, str] | None:
     """Return why the resource cannot take the target up, and what to do about it."""
     if why := unfit(kind, target):
-        return why, "rotate to a key of a type and size the service takes"
-    if kind.versionless is None and (free := [r for r in references if r.pinned is None]):
-        return _unversioned(kind, body, free[0], target.id)
+        return why, _NO_EXPIRY if _expires(kind, target) else _FITTING
+    if why := _may_not_do(kind, target):
+        return why, "allow these operations on the version (az keyvault key set-attributes --ops)"
     return symptom_of(kind, body)
 
 
+_FITTING = "rotate to a key of a type and size the service takes"
+_NO_EXPIRY = (
+    "take the expiry out of the key's rotation policy and have the vault make a version without"
+    " one, or take it off this version (az keyvault key set-attributes)"
+)
+
+
+def unseen_of(
+    kind: Kind, body: Json, references: Sequence[Reference], target: KeyVersion
+) -> tuple[str, str] | None:
+    """Return why it can be told of no look which version the resource uses, and what to do.
+
+    A resource with other references, which name a version, is moved before it is said.
+    """
+    free = [r for r in references if r.pinned is None]
+    if free and (kind.versionless is None or not kind.in_use):
+        return _unversioned(kind, body, free[0], target)
+    return None
+
+
 def _unversioned(kind: Kind, body: Json, free: Reference, target: KeyVersion) -> tuple[str, str]:
+    if kind.by_hand and not kind.versionless:
+        why = f"{free.place} names no version, and Keyturn does not change it: {kind.by_hand.why}"
+        return why, _steps(kind.by_hand, body, target)
+    if kind.versionless:
+        why = (
+            f"{free.place} names no version: it follows the vault by itself, and Azure shows"
+            " nowhere which version it uses"
+        )
+        return why, _steps(kind.by_hand, body, target) if kind.by_hand else _SEE_THE_LOG
     if kind.recreation is None:
-        why = f"{free.place} names no version that can be read, where a {kind.title} needs one"
+        why = (
+            f"{free.place} names no version that can be read, and it is documented nowhere that"
+            f" {kind.one} follows the vault"
+        )
         return why, "see which version it uses, or is filled in, and have it name the new one"
     why = (
         f"{free.place} names no version, and Azure does not say which one it uses: it is said to"
@@ -183,10 +217,24 @@ def _unversioned(kind: Kind, body: Json, free: Reference, target: KeyVersion) ->
     return why, _by_hand(kind, kind.recreation, body, target)
 
 
+_SEE_THE_LOG = (
+    "see in the vault's audit log (AuditEvent, KeyWrap and KeyUnwrap) that the resource's identity"
+    " uses the new version, and keep the old one enabled until it does; or have the resource name"
+    " its version, then rotate again"
+)
+
+
+def _steps(by_hand: ByHand, body: Json, target: KeyVersion) -> str:
+    return by_hand.steps.format(resource=text_at(body, "id"), target=target)
+
+
 def symptom_of(kind: Kind, body: Json) -> tuple[str, str] | None:
     """Return what must be mended before the resource can take up any version, and how."""
     shown = next((symptom for symptom in kind.symptoms if symptom.shows(body)), None)
-    return (f"it says: {text_at(body, shown.path)[:500]}", shown.advice) if shown else None
+    if shown is None:
+        return None
+    says, field = shown.seen(body)[:500], shown.path.rpartition(".")[2]
+    return f"its {field} says: {says}", shown.advice
 
 
 def _follow(
@@ -195,8 +243,10 @@ def _follow(
     references: tuple[Reference, ...],
     target: KeyVersion,
     ages: Mapping[KeyVersion, Age],
-) -> Repoint | VerifyOnly:
+) -> Repoint | VerifyOnly | Manual:
     """Plan for references that need not be moved: nudge what lags behind, where ``ages`` tell."""
+    if unseen := unseen_of(kind, body, references, target):
+        return Manual(references, *unseen)
     in_use = kind.version_in_use(body)
     is_free = kind.may_nudge and all(r.pinned is None for r in references)
     if is_free and in_use is not None and ages.get(in_use) is Age.OLDER:
@@ -211,8 +261,9 @@ def _why_not_recreated(recreation: Recreation, body: Json, allowed: Allowed) -> 
         return f"what {source} would bring back is documented nowhere"
     if not allowed.recreate:
         return "the policy allows no recreation"
-    if (state := text_at(body, recreation.state)).lower() not in ("", "running"):
-        return f"it would be started again, and it is {state}"
+    if (state := text_at(body, recreation.state)).lower() != "running":
+        seen = f"it is {state}" if state else "does not say whether it runs"
+        return f"it would be started again, and {seen}"
     if _has_own_identity(recreation, body):
         return "its system-assigned identity would come back as another one, without its rights"
     if not text_at(body, recreation.identity):
@@ -301,6 +352,8 @@ def request_body(kind: Kind, body: Json, moving: Sequence[Reference], target: Ke
 
 def _request(kind: Kind, body: Json, changed: Json) -> Json:
     """Return what of ``changed`` is sent; ``body`` is what it was made from."""
+    if not kind.write.verb:
+        raise RefusedWriteError(f"{kind.one} is only read: not sent")
     for path in kind.write.never:
         drop(changed, path)
     sent: Json = {}
@@ -313,13 +366,47 @@ def _request(kind: Kind, body: Json, changed: Json) -> Json:
     return sent
 
 
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What must be there before a write: its id, and the body of the PUT that makes it."""
+
+    title: str
+    resource: str
+    body: Json
+
+
+def needed_first(kind: Kind, resource: str, target: KeyVersion) -> Needed | None:
+    """Return what must be there before ``resource`` can name ``target``; ``None``: nothing."""
+    first = kind.write.first
+    if first is None:
+        return None
+    parent = resource.rsplit("/", 2)[0]
+    body: Json = {}
+    for path, text in first.body:
+        put(body, path, by_version(text, target))
+    return Needed(first.title, f"{parent}/{by_version(first.path, target)}", body)
+
+
 def unfit(kind: Kind, target: VersionState) -> str:
     """Return why a kind cannot use a version's key; empty: it can."""
     if target.key_type not in kind.key_types:
-        return f"a {kind.title} takes no {target.key_type} key"
+        return f"{kind.one} takes no {target.key_type} key"
     if target.bits is not None and target.bits not in kind.key_bits:
-        return f"a {kind.title} takes no key of {target.bits} bits"
+        return f"{kind.one} takes no key of {target.bits} bits"
+    if _expires(kind, target):
+        return f"{kind.one} takes no key that expires"
     return ""
+
+
+def _expires(kind: Kind, target: VersionState) -> bool:
+    return target.expires is not None and not kind.takes_expiry
+
+
+def _may_not_do(kind: Kind, target: VersionState) -> str:
+    if target.operations is None or kind.operations <= target.operations:
+        return ""
+    lacking = " and ".join(sorted(kind.operations - target.operations))
+    return f"{kind.one} needs a key that is allowed {lacking}"
 
 
 def _refusal(

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import FieldInfo, asdict, fields, replace
 
+from shared.domain.errors import NotAllowedError
 from shared.domain.keys import Key
 
 
@@ -244,6 +245,15 @@ class Policy(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
     def manages(self, key: Key) -> bool:
         """Return whether Keyturn may do anything about a key."""
         return any(_matches(pattern, key) for pattern in self.manage)
+
+    def check_manages(self, key: Key) -> None:
+        """Raise unless Keyturn may do something about a key.
+
+        Raises:
+            NotAllowedError: It may not.
+        """
+        if not self.manages(key):
+            raise NotAllowedError(f"the policy does not let Keyturn manage {key}: see its `manage`")
 
     def rules_for(self, key: Key) -> Rules:
         """Return what holds for a key."""

@@ -15,7 +15,7 @@ from shared.domain.resources import Shape
 
 
 class Level(StrEnum):
-    """How strong a proof is; each is stronger than the one before."""
+    """How strong a proof is: accepted < configured < reported < observed."""
 
     ACCEPTED = "accepted"
     CONFIGURED = "configured"
@@ -141,6 +141,35 @@ class NoComplaint:
             holds=text.strip().lower() in ("", self.well.lower()),
             seen=f"{_last(self.path)} is {text[:200] or 'absent'}",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class IsEmpty:
+    """The field is absent, null, or an empty text, list or object."""
+
+    path: str
+
+    def check(self, body: Json, target: KeyVersion) -> Finding:  # noqa: ARG002 - the rule's shape
+        """See ``Rule.check``."""
+        found = look_up(body, self.path)
+        is_empty = found in (None, "", [], {})
+        seen = "empty" if is_empty else repr(found)[:200]
+        return Finding(holds=is_empty, seen=f"{_last(self.path)} is {seen}")
+
+
+@dataclass(frozen=True, slots=True)
+class Unprovable:
+    """Nothing that a GET shows proves the version.
+
+    Attributes:
+        why: For people.
+    """
+
+    why: str
+
+    def check(self, body: Json, target: KeyVersion) -> Finding:  # noqa: ARG002 - the rule's shape
+        """See ``Rule.check``: it never holds."""
+        return Finding(holds=False, seen=self.why)
 
 
 def _last(path: str) -> str:

@@ -9,6 +9,7 @@ from shared.domain.callers import Caller
 from shared.domain.findings import Finding, Severity
 from shared.domain.resources import digest
 from shared.domain.rows import Row
+from shared.domain.steps import Open, RotateKey
 
 EXPIRING = "exp-"
 """How the ids of requests begin that nobody made: a version runs out, or is too old."""
@@ -52,6 +53,31 @@ class Request(Row, frozen=True, kw_only=True):
     def address(self) -> tuple[str, str]:
         """See ``Row.address``."""
         return self.id, "request"
+
+
+PENDING = "pending"
+"""The partition of ``Pending``."""
+
+
+class Pending(Row, frozen=True, kw_only=True):
+    """A request that has no answer yet, all in one partition, for the sweep to look at.
+
+    Kept ahead of what it is about; the sweep removes it when there is an answer.
+
+    Attributes:
+        step: What serves the request. To send it once more is safe: what it does is saved on the
+            request before.
+        at: When that was last sent, or was about to be.
+    """
+
+    request: str
+    step: Open | RotateKey
+    at: datetime
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return PENDING, self.request
 
 
 Action = Literal["ask", "pause", "resume", "cancel", "retry", "approve"]
@@ -106,6 +132,7 @@ class Call(Row, frozen=True, kw_only=True):
         id: Of the invocation; tells two calls of the same moment apart.
         operation: Name of the operation, such as ``pause_rotation``.
         path: Path of the URL, without its query.
+        by: Who called; ``None``: nobody that we could name, and nobody that a key let in.
         status: Of the answer.
         outcome: What became of it, in a few words.
     """
@@ -115,7 +142,7 @@ class Call(Row, frozen=True, kw_only=True):
     operation: str
     method: str
     path: str
-    by: Caller
+    by: Caller | None = None
     reason: str = ""
     status: int
     outcome: str = ""

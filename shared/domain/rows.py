@@ -18,6 +18,7 @@ from shared.domain.findings import Finding
 from shared.domain.keys import KeyVersion
 from shared.domain.policy import Rules
 from shared.domain.resources import digest
+from shared.domain.tallies import Tally
 from shared.domain.verdicts import Outcome, Verdict
 
 
@@ -43,6 +44,7 @@ class KeyHead(Row, frozen=True, kw_only=True):
             not be moved to yet; empty: it never came to that.
         overtaken: Id of the rotation that ``active`` took over from; empty: from none.
         paused: Why ``active`` may not write for now; empty: it may.
+        paused_itself: Whether it was Keyturn that paused it, and no person.
         approved_until: Until when ``active`` may begin writes, where its rules ask for an
             approval; ``None``: nobody has approved it.
         approval_asked_at: When approvers were told that ``active`` waits for them; ``None``: not
@@ -51,6 +53,7 @@ class KeyHead(Row, frozen=True, kw_only=True):
         tolerated: How many failures somebody had seen when they last let ``active`` go on.
         recheck_at: When the sweep looks again at what the last rotation left; ``None``: never.
         problem: Why the last attempt to open one failed; empty: it did not.
+        trouble: What a step about the key as such last raised; the poison trigger reports it.
     """
 
     key: str
@@ -60,12 +63,14 @@ class KeyHead(Row, frozen=True, kw_only=True):
     run: int = 0
     overtaken: str = ""
     paused: str = ""
+    paused_itself: bool = False
     approved_until: datetime | None = None
     approval_asked_at: datetime | None = None
     cancelled: str = ""
     tolerated: int = 0
     recheck_at: datetime | None = None
     problem: str = ""
+    trouble: str = ""
 
     @property
     def address(self) -> tuple[str, str]:
@@ -177,6 +182,8 @@ class Rotation(Row, frozen=True, kw_only=True):
         counts: Consumers by verdict, once ended.
         evidence: The document about it; ``None``: there is none yet.
         evidence_problem: Why there is none, though it has ended; it is tried again.
+        ending_since: When a step last began to announce the end, and to let the key go; another
+            one that comes then leaves it to that, for as long as it may take.
     """
 
     id: str
@@ -204,6 +211,7 @@ class Rotation(Row, frozen=True, kw_only=True):
     ended_at: datetime | None = None
     evidence: Evidence | None = None
     evidence_problem: str = ""
+    ending_since: datetime | None = None
 
     @property
     def address(self) -> tuple[str, str]:
@@ -221,6 +229,7 @@ class Beat(Row, frozen=True, kw_only=True):
     There is one as long as the rotation lives, all in one partition, for the sweep to look at.
 
     Attributes:
+        at: Until the first look: when the rotation was opened.
         since: Since when it has looked without a long gap: what fell due in the gap is waiting in
             the queue, and is not overdue before it has had its time.
     """
@@ -262,6 +271,8 @@ class Search(Row, frozen=True, kw_only=True):
         token: Continues within the batch, or within the source; empty: its first page.
         scope: What has been searched so far, this batch included.
         canaries: Ids of the kinds that have their canary.
+        beside: What was counted beside consumers, by the id of its entry.
+        trouble: What the page last raised; the poison trigger reports it.
     """
 
     rotation: str
@@ -274,6 +285,8 @@ class Search(Row, frozen=True, kw_only=True):
     token: str = ""
     scope: Scope = Scope()
     canaries: tuple[str, ...] = ()
+    beside: dict[str, Tally] = {}
+    trouble: str = ""
 
     @property
     def address(self) -> tuple[str, str]:
@@ -367,7 +380,8 @@ class Known(Row, frozen=True, kw_only=True):
     Attributes:
         versions: Every version that each of its consumers was seen on, by place; the last one is
             that which it was on when last looked at.
-        holds: Whether it still did when a rotation last looked.
+        places: Of its consumers, those that held it when a rotation last looked.
+        holds: Whether there were any.
         rotation: That rotation.
     """
 
@@ -376,6 +390,7 @@ class Known(Row, frozen=True, kw_only=True):
     kind: str
     location: str
     versions: dict[str, tuple[str, ...]] = {}
+    places: tuple[str, ...] = ()
     holds: bool = True
     rotation: str = ""
 

@@ -80,4 +80,5 @@ def conclude(counts: Mapping[Verdict, int], *, readable: int, unreadable: int) -
     unsettled = sum(count for verdict, count in counts.items() if verdict not in SETTLED)
     if unsettled or unreadable or not readable:
         return Outcome.FAILED
-    return Outcome.COMPLETED if sum(counts.values()) else Outcome.NOTHING_FOUND
+    found = sum(count for verdict, count in counts.items() if verdict is not Verdict.NOT_APPLICABLE)
+    return Outcome.COMPLETED if found else Outcome.NOTHING_FOUND

@@ -6,7 +6,7 @@ these classes, so a docstring here is what a client's author reads.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -17,26 +17,58 @@ from shared.domain.proofs import Level
 from shared.domain.rows import Evidence
 from shared.domain.verdicts import Verdict
 
+type Time = Annotated[datetime, Meta(tz=True)]
+
 
 class View(Struct, frozen=True, kw_only=True, rename="camel"):
     """One thing that is shown."""
+
+
+class State(StrEnum):
+    """How a rotation stands, in a word: how it ended, why it waits, or its phase."""
+
+    DISCOVERING = "discovering"
+    MOVING = "moving"
+    CLOSING = "closing"
+    CONFIRMING = "confirming"
+    NEEDS_APPROVAL = "needs_approval"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    NOTHING_FOUND = "nothing_found"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
 
 
 class ConsumerView(View, frozen=True, kw_only=True):
     """A reference of a resource to the key, in one rotation.
 
     Attributes:
+        resource: Id of an Azure resource, or URL of a file.
         name: What people call the resource: a scope with its account, a file with its folders.
         place: Which of the resource's references it is: ``account``.
+        kind, kind_title: What kind of resource it is, for programs and for people.
+        location: Azure region; empty: none is known.
+        subscription: Id; empty: it lies in none, or none is known.
         form: ``pinned`` or ``versionless``; null: it was never read.
         before: What it named when it was first read: the URL of a key or of a version.
-        in_use_before, in_use: The version that the service said it used, then and at the last look.
+        in_use_before: The version that the service said it used, then; null: it did not say.
+        in_use: The same at the last look.
         verdict: Null while open.
+        level: How strong the proof is; null: there is none.
+        reason: Of the verdict, or of the last look that gave none.
+        advice: What a person has to do; null: nothing.
+        found_at: When it was found.
+        accepted_at: When the service took the write; null: nothing was written.
+        closed_at: When the verdict was given.
         confirmed: Whether the closing scan has seen the verdict again.
+        next_look_at: When it is looked at again; null: it is not planned.
         note: What the write does beside re-pointing.
         owed: What the resource is still owed: ``restore`` its versionless form, ``recreate`` it.
         healthy: Whether a blob could be written and read; null: that was not tried, or not told.
-        request_id, correlation_id: Find the write in Azure's activity log.
+        health: What was seen then.
+        request_id: Our id of the write, in Azure's activity log.
+        correlation_id: Azure's.
     """
 
     resource: str
@@ -46,7 +78,7 @@ class ConsumerView(View, frozen=True, kw_only=True):
     kind_title: str
     location: str
     subscription: str
-    form: str | None
+    form: Literal["pinned", "versionless"] | None
     before: str | None
     in_use_before: str | None
     in_use: str | None
@@ -54,11 +86,11 @@ class ConsumerView(View, frozen=True, kw_only=True):
     level: Level | None
     reason: str | None
     advice: str | None
-    found_at: datetime
-    accepted_at: datetime | None
-    closed_at: datetime | None
+    found_at: Time
+    accepted_at: Time | None
+    closed_at: Time | None
     confirmed: bool
-    next_look_at: datetime | None
+    next_look_at: Time | None
     note: str | None
     owed: str | None
     healthy: bool | None
@@ -71,33 +103,43 @@ class ActView(View, frozen=True, kw_only=True):
     """What somebody did about a rotation.
 
     Attributes:
+        at: When.
+        action: ``ask``, ``pause``, ``resume``, ``cancel``, ``retry`` or ``approve``.
+        by: Who.
+        reason: In their words.
         until: Until when an approval lasts.
     """
 
-    at: datetime
+    at: Time
     action: str
     by: Caller
     reason: str
-    until: datetime | None
+    until: Time | None
 
 
 class RotationSummary(View, frozen=True, kw_only=True):
     """A rotation, in a list.
 
     Attributes:
-        state: How it ended, or ``paused``, ``waiting`` (for an approval or a change window) or the
-            phase that it is in: ``discovering``, ``moving``, ``closing``, ``confirming``.
+        id: Made of the key, the version and the number of the run.
+        key: URL of the key.
+        target: URL of the version that consumers are moved to.
+        state: How it stands.
+        trigger: ``event``, ``sweep`` (the timer) or ``operator`` (a call of this API).
+        reason: In the words of who asked; null: nobody did.
+        opened_at: When it began.
+        ended_at: When it ended; null: it has not.
         counts: Consumers by verdict, once it has ended.
     """
 
     id: str
     key: str
     target: str
-    state: str
+    state: State
     trigger: str
     reason: str | None
-    opened_at: datetime
-    ended_at: datetime | None
+    opened_at: Time
+    ended_at: Time | None
     counts: dict[str, int]
 
 
@@ -105,29 +147,46 @@ class RotationView(View, frozen=True, kw_only=True):
     """How a rotation stands.
 
     Attributes:
+        id: Made of the key, the version and the number of the run.
         request: Id of the request that was asked about; null: the rotation's own was.
-        state: As in ``RotationSummary``.
-        summary: One sentence.
+        state: How it stands.
+        summary: The same in a sentence.
+        key: URL of the key.
+        target: URL of the version that consumers are moved to.
+        target_created: When the vault made it.
         current_version_problem: Why the vault's current version cannot be used, where that is so:
             versionless consumers follow it all the same.
         preflight: What was foreseen, the worst first; null: nobody has looked yet.
+        trigger: ``event``, ``sweep`` (the timer) or ``operator`` (a call of this API).
+        trigger_id: Id of the event or the request; when the sweep was.
+        reason: In the words of who asked; null: nobody did.
         by: Who asked; null: an event or the timer.
+        paused_because: Why it is paused; null: it is not.
         waits_for: Why it begins no write now, paused or not; null: it may.
+        approved_until: When its approval runs out; null: nobody has approved it.
         policy: Digest of the policy that the rules are from.
         rules: What holds for its key.
+        acts: What people did about it, the oldest first.
+        opened_at: When it began.
+        ended_at: When it ended; null: it has not.
         evidence: The document that is kept about it for auditors; null: it has not ended, or
             ``evidenceProblem`` says why it cannot be kept.
+        evidence_problem: Why that cannot be kept so far; null: it can.
+        scope: Where consumers were looked for; null: they still are.
+        unreadable_subscriptions: Ids of those that had to be searched and could not be read whole.
+        problem: Why it cannot succeed whatever the consumers do; null: it can.
         counts: Consumers by verdict; ``open``: without one.
-        consumers: A thousand at most, those that need somebody first.
+        consumers: A thousand at most, those that need somebody before others.
+        consumers_omitted: How many more there are: ``/consumers`` lists them all.
     """
 
     id: str
     request: str | None
-    state: str
+    state: State
     summary: str
     key: str
     target: str
-    target_created: datetime
+    target_created: Time
     current_version_problem: str | None
     preflight: tuple[Finding, ...] | None
     trigger: str
@@ -136,12 +195,12 @@ class RotationView(View, frozen=True, kw_only=True):
     by: Caller | None
     paused_because: str | None
     waits_for: str | None
-    approved_until: datetime | None
+    approved_until: Time | None
     policy: str | None
     rules: Rules
     acts: tuple[ActView, ...]
-    opened_at: datetime
-    ended_at: datetime | None
+    opened_at: Time
+    ended_at: Time | None
     evidence: Evidence | None
     evidence_problem: str | None
     scope: str | None
@@ -156,16 +215,25 @@ class RequestView(View, frozen=True, kw_only=True):
     """A wish for a rotation that has no rotation yet.
 
     Attributes:
-        state: ``requested``, ``waiting`` (for an approval), or ``failed``.
+        id: Answers for the rotation once there is one.
+        state: ``failed``: there will be no rotation.
+        summary: The same in a sentence.
+        key: URL of the key.
+        reason: In the words of who asked.
+        new_version: Whether the vault is to make a version first.
+        asked_at: When.
+        by: Who asked; null: nobody did, a version nears its end.
+        needs_approval: Whether an approver has to agree before the vault is asked.
+        problem: Why there will be no rotation; null: there may be.
     """
 
     id: str
-    state: str
+    state: Literal["requested", "needs_approval", "failed"]
     summary: str
     key: str
     reason: str
     new_version: bool
-    asked_at: datetime
+    asked_at: Time
     by: Caller | None
     needs_approval: bool
     problem: str | None
@@ -187,6 +255,7 @@ class Page[T](View, frozen=True, kw_only=True):
     """Some of many.
 
     Attributes:
+        items: In an order that stays the same.
         next: Path and query of what comes after; null: nothing does.
     """
 
@@ -194,14 +263,45 @@ class Page[T](View, frozen=True, kw_only=True):
     next: str | None
 
 
+class UnlistedVault(View, frozen=True, kw_only=True):
+    """A vault whose keys could not be listed.
+
+    Attributes:
+        vault: Its host.
+        problem: Why.
+    """
+
+    vault: str
+    problem: str
+
+
+class KeyPage[T](Page[T], frozen=True, kw_only=True):
+    """Some keys.
+
+    Attributes:
+        items: By vault and name.
+        next: Path and query of what comes after; null: nothing does.
+        unlisted: Vaults whose keys are missing here.
+    """
+
+    unlisted: tuple[UnlistedVault, ...]
+
+
 class KeySummary(View, frozen=True, kw_only=True):
     """A managed key, in a list.
 
     Attributes:
+        key: Its URL.
+        vault: Its vault's host.
+        name: Its name in the vault.
+        mode: How far Keyturn may go with it by itself.
+        handled: URL of the last version that a rotation was opened for; null: none was.
         rotation: Id of the rotation that is under way; null: none is.
         problem: Why the last try to open one failed, or what the last watch found.
-        current, created, expires, watched_at: The newest version, as the last watch saw it; null:
-            it was not watched yet.
+        current: URL of its newest version when it was last watched; null: it was not yet.
+        created: When that was made.
+        expires: When that expires; null: never, or it was not watched yet.
+        watched_at: When it was last watched.
     """
 
     key: str
@@ -212,24 +312,30 @@ class KeySummary(View, frozen=True, kw_only=True):
     rotation: str | None
     problem: str | None
     current: str | None
-    created: datetime | None
-    expires: datetime | None
-    watched_at: datetime | None
+    created: Time | None
+    expires: Time | None
+    watched_at: Time | None
 
 
 class VersionView(View, frozen=True, kw_only=True):
     """A version of a key.
 
     Attributes:
+        version: Its URL.
+        created: When the vault made it.
+        enabled: Whether it is.
+        not_before: Before which it cannot be used; null: it always could.
+        expires: When it expires; null: never.
+        current: Whether the vault gives it to who names no version.
         problem: Why it cannot be used now: ``disabled``; null: it can.
         consumers: How many of the known consumers use it, as their services last said.
     """
 
     version: str
-    created: datetime
+    created: Time
     enabled: bool
-    not_before: datetime | None
-    expires: datetime | None
+    not_before: Time | None
+    expires: Time | None
     current: bool
     problem: str | None
     consumers: int
@@ -239,12 +345,23 @@ class KeyView(View, frozen=True, kw_only=True):
     """A managed key, read from its vault.
 
     Attributes:
-        age_days: Of its newest version.
+        key: Its URL.
+        vault: Its vault's host.
+        name: Its name in the vault.
+        mode: How far Keyturn may go with it by itself.
+        rules: What the policy says about it.
+        policy: Digest of the policy.
+        age_days: Whole days since its newest version was made.
+        expires: When its newest version expires; null: never.
         target: The version that a rotation would move consumers to; null: none is usable.
+        handled: URL of the last version that a rotation was opened for; null: none was.
+        rotation: Id of the rotation that is under way; null: none is.
+        problem: Why the last try to open one failed, or what is wrong with the newest version.
         versions: The newest first.
         consumers: Known ones; they are counted by version in ``versions``.
         consumers_elsewhere: Those on a version that the vault does not know.
         consumers_unknown: Those whose services do not say which version they use.
+        watched_at: When its age and its end were last looked at; null: not yet.
         findings: What the last watch found, the worst first; null: it was not watched yet.
     """
 
@@ -253,9 +370,9 @@ class KeyView(View, frozen=True, kw_only=True):
     name: str
     mode: Mode
     rules: Rules
-    policy: str | None
+    policy: str
     age_days: int
-    expires: datetime | None
+    expires: Time | None
     target: str | None
     handled: str | None
     rotation: str | None
@@ -264,17 +381,28 @@ class KeyView(View, frozen=True, kw_only=True):
     consumers: int
     consumers_elsewhere: int
     consumers_unknown: int
-    watched_at: datetime | None
+    watched_at: Time | None
     findings: tuple[Finding, ...] | None
+
+
+PlannedAction = Literal["repoint", "recreate", "nudge", "verify", "manual", "outrun", "unknown"]
 
 
 class PlannedConsumer(View, frozen=True, kw_only=True):
     """What a rotation would do about one resource, read just now.
 
     Attributes:
-        action: ``repoint``, ``recreate``, ``nudge``, ``verify`` (nothing is written), ``manual``,
-            ``outrun`` (it is on a newer version) or ``unknown`` (it could not be read).
+        resource: Id of an Azure resource, or URL of a file.
+        name: What people call the resource: a scope with its account, a file with its folders.
+        kind, kind_title: What kind of resource it is, for programs and for people.
+        location: Azure region; empty: none is known.
+        action: ``verify``: nothing is written; ``outrun``: it is on a newer version; ``unknown``:
+            it could not be read.
         references: What it names: URLs of keys or versions.
+        in_use: The version that the service says it uses; null: it does not say.
+        reason: Of the action.
+        advice: What a person has to do; null: nothing.
+        note: What the write does beside re-pointing.
     """
 
     resource: str
@@ -282,7 +410,7 @@ class PlannedConsumer(View, frozen=True, kw_only=True):
     kind: str
     kind_title: str
     location: str
-    action: str
+    action: PlannedAction
     references: tuple[str, ...]
     in_use: str | None
     reason: str | None
@@ -294,10 +422,13 @@ class PlanView(View, frozen=True, kw_only=True):
     """What a rotation would do, a page of it. Nothing is written.
 
     Attributes:
+        key: URL of the key.
         target: The version that consumers would be moved to; null: one that is yet to be made.
+        mode: How far Keyturn may go with the key by itself.
         problem: Why there is none to move them to; null: there is.
         waits_for: Why a rotation would begin no write now; null: it would.
-        scope: What has been searched, once that is all.
+        scope: What has been searched, once that is all; null: there are more pages.
+        items: What would be done, by resource.
         next: Path and query of the next page; null: this is the last.
     """
 
@@ -315,8 +446,10 @@ class SubscriptionView(View, frozen=True, kw_only=True):
     """A subscription that is searched.
 
     Attributes:
+        id: Its id.
         declared: Whether the policy names it.
         readable: Whether every resource of the catalog's kinds may be read in it.
+        problem: Why not; null: it is.
     """
 
     id: str
@@ -333,6 +466,8 @@ class ScopeView(View, frozen=True, kw_only=True):
         vaults: Those that may be managed.
         kinds: Titles of the kinds of resource that are looked for.
         config_sources: Places of deployment configs.
+        items: By id.
+        next: Path and query of what comes after; null: nothing does.
     """
 
     statement: str
@@ -358,6 +493,7 @@ class CheckView(View, frozen=True, kw_only=True):
 
     Attributes:
         name: Such as ``storage``, ``queue``, ``vault kv1.vault.azure.net``.
+        status: ``warn``: somebody should look; ``fail``: rotations cannot go on.
         said: What was seen.
         advice: What to do; null: nothing.
     """
@@ -374,6 +510,7 @@ class HealthView(View, frozen=True, kw_only=True):
     Attributes:
         status: The worst of the checks.
         version: Of Keyturn.
+        checks: What was looked at.
     """
 
     status: Health
@@ -382,16 +519,21 @@ class HealthView(View, frozen=True, kw_only=True):
 
 
 class Alive(View, frozen=True, kw_only=True):
-    """The app runs; what it needs may not."""
+    """The app runs; what it needs may not.
 
-    status: str
+    Attributes:
+        status: Always the same.
+    """
+
+    status: Literal["alive"]
 
 
 class InvalidPart(View, frozen=True, kw_only=True):
     """One thing that is wrong with a request.
 
     Attributes:
-        pointer: A JSON pointer into the body, ``#/reason``, or ``query/NAME``.
+        pointer: A JSON pointer into the body, ``#/reason``; ``query/NAME``; or ``policy``.
+        detail: What is wrong with it.
     """
 
     pointer: str
@@ -402,7 +544,11 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a request was not served: RFC 9457.
 
     Attributes:
+        type: Always ``about:blank``: the status says what kind of problem it is.
+        title: The status in words.
+        status: That of the answer.
         detail: What is wrong with this request, and what to do.
+        instance: Path of what was asked for.
         errors: Every single problem.
     """
 

@@ -8,8 +8,8 @@ from typing import Literal, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.domain.errors import PermanentError
-from shared.domain.keys import KeyVersion
+from shared.domain.errors import InvalidKeyUrlError, PermanentError
+from shared.domain.keys import KeyVersion, parse_key_url
 from shared.domain.kinds import Kind
 from shared.domain.proofs import Level
 from shared.domain.resources import Reference, digest
@@ -41,6 +41,22 @@ class Consumer(Struct, frozen=True, kw_only=True):
     level: Level | None = None
     reason: str = ""
     advice: str = ""
+
+    @property
+    def seen_on(self) -> tuple[str, ...]:
+        """URLs of the versions it was seen on, the later last.
+
+        Where the service does not say which it uses, those that the reference names.
+        """
+        reported = tuple(version for version in (self.in_use_before, self.in_use) if version)
+        return reported or tuple(url for url in (self.before, self.after) if _names_version(url))
+
+
+def _names_version(url: str) -> bool:
+    try:
+        return isinstance(parse_key_url(url), KeyVersion)
+    except InvalidKeyUrlError:
+        return False
 
 
 class Intent(Struct, frozen=True, kw_only=True):
@@ -92,10 +108,20 @@ def work_address(rotation: str, resource: str) -> tuple[str, str]:
     return f"{rotation}-{int(resource[:1] or '0', 16) % SHARDS}", resource
 
 
+def lane_of(resource: str, location: str) -> str:
+    """Return what shares a budget of requests: subscription, region and provider, or a host."""
+    parts = resource.lower().split("/")
+    if not resource.startswith("/"):
+        return "".join(parts[2:3])
+    subscription, provider = "".join(parts[2:3]), "".join(parts[6:7])
+    return f"{subscription}/{location.lower()}/{provider}"
+
+
 class Work(Row, frozen=True, kw_only=True):
     """One resource in one rotation: the unit of work.
 
     Attributes:
+        twice: Whether to move it takes two writes: the second gives back what the first took.
         seq: Raised by every step; a message with another one is stale.
         next: The step that is due.
         due_at: When it is, as far as the last step said; see ``Outstanding``.
@@ -106,6 +132,8 @@ class Work(Row, frozen=True, kw_only=True):
         sent: How many writes were sent in all, but for those that were surely not taken because
             the service was busy.
         operation: Where ARM says how a long-running write goes; empty: the answer was final.
+        prepared_at: When the service accepted to make what must be there before the write.
+        preparing: The same as ``operation``, of that.
         doubts: How often a look since the write has shown what was there before it.
         rounds: How often it was moved again because a late write of ours had undone it.
         owes: What the resource needs of us whatever becomes of the rotation, see ``rows.Debt``;
@@ -126,6 +154,7 @@ class Work(Row, frozen=True, kw_only=True):
     location: str
     found_at: datetime
     wave: Wave = Wave.REST
+    twice: bool = False
     seq: int = 0
     stage: Stage = Stage.OPEN
     next: Next = "repoint"
@@ -137,6 +166,8 @@ class Work(Row, frozen=True, kw_only=True):
     sent: int = 0
     correlation_id: str = ""
     operation: str = ""
+    prepared_at: datetime | None = None
+    preparing: str = ""
     doubts: int = 0
     rounds: int = 0
     owes: Owing = ""
@@ -156,12 +187,8 @@ class Work(Row, frozen=True, kw_only=True):
 
     @property
     def lane(self) -> str:
-        """Subscription, region and provider, or a file's host: what shares a budget of requests."""
-        parts = self.resource.lower().split("/")
-        if not self.resource.startswith("/"):
-            return "".join(parts[2:3])
-        subscription, provider = "".join(parts[2:3]), "".join(parts[6:7])
-        return f"{subscription}/{self.location.lower()}/{provider}"
+        """See ``lane_of``."""
+        return lane_of(self.resource, self.location)
 
 
 class Outstanding(Row, frozen=True, kw_only=True):
@@ -172,6 +199,7 @@ class Outstanding(Row, frozen=True, kw_only=True):
 
     Attributes:
         resource: Digest of the resource's id.
+        twice: See ``Work``.
         written: Whether it ended after a write was begun.
         moved: Whether it was written to, and then proven.
         due_at: When the next step is to run; ``None``: not until the supervisor releases it.
@@ -192,6 +220,7 @@ class Outstanding(Row, frozen=True, kw_only=True):
     nudged_at: datetime | None = None
     nudges: int = 0
     failed: bool = False
+    twice: bool = False
     written: bool = False
     moved: bool = False
 
@@ -209,6 +238,7 @@ class Outstanding(Row, frozen=True, kw_only=True):
             seq=work.seq,
             due_at=work.due_at,
             failed=any(c.verdict in FAILURES for c in work.consumers),
+            twice=work.twice,
             written=work.intent is not None and any(c.verdict for c in work.consumers),
             moved=work.accepted_at is not None and any(c.verdict in PROVEN for c in work.consumers),
         )

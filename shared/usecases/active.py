@@ -23,4 +23,6 @@ def why_not_active(rows: Rows, rotation: Rotation) -> tuple[Verdict, str]:
     cancelled = head.row.cancelled if head and head.row.active == rotation.id else ""
     if cancelled or rotation.outcome is Outcome.CANCELLED:
         return Verdict.CANCELLED, f"the rotation was cancelled: {cancelled}".rstrip(": ")
+    if head and head.row.handled == rotation.target:  # this one had been cancelled
+        return Verdict.SUPERSEDED, "a further run to the same version took over"
     return Verdict.SUPERSEDED, "a newer version of the key took over"

@@ -4,13 +4,13 @@ import uuid
 from dataclasses import dataclass
 
 from shared.domain.callers import NOBODY, Caller
-from shared.domain.errors import AlreadyUsedError, NotAllowedError, NotPermittedError
+from shared.domain.errors import AlreadyUsedError, NotPermittedError
 from shared.domain.keys import Key
 from shared.domain.policy import Mode, Policy, Rules
-from shared.domain.records import Request
+from shared.domain.records import Pending, Request
 from shared.domain.rows import Cause
 from shared.domain.steps import Open, RotateKey
-from shared.ports import Clock, Policies, Queue, Rows
+from shared.ports import Clock, Policies, Put, Queue, Rows
 from shared.usecases.announce import Announce
 
 
@@ -57,6 +57,8 @@ class AskForRotation:
         return self._queued(self._kept(request))
 
     def _kept(self, request: Request) -> Request:
+        # Ahead of the request: with it alone, a lost message would be lost for good.
+        self.rows.commit(Put(Pending(request=request.id, step=_step(request), at=request.asked_at)))
         if self.rows.insert(request):
             return request
         kept = self.rows.load(Request, *request.address)
@@ -72,10 +74,14 @@ class AskForRotation:
         if request.needs_approval:
             self.announce.request_needs_approval(request)
             return request
-        cause = Cause(trigger="operator", id=request.id, reason=request.reason, by=request.by)
-        step = RotateKey if request.new_version else Open
-        self.queue.send(step(key=request.key, cause=cause, request=request.id))
+        self.queue.send(_step(request))
         return request
+
+
+def _step(request: Request) -> Open | RotateKey:
+    cause = Cause(trigger="operator", id=request.id, reason=request.reason, by=request.by)
+    step = RotateKey if request.new_version else Open
+    return step(key=request.key, cause=cause, request=request.id)
 
 
 def rules_to_act(policy: Policy, key: Key, *, new_version: bool) -> Rules:
@@ -85,8 +91,7 @@ def rules_to_act(policy: Policy, key: Key, *, new_version: bool) -> Rules:
         NotAllowedError: The policy does not let Keyturn manage the key.
         NotPermittedError: The policy lets it only observe the key.
     """
-    if not policy.manages(key):
-        raise NotAllowedError(f"the policy does not let Keyturn manage {key}: see its `manage`")
+    policy.check_manages(key)
     rules = policy.rules_for(key)
     if new_version and rules.mode is Mode.OBSERVE:
         raise NotPermittedError(

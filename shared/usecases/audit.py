@@ -22,8 +22,9 @@ class AuditCall:
 
     def run(self, call: Call) -> None:
         """See the class."""
+        by = call.by or "nobody that we know"
         logger.info(
-            "call %s %s by %s: %s %s", call.method, call.path, call.by, call.status, call.outcome
+            "call %s %s by %s: %s %s", call.method, call.path, by, call.status, call.outcome
         )
         try:
             self.rows.insert(call)

@@ -30,6 +30,7 @@ from shared.ports import Clock, Queue, Rows
 from shared.usecases.ledger import Ledger
 from shared.usecases.open_rotation import note_problem
 from shared.usecases.overdue import OVERDUE_AFTER
+from shared.usecases.trouble import why_failed, work_of
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class BuryStep:
             case Preflight():
                 self._note_unseen(step)
             case Open() | RotateKey():
-                note_problem(self.rows, step, "the step failed five times; see the log")
+                note_problem(self.rows, step, self._why(step))
             case Supervise():
                 later = self.clock.now() + OVERDUE_AFTER
                 self.queue.send(Supervise(rotation=step.rotation), at=later)
@@ -72,12 +73,14 @@ class BuryStep:
         now = self.clock.now()
         self.rows.insert(Refusal(event_id=digest(text), problem=f"{why}: {text}"[:5000], at=now))
 
+    def _why(self, step: Step) -> str:
+        return why_failed(self.rows, self.ledger, step)
+
     def _close(self, step: Repoint | Verify | Pay, verdict: Verdict) -> None:
-        kept = self.ledger.load(step.rotation, step.resource)
-        if kept is None or kept.row.seq != step.seq:
+        kept = work_of(self.ledger, step)
+        if kept is None:
             return
-        name = type(step).__name__.lower()
-        reason = f"{name} failed five times: {kept.row.trouble or 'see the log'}"
+        reason = self._why(step)
         advice = "report it; the resource itself may be on either version: read it, then retry"
         closed = close(kept.row, verdict, self.clock.now(), reason=reason, advice=advice)
         if closed.owes:  # it is tried on and on, but not at once
@@ -85,7 +88,7 @@ class BuryStep:
         self.ledger.change(kept, closed)
 
     def _note_unseen(self, step: Preflight) -> None:
-        text = "not looked at: the vault and the version: the step failed five times; see the log"
+        text = f"not looked at: the vault and the version: {self._why(step)}"
         finding = Finding(severity=Severity.WARNING, code="not_looked_at", text=text)
         self.rows.insert(
             Foresight(rotation=step.rotation, at=self.clock.now(), findings=(finding,))
@@ -98,5 +101,4 @@ class BuryStep:
         phase = Phase.CLOSING if step.closing else Phase.DISCOVERING
         is_current = search is None or search.row.page == step.page
         if kept and kept.row.outcome is None and kept.row.phase is phase and is_current:
-            problem = "discovery failed five times; see the log"
-            self.rows.replace(kept, replace(kept.row, problem=problem))
+            self.rows.replace(kept, replace(kept.row, problem=self._why(step)))

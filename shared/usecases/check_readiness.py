@@ -1,5 +1,6 @@
 """See whether Keyturn can do its work now, part by part."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,15 +8,19 @@ from datetime import timedelta
 from shared.catalog import KINDS
 from shared.domain.errors import KeyturnError
 from shared.domain.kinds import Plane
-from shared.domain.records import Pulse, Unheard
-from shared.domain.rows import BEATS, Beat
+from shared.domain.records import GAPS, Gap, Pulse, Unheard, Watched, watched_partition
+from shared.domain.rows import BEATS, Beat, Rotation
 from shared.domain.tool import VERSION
 from shared.domain.views import CheckView, Health, HealthView
 from shared.ports import Clock, Policies, Queue, Resources, Rows, Vaults
 from shared.usecases.overdue import OVERDUE_AFTER
 
+logger = logging.getLogger(__name__)
+
 LATE = timedelta(minutes=15)
 """A timer or a queue that is so far behind is worth a look."""
+
+GAPS_MATTER_FOR = timedelta(days=7)
 
 MOST_SUBSCRIPTIONS = 20
 """Subscriptions whose rights are asked for: whoever asks waits, and ``/api/scope`` has them all."""
@@ -43,11 +48,13 @@ class CheckReadiness:
     def run(self) -> HealthView:
         """See the class. What cannot be looked at is a failure that is shown."""
         looks: list[tuple[str, Callable[[], Iterator[CheckView]]]] = [
-            ("storage", self._storage),
+            ("storage", self._rotations),
             ("queue", self._queue),
             ("timer", self._timer),
             ("policy", self._policy),
             *((f"vault {vault}", self._vault(vault)) for vault in sorted(self.allowed)),
+            ("keys", self._keys),
+            ("events", self._events),
             ("subscriptions", self._subscriptions),
             ("announcements", self._announcements),
         ]
@@ -55,17 +62,49 @@ class CheckReadiness:
         worst = max((check.status for check in checks), key=_SEVERITY.index)
         return HealthView(status=worst, version=VERSION, checks=checks)
 
-    def _storage(self) -> Iterator[CheckView]:
-        silent = [
-            kept.row.rotation
-            for kept in self.rows.scan(Beat, BEATS)
-            if kept.row.at + OVERDUE_AFTER < self.clock.now()
-        ]
+    def _rotations(self) -> Iterator[CheckView]:
+        beats = [kept.row for kept in self.rows.scan(Beat, BEATS)]
         yield _fine("storage", "its rows can be read")
+        silent = [b.rotation for b in beats if b.at + OVERDUE_AFTER < self.clock.now()]
         if silent:
-            said = f"{len(silent)} rotations have been silent for a while, {silent[0]} for one"
+            some = "1 rotation has" if len(silent) == 1 else f"{len(silent)} rotations have"
+            said = f"{some} been silent for a while, {silent[0]} for one"
             advice = "see whether the app runs and its queue moves; the next sweep revives them"
             yield CheckView(name="rotations", status=Health.WARN, said=said, advice=advice)
+        for beat in beats:
+            rotation = self.rows.load(Rotation, beat.rotation, "rotation")
+            if rotation and (why := rotation.row.evidence_problem):
+                said = f"the document about rotation {beat.rotation} cannot be kept: {why}"
+                advice = "see the container keyturn-evidence, and our right to write to it"
+                yield CheckView(name="evidence", status=Health.WARN, said=said, advice=advice)
+
+    def _keys(self) -> Iterator[CheckView]:
+        watched = [
+            kept.row
+            for vault in sorted(self.allowed)
+            for kept in self.rows.scan(Watched, watched_partition(vault))
+        ]
+        troubled = [row for row in watched if row.problem or row.findings]
+        if not troubled:
+            yield _fine("keys", f"{len(watched)} are watched, and nothing is wrong with them")
+            return
+        worst = troubled[0]
+        what = worst.problem or worst.findings[0].text
+        said = f"{len(troubled)} of {len(watched)} watched keys need somebody: {worst.key}: {what}"
+        advice = "GET /api/keys/{vault}/{key} has the findings of each"
+        yield CheckView(name="keys", status=Health.WARN, said=said, advice=advice)
+
+    def _events(self) -> Iterator[CheckView]:
+        lately = self.clock.now() - GAPS_MATTER_FOR
+        gaps = [kept.row for kept in self.rows.scan(Gap, GAPS) if kept.row.at > lately]
+        if not gaps:
+            yield _fine("events", "no version was found that no event told of")
+            return
+        last = max(gaps, key=lambda gap: gap.at)
+        some = "1 version" if len(gaps) == 1 else f"{len(gaps)} versions"
+        said = f"the timer found {some} that no event told of, last {last.version}"
+        advice = "see the vault's event subscription, and its dead-letter container"
+        yield CheckView(name="events", status=Health.WARN, said=said, advice=advice)
 
     def _queue(self) -> Iterator[CheckView]:
         state = self.queue.state()
@@ -134,8 +173,11 @@ def _tried(name: str, look: Callable[[], Iterator[CheckView]]) -> list[CheckView
     try:
         return list(look())
     except KeyturnError as error:
-        advice = "mend what the message says"
-        return [CheckView(name=name, status=Health.FAIL, said=str(error), advice=advice)]
+        said, advice = str(error), "mend what the message says"
+    except Exception:  # whatever it is, the other checks are wanted all the more
+        logger.exception("the check %s failed", name)
+        said, advice = "the check itself failed", "see the log, and report it: that is a bug"
+    return [CheckView(name=name, status=Health.FAIL, said=said, advice=advice)]
 
 
 def _fine(name: str, said: str) -> CheckView:

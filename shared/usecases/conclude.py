@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.errors import EvidenceError, KeyturnError, PermanentError
+from shared.domain.errors import BusyError, EvidenceError, KeyturnError, PermanentError
 from shared.domain.keys import KeyVersion
 from shared.domain.rows import BEATS, Beat, Rotation, Scope
 from shared.domain.verdicts import Outcome, Verdict, conclude
@@ -16,7 +16,7 @@ from shared.usecases.announce import Announce
 from shared.usecases.evidence import KeepEvidence
 from shared.usecases.ledger import Ledger
 from shared.usecases.open_rotation import head_of
-from shared.usecases.overdue import OVERDUE_AFTER
+from shared.usecases.overdue import LEASE, OVERDUE_AFTER
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ class ConcludeRotation:
     """Decide the outcome and keep it; then, and again until it is done, do what is left to do.
 
     In this order: the evidence is kept, the row names it, the end is announced, the key is let go.
-    A crash between two of them repeats what came before, which changes nothing.
+    A crash between two of them repeats what came before, which changes nothing; of two messages
+    that come at the same time one does it.
     """
 
     rows: Rows
@@ -87,16 +88,35 @@ class ConcludeRotation:
 
         Raises:
             EvidenceError: The evidence cannot be kept; nothing of the rest was done.
+            BusyError: Another step is doing the rest, or has died over it; look again.
         """
         if kept.row.evidence_problem and not is_retry and self._is_tried_again(kept.row):
             return
-        rotation = self._with_evidence(kept)
+        kept = self._with_evidence(kept)
+        rotation = kept.row
+        if head_of(self.rows, rotation.key).row.active == rotation.id:
+            self._begin_end(kept)
+            self.announce.ended(rotation)
+            self._let_go(rotation)
         if beat := self.rows.load(Beat, BEATS, rotation.id):
             self.rows.commit(Drop(beat.row))
+
+    def _begin_end(self, kept: Kept[Rotation]) -> None:
+        """See that no other step ends the rotation now: under the row's ETag, so that one does.
+
+        Raises:
+            BusyError: One does, or has died over it: then another may when its time is up.
+        """
+        now, since = self.clock.now(), kept.row.ending_since
+        if since and since + LEASE > now:
+            left = since + LEASE - now
+            raise BusyError(f"rotation {kept.row.id} is being ended", retry_after=left)
+        self.rows.replace(kept, replace(kept.row, ending_since=now))
+
+    def _let_go(self, rotation: Rotation) -> None:
         head = head_of(self.rows, rotation.key)
         if head.row.active != rotation.id:
             return
-        self.announce.ended(rotation)
         recheck_at = None
         if rotation.rules.recheck_hours and rotation.outcome is not Outcome.CANCELLED:
             recheck_at = self.clock.now() + timedelta(hours=rotation.rules.recheck_hours)
@@ -104,6 +124,7 @@ class ConcludeRotation:
             head.row,
             active=None,
             paused="",
+            paused_itself=False,
             approved_until=None,
             approval_asked_at=None,
             cancelled="",
@@ -111,10 +132,10 @@ class ConcludeRotation:
         )
         self.rows.replace(head, freed)
 
-    def _with_evidence(self, kept: Kept[Rotation]) -> Rotation:
+    def _with_evidence(self, kept: Kept[Rotation]) -> Kept[Rotation]:
         rotation = kept.row
         if rotation.evidence:
-            return rotation
+            return kept
         try:
             evidence = self.evidence.of(rotation)
         except KeyturnError as error:
@@ -125,7 +146,7 @@ class ConcludeRotation:
             ) from error
         logger.info("rotation %s: its evidence is %s", rotation.id, evidence.name)
         named = replace(rotation, evidence=evidence, evidence_problem="")
-        return self.rows.replace(kept, named).row
+        return self.rows.replace(kept, named)
 
     def _is_tried_again(self, rotation: Rotation) -> bool:
         beat = self.rows.load(Beat, BEATS, rotation.id)

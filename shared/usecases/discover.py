@@ -8,16 +8,19 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from shared.catalog import find_kind
+from shared.catalog.beside import BESIDE
 from shared.domain.errors import InvalidResourceIdError, PermanentError, RowConflictError
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Plane
 from shared.domain.resources import ResourceId
 from shared.domain.rows import Phase, Place, Rotation, Search
 from shared.domain.steps import Discover
+from shared.domain.tallies import Tally
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Wave, Work, close
 from shared.ports import Clock, Kept, Queue, Rows
 from shared.usecases.active import head_if_active
+from shared.usecases.dependants import FindDependants
 from shared.usecases.ledger import Ledger
 from shared.usecases.search import Candidate, SearchEstate, may_nudge
 
@@ -65,7 +68,7 @@ class DiscoverConsumers:
         if done is None:
             self._finish(kept, search.row)
             return
-        turned = replace(done, page=search.row.page + 1, at=self.clock.now())
+        turned = replace(done, page=search.row.page + 1, at=self.clock.now(), trouble="")
         self.rows.replace(search, turned)
         again = turned.at + PARENTS_TAKE if turned.place is Place.PARENTS and turned.token else None
         self.queue.send(replace(step, page=turned.page, attempt=0), at=again)
@@ -95,6 +98,8 @@ class DiscoverConsumers:
         canaries = list(search.canaries)
         for candidate in turned.found:
             self._consider(candidate, rotation, canaries, closing=search.closing)
+        dependants = FindDependants(self.estate.inventory, self.ledger, self.clock)
+        dependants.run(turned.bodies, rotation, search.batch)
         if turned.search is None:
             return None
         return replace(turned.search, canaries=tuple(dict.fromkeys(canaries)))
@@ -103,7 +108,32 @@ class DiscoverConsumers:
         if head_if_active(self.rows, rotation) is None:
             raise RowConflictError(f"rotation {rotation.id} ended while its inventory was read")
 
+    def _tell_beside(self, rotation: Rotation, search: Search) -> None:
+        """Keep a line for each thing that was counted, with its verdict."""
+        now = self.clock.now()
+        for entry in BESIDE:
+            tally = search.beside.get(entry.id, Tally())
+            if not tally.count:
+                continue
+            work = Work(
+                rotation=rotation.id,
+                key=rotation.key,
+                resource=entry.title,
+                kind=entry.id,
+                location="",
+                found_at=now,
+                wave=Wave.NO_WRITE,
+            )
+            verdict, todo = Verdict.NOT_APPLICABLE, ""
+            if entry.by_hand and tally.marked:
+                verdict = Verdict.MANUAL
+                todo = entry.by_hand.steps.format(
+                    resource=", ".join(tally.named), target=rotation.target
+                )
+            self.ledger.add(close(work, verdict, now, reason=entry.said(tally), advice=todo))
+
     def _finish(self, kept: Kept[Rotation], search: Search) -> None:
+        self._tell_beside(kept.row, search)
         logger.info("rotation %s: searched %s", kept.row.id, search.scope)
         phase = Phase.CONFIRMING if search.closing else Phase.MOVING
         done = replace(kept.row, phase=phase, scope=search.scope, discovered_at=self.clock.now())
@@ -145,7 +175,8 @@ def _wave(found: Candidate, rotation: Rotation, canaries: list[str], *, closing:
     is_moving = found.pinned is None or any(v not in (None, target) for v in found.pinned)
     is_free = found.pinned is not None and None in found.pinned
     is_moving |= is_free and rotation.rules.versionless == "nudge" and may_nudge(found)
-    if not is_moving:
+    kind = find_kind(found.kind)
+    if not is_moving or (kind and kind.by_hand):
         return Wave.NO_WRITE
     if closing or (found.kind in canaries and not found.is_canary):
         return Wave.REST
@@ -161,4 +192,14 @@ def _work(found: Candidate, rotation: Rotation, now: datetime) -> Work:
         kind=found.kind,
         location=found.location,
         found_at=now,
+        twice=_is_twice(found, rotation),
     )
+
+
+def _is_twice(found: Candidate, rotation: Rotation) -> bool:
+    """Return whether moving a resource is deleting and making it, or pinning and freeing it."""
+    kind, rules = find_kind(found.kind), rotation.rules
+    if kind is not None and kind.recreation is not None:
+        return rules.recreate_container_groups
+    is_free = found.pinned is None or None in found.pinned
+    return is_free and rules.versionless == "nudge" and may_nudge(found)

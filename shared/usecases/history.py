@@ -9,12 +9,12 @@ from shared.domain.keys import Key
 from shared.domain.records import OPENED, Opened, Request
 from shared.domain.rows import KeyHead, Rotation
 from shared.domain.verdicts import Verdict
-from shared.domain.views import ConsumerView, RotationSummary
+from shared.domain.views import ConsumerView, RotationSummary, State
 from shared.domain.work import SHARDS, Work
 from shared.ports import Clock, Kept, Rows
 from shared.usecases.report import consumers_of, state_of, view_of
 
-MOST_LOOKED_AT = 5000
+MOST_LOOKED_AT = 2000
 """Rows that one page looks at: a filter that fits few of them gives short pages, with a next."""
 
 _PLACE = re.compile(r"([0-9]{1,2})-([0-9a-f]{32})")
@@ -40,7 +40,7 @@ class ListRotations:
     clock: Clock
 
     def run(
-        self, *, key: Key | None = None, state: str = "", after: str = "", limit: int
+        self, *, key: Key | None = None, state: State | None = None, after: str = "", limit: int
     ) -> Some[RotationSummary]:
         """Return a page; ``after`` is that of the page before, or empty."""
         where = f"RowKey gt '{after}'" if after else ""
@@ -52,7 +52,7 @@ class ListRotations:
             last = kept.row.address[1]
             if key is None or kept.row.key == str(key):
                 shown = self._shown(kept.row)
-                found += [shown] if shown and state in ("", shown.state) else []
+                found += [shown] if shown and state in (None, shown.state) else []
         return Some(tuple(found), "")
 
     def _shown(self, opened: Opened) -> RotationSummary | None:

@@ -139,8 +139,9 @@ class Ledger:
         """
         fresh = Known(key=work.key, resource=work.resource, kind=work.kind, location=work.location)
         kept = self.rows.load(Known, *fresh.address)
-        absent = {c.verdict for c in work.consumers} <= {Verdict.GONE, Verdict.SKIPPED}
-        if not absent and all(consumer.pinned is None for consumer in work.consumers):
+        left = {Verdict.GONE, Verdict.SKIPPED}
+        places = tuple(c.place for c in work.consumers if c.verdict not in left)
+        if places and all(consumer.pinned is None for consumer in work.consumers):
             return
         known = kept.row if kept else fresh
         is_others = known.rotation not in ("", work.rotation)
@@ -149,13 +150,15 @@ class Ledger:
             seen = versions.get(consumer.place, ())
             # Another rotation has read the resource since a broken-off one did.
             is_stale = is_others and consumer.verdict in (Verdict.SUPERSEDED, Verdict.CANCELLED)
-            for version in (consumer.in_use_before, consumer.in_use):
-                if version and not is_stale:
+            for version in consumer.seen_on:
+                if not is_stale:
                     seen = (*(each for each in seen if each != version), version)
-                elif version and version not in seen:
+                elif version not in seen:
                     seen = (version, *seen)
             versions[consumer.place] = seen
-        known = replace(known, versions=versions, holds=not absent, rotation=work.rotation)
+        known = replace(
+            known, versions=versions, places=places, holds=bool(places), rotation=work.rotation
+        )
         if kept is None:
             self.rows.insert(known)
         elif known != kept.row:

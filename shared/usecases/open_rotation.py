@@ -69,9 +69,9 @@ class OpenRotation:
             return
         current = self.vaults.current(key)
         self._free(head.row)
-        under_way = self._is_under_way(head.row)
+        under_way = self._is_under_way(head.row) and not head.row.cancelled
         if not (under_way or _wanted(head.row, current, step, now)):
-            logger.info("nothing to do: %s is handled", current.id)
+            self._leave(step, head.row, current)
             return
         choice = choose_target(self.vaults.versions(key), current, now)
         is_told = step.cause.trigger == "event" and not step.recheck
@@ -82,11 +82,16 @@ class OpenRotation:
         if choice.target is None:
             note_problem(self.rows, step, f"nothing to move to: {choice.problem}")
         elif not (under_way or _wanted(head.row, choice.target, step, now)):
-            logger.info("nothing to do: %s is handled", choice.target.id)
+            self._leave(step, head.row, choice.target)
         else:
             target = self.vaults.version(choice.target.id)
             self._note_gap(head.row, target, current, step, now)
             self._start(head, self._rotation(head.row, target, choice.problem, step, policy), step)
+
+    def _leave(self, step: Open, head: KeyHead, version: VersionState) -> None:
+        """Leave a key to the rotation that has handled its version, and say so on the request."""
+        logger.info("nothing to do: %s is handled", version.id)
+        answer_request(self.rows, step, rotation=rotation_id(version.id, head.run))
 
     def _may_recheck(self, head: KeyHead, now: datetime) -> bool:
         """Return whether a handled key is looked at again, since the vault allows other things.
@@ -181,7 +186,10 @@ class OpenRotation:
                 approved_until=approved,
             )
             head = self.rows.replace(head, active)
-        self.rows.insert(Opened(rotation=rotation.id, key=rotation.key, at=rotation.opened_at))
+        opened_at = rotation.opened_at
+        self.rows.insert(Opened(rotation=rotation.id, key=rotation.key, at=opened_at))
+        # From the first moment, so that the sweep finds it should all its messages be lost.
+        self.rows.insert(Beat(rotation=rotation.id, at=opened_at, since=opened_at))
         self.rows.insert(rotation)
         answer_request(self.rows, step, rotation=rotation.id)
         if is_ours and not self._is_stalled(rotation):
@@ -208,11 +216,11 @@ class OpenRotation:
     def _run_number(self, head: KeyHead, target: VersionState) -> int:
         """Return the run under way, or the first unused one.
 
-        An ended or superseded run is never taken up again: its work is closed.
+        An ended, cancelled or superseded run is never taken up again: its work is closed.
         """
         run = head.run if head.handled == str(target.id) and head.run else 1
         while kept := self.rows.load(Rotation, rotation_id(target.id, run), "rotation"):
-            if head.active == kept.row.id and kept.row.outcome is None:
+            if head.active == kept.row.id and kept.row.outcome is None and not head.cancelled:
                 break
             run += 1
         return run
@@ -226,8 +234,8 @@ class OpenRotation:
         kept = self.rows.load(Rotation, *rotation.address)
         if kept is None or kept.row.outcome is not None:
             return False
-        now = self.clock.now()
-        if beat := self.rows.load(Beat, BEATS, rotation.id):
+        now, beat = self.clock.now(), self.rows.load(Beat, BEATS, rotation.id)
+        if beat and beat.row.at > kept.row.opened_at:
             return now - beat.row.at > OVERDUE_AFTER
         left = kept.row.opened_at + FIRST_BEAT_WITHIN - now
         if left > timedelta():
@@ -269,7 +277,7 @@ def note_problem(rows: Rows, step: Open | RotateKey, problem: str) -> None:
     """Note on the key's head, and on the request if there is one, why nothing can be opened."""
     logger.error("cannot rotate the consumers of %s: %s", step.key, problem)
     head = head_of(rows, step.key)
-    rows.replace(head, replace(head.row, problem=problem))
+    rows.replace(head, replace(head.row, problem=problem, trouble=""))
     answer_request(rows, step, problem=problem)
 
 

@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from shared.catalog import find_kind
 from shared.domain import pacing
 from shared.domain.errors import BusyError, RowConflictError
-from shared.domain.pacing import Cost
+from shared.domain.kinds import Kind
+from shared.domain.pacing import Budget, Cost
 from shared.domain.rows import Lane
 from shared.domain.work import Outstanding, Wave, Work
 from shared.ports import Clock, Kept, Rows
@@ -82,11 +83,26 @@ class Pace:
             when = slot or lane.blocked_until
             raise BusyError(f"{work.lane} rests until {lane.blocked_until}", retry_after=when - now)
 
-    def throttled(self, work: Work, wait: timedelta | None) -> datetime:
-        """Let the lane of ``work`` rest as long as the service asks; return when it goes on."""
+    def look_for(self, lane: str, kind: Kind, count: int) -> None:
+        """Take so many reads of a search out of a lane: what is planned next goes behind them.
+
+        A search goes at a pace of its own, below every budget; so it waits for no slot.
+
+        Raises:
+            BusyError: The lane rests: the service asked for it.
+        """
+        now = self.clock.now()
+        blocked_until = self._change(
+            lane, lambda row: (row.blocked_until, _looked_for(row, kind, count, now))
+        )
+        if blocked_until and blocked_until > now:
+            raise BusyError(f"{lane} rests until {blocked_until}", retry_after=blocked_until - now)
+
+    def throttled(self, lane: str, wait: timedelta | None) -> datetime:
+        """Let a lane rest as long as the service asks; return when it goes on."""
         until = self.clock.now() + min(wait or _UNSAID, _LONGEST)
-        self._change(work.lane, lambda lane: (until, pacing.blocked(lane, until)))
-        logger.warning("%s rests until %s: throttled", work.lane, until)
+        self._change(lane, lambda row: (until, pacing.blocked(row, until)))
+        logger.warning("%s rests until %s: throttled", lane, until)
         return until
 
     def _plan(self, lane: str, entries: Sequence[Outstanding]) -> list[datetime | None]:
@@ -100,9 +116,10 @@ class Pace:
         return self._change(lane, planned)
 
     def _reserved(self, lane: Lane, entry: Outstanding) -> tuple[datetime, Lane] | None:
-        now, kind = self.clock.now(), find_kind(entry.kind)
-        budget = pacing.ARM.plus(kind.budget) if kind else pacing.ARM
-        return pacing.reserve(lane, budget, _cost(entry), now, until=now + HORIZON)
+        now = self.clock.now()
+        # Behind a long rest, too, nobody goes before its slot.
+        until = max(now, lane.blocked_until or now) + HORIZON
+        return pacing.reserve(lane, _budget(find_kind(entry.kind)), _cost(entry), now, until=until)
 
     def _change[T](self, name: str, change: Callable[[Lane], tuple[T, Lane]]) -> T:
         """Apply ``change`` to a lane as it is now, however many others change it too.
@@ -128,9 +145,23 @@ class Pace:
         return kept
 
 
+def _looked_for(lane: Lane, kind: Kind, count: int, now: datetime) -> Lane:
+    """Return the lane with so many reads taken, if it does not rest."""
+    if lane.blocked_until and lane.blocked_until > now:
+        return lane
+    cost = Cost(reads=pacing.LOOK.reads * count, writes=0)
+    found = pacing.reserve(lane, _budget(kind), cost, now, until=datetime.max.replace(tzinfo=UTC))
+    return found[1] if found else lane
+
+
+def _budget(kind: Kind | None) -> Budget:
+    return pacing.ARM.plus(kind.budget) if kind else pacing.ARM
+
+
 def _cost(entry: Outstanding) -> Cost:
     if entry.next == "confirm":
         return pacing.LOOK
     is_move = entry.next == "repoint" and entry.wave is not Wave.NO_WRITE
-    is_move = is_move or entry.next == "pay"
-    return pacing.MOVE if is_move else pacing.WATCH
+    if is_move and entry.twice:
+        return pacing.MOVE_TWICE
+    return pacing.MOVE if is_move or entry.next == "pay" else pacing.WATCH

@@ -1,7 +1,7 @@
 """Say what a rotation of a key would do, from a fresh read of each resource. Nothing is written."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +14,6 @@ from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.kinds import Kind
 from shared.domain.permit import why_held, why_left
 from shared.domain.plans import (
-    Age,
     Allowed,
     Manual,
     Outrun,
@@ -27,9 +26,9 @@ from shared.domain.plans import (
 )
 from shared.domain.policy import Policy
 from shared.domain.resources import Reference
-from shared.domain.rows import Cause, KeyHead, Known, Rotation, Search
+from shared.domain.rows import Cause, KeyHead, Known, Owing, Rotation, Search
 from shared.domain.targets import Choice, choose_target
-from shared.domain.views import PlannedConsumer, PlanView
+from shared.domain.views import PlannedAction, PlannedConsumer, PlanView
 from shared.ports import Clock, Policies, Resources, Rows, Vaults
 from shared.usecases.ages import ages_of
 from shared.usecases.report import name_of
@@ -63,7 +62,6 @@ class _Given:
     rotation: Rotation
     head: KeyHead
     target: VersionState
-    is_new: bool
     allowed: Allowed
 
 
@@ -89,9 +87,11 @@ class PlanKey:
             place: Where to begin; ``None``: at the beginning.
 
         Raises:
+            NotAllowedError: The policy does not let Keyturn manage the key.
             PermanentError: The key cannot be read, or the inventory refuses the query.
         """
         now, policy = self.clock.now(), self.policies.current()
+        policy.check_manages(key)
         current = self.vaults.current(key)
         choice = choose_target(self.vaults.versions(key), current, now)
         given = self._given(key, policy, choice, current, is_new=new_version)
@@ -125,7 +125,7 @@ class PlanKey:
             made = KeyVersion(key, _YET_TO_BE_MADE)
             target = VersionState(
                 id=made,
-                created=now,
+                created=max(now, current.created + timedelta(seconds=1)),
                 enabled=True,
                 key_type=described.key_type,
                 bits=described.bits,
@@ -148,10 +148,13 @@ class PlanKey:
             current_problem="" if is_new else choice.problem or "",
         )
         fresh = KeyHead(key=str(key))
-        head = self.rows.load(KeyHead, *fresh.address)
+        kept = self.rows.load(KeyHead, *fresh.address)
+        # What holds for the rotation under way says nothing about one to another version.
+        is_its = kept is not None and kept.row.active and kept.row.handled == rotation.target
+        head = kept.row if kept and is_its else fresh
         nudge = rules.versionless == "nudge" and not rotation.current_problem
         allowed = Allowed(nudge=nudge, recreate=rules.recreate_container_groups)
-        return _Given(rotation, head.row if head else fresh, target, is_new, allowed)
+        return _Given(rotation, head, target, allowed)
 
     def _turn(
         self, at: Place, key: Key, given: _Given, items: list[PlannedConsumer]
@@ -196,16 +199,18 @@ class PlanKey:
     def _plan(self, kind: Kind, body: Json, given: _Given) -> Plan:
         references = references_to(kind, body, given.target.id.key)
         named = [*(r.pinned for r in references), kind.version_in_use(body)]
-        ages = {version: Age.OLDER for version in named if version}
-        if not given.is_new:
-            ages = ages_of(self.vaults, named, given.target)
+        ages = ages_of(self.vaults, named, given.target)
         return plan(kind, body, given.target, ages, given.allowed)
 
     def _owner(self, resource: str, body: Json) -> str:
         return text_at(body, "managedBy") or self.resources.managed_by(resource)
 
 
-_ACTIONS = {"": "repoint", "recreate": "recreate", "restore": "nudge"}
+_WRITES: Mapping[Owing, PlannedAction] = {
+    "": "repoint",
+    "recreate": "recreate",
+    "restore": "nudge",
+}
 
 
 def _decided(
@@ -221,7 +226,7 @@ def _decided(
             advice = f"change it through what owns it: {owner}"
             return _shown(found, "manual", references, in_use, reason=reason, advice=advice)
         case Repoint(references, _, owes, note):
-            return _shown(found, _ACTIONS[owes], references, in_use, note=note)
+            return _shown(found, _WRITES[owes], references, in_use, note=note)
         case VerifyOnly(references):
             return _shown(found, "verify", references, in_use)
     raise AssertionError(planned)
@@ -229,7 +234,7 @@ def _decided(
 
 def _left(shown: PlannedConsumer, given: _Given, body: Json, now: datetime) -> PlannedConsumer:
     """Leave to a person what the policy or a tag keeps us from; an approval is taken as given."""
-    if shown.action not in _ACTIONS.values():
+    if shown.action not in _WRITES.values():
         return shown
     head = replace(given.head, approved_until=now + timedelta(hours=1))
     reason, advice = why_left(head, given.rotation, body, now)
@@ -238,7 +243,7 @@ def _left(shown: PlannedConsumer, given: _Given, body: Json, now: datetime) -> P
 
 def _shown(  # noqa: PLR0913 - the parts of what is shown
     found: Candidate,
-    action: str,
+    action: PlannedAction,
     references: tuple[Reference, ...] = (),
     in_use: KeyVersion | None = None,
     *,

@@ -22,16 +22,19 @@ from shared.domain.errors import (
     UnreadableError,
 )
 from shared.domain.json_paths import Json, text_at
+from shared.domain.keys import KeyVersion
 from shared.domain.kinds import Kind
 from shared.domain.permit import why_held, why_left
 from shared.domain.plans import (
     Allowed,
     Manual,
+    Needed,
     Outrun,
     Repoint,
     Skip,
     VerifyOnly,
     at_rest,
+    needed_first,
     plan,
     references_to,
 )
@@ -56,6 +59,13 @@ MOST_WRITES = 8
 """Without an answer, one after the other: some four hours."""
 
 LONGEST_PATIENCE = timedelta(hours=1)
+
+PREPARATION = timedelta(seconds=15)
+"""Between two looks at what must be there before a write (recorded: SQL server keys, seconds)."""
+_UNANSWERED_ADVICE = (
+    "find that client request id in the subscription's activity log: whether Azure Resource Manager"
+    " got the request, and what became of it; then retry, or rotate again"
+)
 
 
 class HeldBackError(Exception):
@@ -114,11 +124,10 @@ class RepointResource:
         if kept.row.owes == "recreate":  # it may be deleted by now: nothing else matters
             self.ledger.change(kept, rows_of_work.pay_at(kept.row, self.clock.now()))
             return
-        try:
-            self._await_intent(kept.row)
-        except RejectedError as error:
-            self._close_with_error(kept, kind, Verdict.FAILED, error)
+        if reason := _why_given_up(kept.row):
+            self._close(kept, Verdict.FAILED, reason, _UNANSWERED_ADVICE)
             return
+        self._await_intent(kept.row)
         with self.leases.held(kept.row.resource, rotation.row) as hold:  # (2)
             head = self._head_to_write(kept, rotation.row)  # (3)
             if head is None:
@@ -178,7 +187,9 @@ class RepointResource:
                 why, advice = why_left(right.head, rotation, body, self.clock.now())
                 if why and decided is None:
                     self._close(kept, Verdict.MANUAL, why, advice)
-                elif self._is_ours_to_write(kept, body):
+                elif self._is_ours_to_write(kept, body) and self._is_prepared(
+                    kept, kind, target.id
+                ):
                     self._write(kept, rotation, _Sending(kind, planned, reading, right.hold))
 
     def _is_ours_to_write(self, kept: Kept[Work], body: Json) -> bool:
@@ -196,6 +207,46 @@ class RepointResource:
         if not at_rest(body):
             raise BusyError(f"{resource} is being changed: its provisioningState is not final")
         return True
+
+    def _is_prepared(self, kept: Kept[Work], kind: Kind, target: KeyVersion) -> bool:
+        """Return whether what must be there before the write is; if it cannot be, close the work.
+
+        Raises:
+            BusyError: It is being made.
+        """
+        needed = needed_first(kind, kept.row.resource, target)
+        if needed is None or self._is_there(kind, needed):
+            return True
+        try:
+            self._make(kept, kind, needed)
+        except PermanentError as error:
+            self._close_with_error(kept, kind, Verdict.FAILED, error)
+            return False
+        raise BusyError(f"its {needed.title} is being made", retry_after=PREPARATION)
+
+    def _is_there(self, kind: Kind, needed: Needed) -> bool:
+        try:
+            self.resources.read(kind, needed.resource)
+        except GoneError:
+            return False
+        return True
+
+    def _make(self, kept: Kept[Work], kind: Kind, needed: Needed) -> None:
+        """Have it made, or see that its making goes on.
+
+        Raises:
+            PermanentError: It was refused, has failed, or does not come.
+        """
+        work, now = kept.row, self.clock.now()
+        if work.prepared_at is None:
+            accepted = self.resources.write(
+                kind, needed.resource, needed.body, request_id=str(uuid.uuid4()), etag=""
+            )
+            self.rows.replace(kept, replace(work, prepared_at=now, preparing=accepted.operation))
+        elif work.preparing and (error := self.resources.failure(work.preparing)):
+            raise error
+        elif now - work.prepared_at > LONGEST_PATIENCE:
+            raise RejectedError(f"{needed.resource} was accepted, and is not there an hour later")
 
     def _write(self, kept: Kept[Work], rotation: Rotation, sending: "_Sending") -> None:
         before, now, planned = kept.row, self.clock.now(), sending.planned
@@ -284,12 +335,9 @@ class RepointResource:
             BusyError: It may be; look again when it cannot be any more.
             HeldBackError: Likewise, and the last step raised what nobody foresaw: the message's
                 deliveries must be used up, or it would never reach the poison queue.
-            RejectedError: No write has got an answer, time after time.
         """
         if work.intent is None or work.accepted_at is not None:
             return
-        if work.writes >= MOST_WRITES:
-            raise RejectedError(f"{work.writes} writes to {work.resource} got no answer")
         patience = min(LEASE * (1 << max(work.writes - 1, 0)), LONGEST_PATIENCE)
         left = work.intent.at + patience - self.clock.now()
         if left <= timedelta():
@@ -319,6 +367,16 @@ class RepointResource:
         now = self.clock.now()
         closed = rows_of_work.close(kept.row, verdict, now, reason=reason, advice=advice)
         self.ledger.change(kept, closed)
+
+
+def _why_given_up(work: Work) -> str:
+    """Return why no more is written: no write has got an answer; empty: it may be."""
+    if work.intent is None or work.accepted_at is not None or work.writes < MOST_WRITES:
+        return ""
+    return (
+        f"{work.writes} writes to {work.resource} got no answer, the last of them at"
+        f" {work.intent.at:%Y-%m-%d %H:%M:%S} UTC as request {work.intent.request_id}"
+    )
 
 
 def _debt(work: Work, planned: Repoint, body: Json, now: datetime) -> Debt:

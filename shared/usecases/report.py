@@ -1,16 +1,19 @@
 """Say how a rotation stands, for people and programs."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from shared.catalog import find_kind
+from shared.catalog.beside import BESIDE
 from shared.domain.findings import Finding, Severity
 from shared.domain.permit import why_held, why_unapproved
 from shared.domain.records import Act, Request
 from shared.domain.rows import Foresight, KeyHead, Rotation
-from shared.domain.verdicts import CONFIRMED, PROVEN, SETTLED, Outcome
-from shared.domain.views import ActView, ConsumerView, RequestView, RotationView
+from shared.domain.verdicts import CONFIRMED, PROVEN, SETTLED, Verdict
+from shared.domain.views import ActView, ConsumerView, RequestView, RotationView, State
 from shared.domain.work import Consumer, Stage, Work
 from shared.ports import Clock, Rows
 from shared.usecases.ledger import Ledger
@@ -106,13 +109,13 @@ class ReportRotation:
         return kept.row if kept and kept.row.active == rotation.id else fresh
 
 
-def state_of(rotation: Rotation, head: KeyHead, now: datetime) -> str:
+def state_of(rotation: Rotation, head: KeyHead, now: datetime) -> State:
     """Return in a word how a rotation stands; ``head``: of its key, as far as it is about it."""
     if rotation.outcome is not None:
-        return rotation.outcome
+        return State(rotation.outcome)
     if head.paused:
-        return "paused"
-    return "needs_approval" if why_unapproved(head, rotation, now) else rotation.phase
+        return State.PAUSED
+    return State.NEEDS_APPROVAL if why_unapproved(head, rotation, now) else State(rotation.phase)
 
 
 def summary(rotation: Rotation, counts: Counter[str]) -> str:
@@ -122,13 +125,16 @@ def summary(rotation: Rotation, counts: Counter[str]) -> str:
     where = str(rotation.scope or "a search that was broken off")
     if rotation.problem:
         where = f"{where}: {rotation.problem}"
-    if not counts:
+    told = counts[Verdict.NOT_APPLICABLE]
+    if counts.total() == told:
         return f"nothing found in {where}"
     proven = sum(counts[verdict] for verdict in PROVEN)
     others = ", ".join(
-        f"{count} {verdict}" for verdict, count in sorted(counts.items()) if verdict not in PROVEN
+        f"{count} {verdict}"
+        for verdict, count in sorted(counts.items())
+        if verdict not in (*PROVEN, Verdict.NOT_APPLICABLE)
     )
-    said = f"{proven} of {counts.total()} consumers proven on the new version"
+    said = f"{proven} of {counts.total() - told} consumers proven on the new version"
     return f"{said}{', ' + others if others else ''}, in {where}"
 
 
@@ -141,12 +147,16 @@ def _blockers(findings: tuple[Finding, ...] | None) -> str:
 
 
 def _of_request(request: Request) -> RequestView:
-    waits = "waiting for an approval of the new version"
-    said = waits if request.needs_approval else "waiting for the vault to be read"
+    state: Literal["requested", "needs_approval", "failed"] = "requested"
+    said = "waiting for the vault to be read"
+    if request.problem:
+        state, said = "failed", request.problem
+    elif request.needs_approval:
+        state, said = "needs_approval", "waiting for an approval of the new version"
     return RequestView(
         id=request.id,
-        state=_state_of_request(request),
-        summary=request.problem or said,
+        state=state,
+        summary=said,
         key=request.key,
         reason=request.reason,
         new_version=request.new_version,
@@ -157,17 +167,15 @@ def _of_request(request: Request) -> RequestView:
     )
 
 
-def _state_of_request(request: Request) -> str:
-    if request.problem:
-        return Outcome.FAILED
-    return "needs_approval" if request.needs_approval else "requested"
-
-
 def _of_act(act: Act) -> ActView:
     return ActView(at=act.at, action=act.action, by=act.by, reason=act.reason, until=act.until)
 
 
-_FORMS = {True: "pinned", False: "versionless", None: None}
+_FORMS: Mapping[bool | None, Literal["pinned", "versionless"] | None] = {
+    True: "pinned",
+    False: "versionless",
+    None: None,
+}
 
 
 def consumers_of(work: Work) -> tuple[Consumer, ...]:
@@ -183,7 +191,7 @@ def view_of(work: Work, consumer: Consumer) -> ConsumerView:
         name=name_of(work.resource),
         place=consumer.place,
         kind=work.kind,
-        kind_title=kind.title if (kind := find_kind(work.kind)) else work.kind,
+        kind_title=_title(work.kind),
         location=work.location,
         subscription=_subscription(work.resource),
         form=_FORMS[consumer.pinned],
@@ -206,6 +214,12 @@ def view_of(work: Work, consumer: Consumer) -> ConsumerView:
         request_id=work.intent.request_id if work.intent else None,
         correlation_id=work.correlation_id or None,
     )
+
+
+def _title(kind_id: str) -> str:
+    if kind := find_kind(kind_id):
+        return kind.title
+    return next((each.title for each in BESIDE if each.id == kind_id), kind_id)
 
 
 def name_of(resource: str) -> str:

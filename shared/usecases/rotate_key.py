@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from shared.domain.errors import BusyError, NotFoundError, PermanentError
 from shared.domain.keys import Key, VersionState
 from shared.domain.policy import Mode, Rules
-from shared.domain.records import EXPIRING, Request
+from shared.domain.records import EXPIRING, Pending, Request
 from shared.domain.steps import Open, RotateKey
 from shared.domain.windows import is_open, opens_at
-from shared.ports import Clock, Kept, Policies, Queue, Rows, Vaults
+from shared.ports import Clock, Kept, Policies, Put, Queue, Rows, Vaults
 from shared.usecases.open_rotation import FURTHEST_DELAY, answer_request, note_problem
 from shared.usecases.overdue import LEASE
 from shared.usecases.unexpire import Unexpire
@@ -65,10 +65,10 @@ class MakeVersion:
         if kept.row.version_before in ("", str(current.id)):
             if self._waits(step, kept, rules):
                 return
-            self._make(self.unexpire.run(kept, rules), current)
+            self._make(self.unexpire.run(kept, rules), current, step)
         self.queue.send(Open(key=step.key, cause=step.cause, request=step.request))  # (3)
 
-    def _make(self, kept: Kept[Request], current: VersionState) -> None:
+    def _make(self, kept: Kept[Request], current: VersionState, step: RotateKey) -> None:
         """Ask the vault for the version after ``current``.
 
         Raises:
@@ -81,7 +81,10 @@ class MakeVersion:
                 raise BusyError(
                     f"the vault may be making a version of {kept.row.key}", retry_after=left
                 )
-        asked = replace(kept.row, version_before=str(current.id), vault_asked_at=now)
+        # A request that is about to be served has no answer: the sweep sees to that it gets one.
+        self.rows.commit(Put(Pending(request=step.request, step=step, at=now)))
+        before = str(current.id)
+        asked = replace(kept.row, version_before=before, vault_asked_at=now, problem="")
         self.rows.replace(kept, asked)  # (1)
         made = self.vaults.rotate(current.id.key)  # (2)
         logger.info("the vault made %s", made.id)

@@ -26,6 +26,7 @@ from shared.domain.steps import (
 )
 from shared.domain.work import Work
 from shared.ports import Clock, Kept, Queue, Rows
+from shared.usecases import trouble
 from shared.usecases.discover import DiscoverConsumers
 from shared.usecases.ledger import Ledger
 from shared.usecases.open_rotation import OpenRotation
@@ -142,7 +143,7 @@ class RunStep:
         work = self._work(step)
         if work and isinstance(again, Repoint | Verify | Pay):
             if isinstance(error, ThrottledError):
-                when = max(when, self.pace.throttled(work.row, error.retry_after))
+                when = max(when, self.pace.throttled(work.row.lane, error.retry_after))
             with suppress(RowConflictError):  # another step has moved it on
                 self.ledger.put_off(work.row, when)
         if isinstance(step, Discover):
@@ -153,14 +154,12 @@ class RunStep:
         """Return the work that a step is about, if the step is not stale."""
         if not isinstance(step, Repoint | Verify | Pay):
             return None
-        kept = self.ledger.load(step.rotation, step.resource)
-        return kept if kept and kept.row.seq == step.seq else None
+        return trouble.work_of(self.ledger, step)
 
     def _note(self, step: Step, error: Exception) -> None:
-        """Note what a step raised on its work, where the poison trigger finds it."""
-        if kept := self._work(step):
-            trouble = f"{type(error).__name__}: {error}"[:1000]
-            self.rows.replace(kept, replace(kept.row, trouble=trouble))
+        """Note what a step raised, where the poison trigger finds it."""
+        with suppress(RowConflictError):  # another step has moved on what it is about
+            trouble.note(self.rows, self.ledger, step, error)
 
 
 def _delay(attempt: int) -> timedelta:

@@ -1,17 +1,21 @@
-"""Look for what refers to a key, place by place and page by page; nothing is kept or changed."""
+"""Look for what refers to a key, place by place and page by page; nothing is changed."""
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from shared.catalog import KINDS, find_kind, kind_named, kind_of
+from shared.catalog.beside import BESIDE
 from shared.catalog.role import SUBSCRIPTIONS_READ
 from shared.domain.errors import (
+    BusyError,
     GoneError,
     KeyturnError,
     PermanentError,
+    ThrottledError,
     TransientError,
     UnreadableError,
 )
@@ -22,7 +26,10 @@ from shared.domain.permit import is_canary
 from shared.domain.plans import references_to
 from shared.domain.resources import Reference, digest
 from shared.domain.rows import Known, Place, Search
+from shared.domain.tallies import Tally
+from shared.domain.work import lane_of
 from shared.ports import ConfigFiles, FilePage, Inventory, Resources, Rows
+from shared.usecases.pace import Pace
 
 BATCH = 100
 """Subscriptions in one query: Resource Graph's guidance is to stay below 300."""
@@ -78,10 +85,12 @@ class Turned:
     Attributes:
         search: How far the search has come with it; ``None``: to its end.
         found: Read while it is iterated, so that one resource is held at a time.
+        bodies: The page of the inventory that it is from; empty where it is from elsewhere.
     """
 
     search: Search | None
     found: Iterable[Candidate] = ()
+    bodies: Sequence[Json] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +100,8 @@ class SearchEstate:
     The inventory is asked for what names the *vault*; which resources refer to the *key* is then
     decided by the catalog's paths. What it does not hold is listed under its parents, and
     deployment configs in their registered sources. Resources known from earlier rotations come
-    last, since the inventory lags. One page is held at a time, whatever the estate's size.
+    last, since the inventory lags. One page is held at a time, whatever the estate's size. What is
+    listed and read is taken from the budgets of its lanes.
 
     Attributes:
         sources: Where deployment configs lie, as they are registered.
@@ -101,6 +111,7 @@ class SearchEstate:
     resources: Resources
     files: ConfigFiles
     rows: Rows
+    pace: Pace
     sources: tuple[str, ...]
 
     def turn(
@@ -151,10 +162,12 @@ class SearchEstate:
             for s in left
         }
         hidden = tuple(s for s in left if lacking[s])
+        batch = tuple(s for s in left if s in visible)
         return replace(
             search,
             after=left[-1],
-            batch=tuple(s for s in left if s in visible),
+            batch=batch,
+            beside=self._tallied(search, batch),
             scope=search.scope.plus(
                 readable=len(left) - len(hidden),
                 unreadable=hidden,
@@ -162,12 +175,26 @@ class SearchEstate:
             ),
         )
 
+    def _tallied(self, search: Search, subscriptions: Sequence[str]) -> dict[str, Tally]:
+        """Count what lies beside consumers; once in a rotation, and for no plan."""
+        if search.closing or not search.rotation or not subscriptions:
+            return search.beside
+        counted = {
+            mark: self.inventory.tally(entry, subscriptions)
+            for mark, entry in {(each.resource_type, each.mark): each for each in BESIDE}.items()
+        }
+        return {
+            entry.id: search.beside.get(entry.id, Tally()).plus(
+                counted[entry.resource_type, entry.mark]
+            )
+            for entry in BESIDE
+        }
+
     def _inventory(self, search: Search, key: Key | EveryKey) -> Turned:
         page = self.inventory.page(vault=key.vault, subscriptions=search.batch, token=search.token)
         place = search.place if page.token else Place.PARENTS
-        return Turned(
-            replace(search, token=page.token, place=place), _candidates(page.resources, key)
-        )
+        turned = replace(search, token=page.token, place=place)
+        return Turned(turned, _candidates(page.resources, key), page.resources)
 
     def _parents(self, search: Search, key: Key | EveryKey, *, patient: bool) -> Turned:
         """Ask some resources for the children that the inventory does not hold."""
@@ -176,6 +203,7 @@ class SearchEstate:
         if not types:
             return Turned(done)
         page = self.inventory.parents(types=types, subscriptions=search.batch, token=search.token)
+        self._take(self._lists(page.resources), patient=patient)
         found = (
             candidate
             for parent in page.resources
@@ -183,24 +211,43 @@ class SearchEstate:
         )
         return Turned(replace(search, token=page.token) if page.token else done, found)
 
+    def _lists(self, parents: Iterable[Json]) -> Iterator[tuple[str, Kind]]:
+        for parent in parents:
+            for kind in _kinds_under(parent):
+                yield _lane_of(parent), kind
+
+    def _take(self, reads: Iterable[tuple[str, Kind]], *, patient: bool) -> None:
+        """Take what is about to be read from the budgets of its lanes.
+
+        Raises:
+            BusyError: One of them rests.
+        """
+        for (lane, kind), count in Counter(reads).items():
+            try:
+                self.pace.look_for(lane, kind, count)
+            except BusyError as error:
+                _raise_if_patient(error, patient=patient)
+
     def _children(self, parent: Json, key: Key | EveryKey, *, patient: bool) -> Iterator[Candidate]:
-        path = text_at(parent, "id")
-        for kind in KINDS:
-            if kind.listed_under.lower() != text_at(parent, "type").lower():
-                continue
+        path, location = text_at(parent, "id"), text_at(parent, "location")
+        for kind in _kinds_under(parent):
             try:
                 for child in self.resources.children(kind, path):
-                    yield from _candidates(
-                        [{**child, "location": text_at(parent, "location")}], key
-                    )
+                    yield from _candidates([{**child, "location": location}], key)
             except GoneError:
                 continue
             except (PermanentError, TransientError) as error:
                 if getattr(error, "code", "") == _CHILDLESS:
                     continue
+                self._rest(_lane_of(parent), error)
                 _raise_if_patient(error, patient=patient)
                 whole = f"{path}/{kind.resource_type.rpartition('/')[2]}"
                 yield _unread(whole, kind, error)
+
+    def _rest(self, lane: str, error: PermanentError | TransientError) -> None:
+        """Let a lane rest whose service asks for it: moves go through the same one."""
+        if isinstance(error, ThrottledError):
+            self.pace.throttled(lane, error.retry_after)
 
     # -- files -----------------------------------------------------------------------------------
 
@@ -223,6 +270,7 @@ class SearchEstate:
             turned = replace(turned, place=Place.KNOWN, after="")
         if unread:
             return Turned(turned, [unread])
+        self._take(((lane_of(url, ""), kind) for url in page.urls), patient=patient)
         found = (c for url in page.urls for c in self._file(kind, url, key, patient=patient))
         return Turned(turned, found)
 
@@ -234,6 +282,7 @@ class SearchEstate:
         except GoneError:
             return
         except (PermanentError, TransientError) as error:
+            self._rest(lane_of(url, ""), error)
             _raise_if_patient(error, patient=patient)
             yield _unread(url, kind, error)
 
@@ -263,6 +312,16 @@ def _unread(resource: str, kind: Kind, error: KeyturnError) -> Candidate:
 def _raise_if_patient(error: PermanentError | TransientError, *, patient: bool) -> None:
     if isinstance(error, TransientError) and patient:
         raise error
+
+
+def _kinds_under(parent: Json) -> Sequence[Kind]:
+    """Return the kinds that are listed under a resource, since the inventory has none of them."""
+    type_ = text_at(parent, "type").lower()
+    return [kind for kind in KINDS if kind.listed_under.lower() == type_]
+
+
+def _lane_of(parent: Json) -> str:
+    return lane_of(text_at(parent, "id"), text_at(parent, "location"))
 
 
 def _candidates(bodies: Iterable[Json], key: Key | EveryKey) -> Iterator[Candidate]:

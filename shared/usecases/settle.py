@@ -273,7 +273,10 @@ class SettleDebt:
         """End the debt; what was ``failed``, or has no verdict, is still to be proven."""
         work, now = rows_of_work.paid(kept.row), self.clock.now()
         if {c.verdict for c in work.consumers} & {None, Verdict.FAILED, Verdict.STUCK}:
-            work = rows_of_work.look_at(rows_of_work.reopen(work), now)
+            again = rows_of_work.look_at(rows_of_work.reopen(work), now)
+            # What was made again has its time from the write that made it, not from this look on.
+            is_made = kept.row.owes == "recreate"
+            work = replace(again, read_at=work.read_at) if is_made else again
         self._end(kept, work)
 
     def _void(self, kept: Kept[Work], verdict: Verdict, reason: str, advice: str = "") -> None:

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.domain.errors import KeyturnError
 from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.policy import Policy
 from shared.domain.records import Watched
 from shared.domain.resources import digest
 from shared.domain.rows import KeyHead, Known
 from shared.domain.targets import choose_target
-from shared.domain.views import KeySummary, KeyView, VersionView
+from shared.domain.views import KeyPage, KeySummary, KeyView, UnlistedVault, VersionView
 from shared.ports import Clock, Policies, Rows, Vaults
-from shared.usecases.history import Some
 
 UNSAID = ""
 """In the place of a version: a service that does not say which one it uses."""
@@ -33,8 +33,11 @@ class ShowKeys:
     policies: Policies
     allowed: frozenset[str]
 
-    def run(self, *, vault: str = "", after: str = "", limit: int) -> Some[KeySummary]:
+    def run(self, *, vault: str = "", after: str = "", limit: int) -> KeyPage[KeySummary]:
         """Return a page of the keys of a vault, or of all, by vault and name.
+
+        ``next`` is ``HOST/NAME`` of the last one where there are more: the caller makes a link of
+        it. Where all vaults are asked for, one that cannot be listed hides no other.
 
         Args:
             vault: Its host; empty: every vault.
@@ -46,23 +49,28 @@ class ShowKeys:
             AccessDeniedError: Our identity may not list its keys.
         """
         policy = self.policies.current()
+        unlisted: list[UnlistedVault] = []
         found: list[KeySummary] = []
-        hosts = [vault] if vault else sorted(self.allowed)
-        for key in self._keys(hosts, after, policy):
+        following: str | None = None
+        for key in self._keys(vault, after) if vault else self._all_keys(after, unlisted):
+            if not policy.manages(key):
+                continue
             if len(found) == limit:
-                return Some(tuple(found), f"{found[-1].vault}/{found[-1].name}")
+                following = f"{found[-1].vault}/{found[-1].name}"
+                break
             found.append(self._summary(key, policy))
-        return Some(tuple(found), "")
+        return KeyPage(items=tuple(found), next=following, unlisted=tuple(unlisted))
 
     def one(self, key: Key) -> KeyView:
         """Return one key.
 
         Raises:
             NotFoundError: There is no such key.
-            NotAllowedError: The vault is off the allow-list.
+            NotAllowedError: The vault is off the allow-list, or the policy leaves the key out.
             AccessDeniedError: Our identity may not read it.
         """
         now, policy = self.clock.now(), self.policies.current()
+        policy.check_manages(key)
         current, versions = self.vaults.current(key), self.vaults.versions(key)
         choice = choose_target(versions, current, now)
         used = self._used(key)
@@ -94,12 +102,19 @@ class ShowKeys:
             findings=watched.findings if watched else None,
         )
 
-    def _keys(self, hosts: list[str], after: str, policy: Policy) -> Iterator[Key]:
-        for host in hosts:
-            if after and host < after.partition("/")[0]:
+    def _all_keys(self, after: str, unlisted: list[UnlistedVault]) -> Iterator[Key]:
+        """Yield the keys of every vault; add to ``unlisted`` those that cannot be listed."""
+        for host in sorted(self.allowed):
+            if host < after.partition("/")[0]:
                 continue
-            keys = sorted(self.vaults.keys(host), key=lambda key: key.name)
-            yield from (k for k in keys if f"{host}/{k.name}" > after and policy.manages(k))
+            try:
+                yield from self._keys(host, after)
+            except KeyturnError as error:
+                unlisted.append(UnlistedVault(vault=host, problem=str(error)))
+
+    def _keys(self, host: str, after: str) -> Iterator[Key]:
+        keys = sorted(self.vaults.keys(host), key=lambda key: key.name)
+        yield from (key for key in keys if (host, key.name) > tuple(after.split("/")))
 
     def _summary(self, key: Key, policy: Policy) -> KeySummary:
         head, watched = self._head(key), self._watched(key)
@@ -111,7 +126,7 @@ class ShowKeys:
             handled=head.handled,
             rotation=head.active,
             problem=head.problem or (watched.problem if watched else "") or None,
-            current=watched.version if watched else None,
+            current=(watched.version if watched else "") or None,
             created=watched.created if watched else None,
             expires=watched.expires if watched else None,
             watched_at=watched.at if watched else None,
@@ -121,8 +136,8 @@ class ShowKeys:
         """Return how many known consumers were last seen on each version, by its URL."""
         used: Counter[str] = Counter()
         for kept in self.rows.scan(Known, digest(str(key))):
-            if kept.row.holds:
-                used.update(seen[-1] if seen else UNSAID for seen in kept.row.versions.values())
+            seen = kept.row.versions
+            used.update(seen[place][-1] if seen[place] else UNSAID for place in kept.row.places)
         return used
 
     def _head(self, key: Key) -> KeyHead:
@@ -131,7 +146,7 @@ class ShowKeys:
         return kept.row if kept else fresh
 
     def _watched(self, key: Key) -> Watched | None:
-        kept = self.rows.load(Watched, digest(str(key)), "watched")
+        kept = self.rows.load(Watched, *Watched(key=str(key), at=self.clock.now()).address)
         return kept.row if kept else None
 
 

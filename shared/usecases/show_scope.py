@@ -30,11 +30,11 @@ class ShowScope:
     def run(self, *, after: str = "", limit: int) -> ScopeView:
         """Return a page of subscriptions by id, each asked for our rights in it just now.
 
-        ``next`` is left to the caller: there is more if ``limit`` items came.
+        ``next`` is the last one's id where there are more: the caller makes a link of it.
         """
         visible, declared = set(self.resources.subscriptions()), self.policies.current().declared
-        ids = [each for each in sorted(declared or visible) if each > after][:limit]
-        items = tuple(self._shown(each, visible, declared) for each in ids)
+        left = [each for each in sorted(declared or visible) if each > after]
+        items = tuple(self._shown(each, visible, declared) for each in left[:limit])
         unreadable = tuple(item.id for item in items if not item.readable)
         scope = Scope().plus(readable=len(items) - len(unreadable), unreadable=unreadable)
         return ScopeView(
@@ -43,7 +43,7 @@ class ShowScope:
             kinds=tuple(kind.title for kind in KINDS),
             config_sources=tuple(source.partition("?")[0] for source in self.sources),
             items=items,
-            next=None,
+            next=items[-1].id if len(left) > limit else None,
         )
 
     def _shown(

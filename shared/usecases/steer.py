@@ -3,15 +3,22 @@
 import logging
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from shared.domain.callers import Caller
-from shared.domain.errors import NotActiveError, NotFoundError, NotPermittedError
+from shared.domain.errors import (
+    NotActiveError,
+    NotFoundError,
+    NotPermittedError,
+    RowConflictError,
+)
 from shared.domain.keys import Key
 from shared.domain.records import Act, Action, Request
+from shared.domain.resources import digest
 from shared.domain.rows import Cause, KeyHead, Rotation
 from shared.domain.steps import RotateKey, Supervise
 from shared.domain.work import Stage, reopen
@@ -54,7 +61,9 @@ class SteerRotation:
     def pause(self, asked: str, reason: str, by: Caller) -> str:
         """Let nothing more be written; what was written is still proven."""
         wish = _Wish("pause", by, reason)
-        return self._change(asked, wish, lambda head, _: replace(head, paused=reason))
+        return self._change(
+            asked, wish, lambda head, _: replace(head, paused=reason, paused_itself=False)
+        )
 
     def resume(self, asked: str, reason: str, by: Caller) -> str:
         """Let it go on, whatever has failed so far; an approval it still needs."""
@@ -65,7 +74,7 @@ class SteerRotation:
                 for stage in (Stage.UNSETTLED, Stage.OPEN)  # what owes something stays open
                 for kept in self.ledger.outstanding(rotation.id, stage)
             )
-            return replace(head, paused="", tolerated=failed)
+            return replace(head, paused="", paused_itself=False, tolerated=failed)
 
         return self._change(asked, _Wish("resume", by, reason), go_on)
 
@@ -102,17 +111,49 @@ class SteerRotation:
         )
 
     def retry(self, asked: str, reason: str, by: Caller) -> str:
-        """Take up again what ended unsettled: in the rotation, or in a new run if it has ended."""
+        """Take up again what ended unsettled: in the rotation, or in a new run if it has ended.
+
+        What has paused for its failures goes on: they are tried again first. A person's pause
+        stays.
+        """
         rotation = self._rotation(asked)
-        if rotation.outcome is not None:
-            key = Key.parse(rotation.key)
-            return self.ask.run(key, reason=reason, new_version=False, by=by).id
-        self._head(rotation)
-        for entry in self.ledger.outstanding(rotation.id, Stage.UNSETTLED):
-            work = self.ledger.load(rotation.id, entry.row.resource)
+        if rotation.outcome is None:
+            self._head(rotation)
+            if self._is_reopened(rotation.id):
+                # Also where it is not paused: a look that is about to pause it looks again.
+                wish = _Wish("retry", by, reason)
+                return self._change(rotation.id, wish, lambda head, _: _unpaused(head))
+        key = Key.parse(rotation.key)
+        return self.ask.run(key, reason=reason, new_version=False, by=by).id
+
+    def _is_reopened(self, rotation: str) -> bool:
+        """Take the unsettled work of a rotation up again; return whether the rotation goes on.
+
+        It may be ending at the same time: then the work gets its verdicts back.
+        """
+        taken = []
+        for entry in self.ledger.outstanding(rotation, Stage.UNSETTLED):
+            work = self.ledger.load(rotation, entry.row.resource)
             if work and work.row.stage is Stage.UNSETTLED:
                 self.ledger.change(work, reopen(work.row))
-        return self._go_on(rotation, _Wish("retry", by, reason))
+                taken.append(work.row)
+        if self._goes_on(rotation):
+            return True
+        for before in taken:
+            work = self.ledger.load(rotation, digest(before.resource))
+            if work and work.row.stage is Stage.OPEN:
+                self.ledger.change(work, replace(before, seq=work.row.seq + 1))
+        return False
+
+    def _goes_on(self, rotation: str) -> bool:
+        """Return whether a rotation has not ended; a step that is about to end it looks again."""
+        while kept := self.rows.load(Rotation, rotation, "rotation"):
+            if kept.row.outcome is not None:
+                break
+            with suppress(RowConflictError):
+                self.rows.replace(kept, kept.row)
+                return True
+        return False
 
     def _change(
         self,
@@ -184,8 +225,15 @@ class SteerRotation:
         """Return a rotation by its id, or by that of the request which it serves."""
         request = self.rows.load(Request, asked, "request")
         if request and not request.row.rotation:
-            raise NotActiveError(f"request {asked} has no rotation yet: ask for it first")
+            raise NotActiveError(
+                f"request {asked} has no rotation yet: see how it stands, and ask again"
+            )
         kept = self.rows.load(Rotation, request.row.rotation if request else asked, "rotation")
         if kept is None:
             raise NotFoundError(f"there is no rotation {asked!r}")
         return kept.row
+
+
+def _unpaused(head: KeyHead) -> KeyHead:
+    paused = "" if head.paused_itself else head.paused
+    return replace(head, paused=paused, paused_itself=False)

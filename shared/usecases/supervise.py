@@ -184,17 +184,21 @@ class SuperviseRotation:
             return problem
         unsettled = self.ledger.outstanding(rotation.id, Stage.UNSETTLED)
         failed = [kept.row for kept in unsettled if kept.row.failed] + standing.owing
-        if not head.tolerated and any(
-            entry.wave is Wave.CANARY and entry.written for entry in failed
-        ):
-            return "a canary failed: the first resource of its kind that was moved"
+        canary = next((e for e in failed if e.wave is Wave.CANARY and e.written), None)
+        if canary and not head.tolerated:
+            name = self._name_of(canary)
+            return f"a canary failed, the first resource of its kind that was moved: {name}"
         if len(failed) - head.tolerated >= rotation.rules.failure_limit:
             return f"{len(failed)} resources failed; the limit is {rotation.rules.failure_limit}"
         return ""
 
+    def _name_of(self, entry: Outstanding) -> str:
+        work = self.ledger.load(entry.rotation, entry.resource)
+        return work.row.resource if work else entry.resource
+
     def _pause(self, rotation: Rotation, head: Kept[KeyHead], why: str) -> None:
         # The head on which this was decided: a person may have let the rotation go on since.
-        self.rows.replace(head, replace(head.row, paused=why))
+        self.rows.replace(head, replace(head.row, paused=why, paused_itself=True))
         logger.error("rotation %s is paused until somebody lets it go on: %s", rotation.id, why)
         self.announce.paused(rotation, why)
 

@@ -11,14 +11,14 @@ from shared.domain import work as rows_of_work
 from shared.domain.errors import BusyError, GoneError, PermanentError
 from shared.domain.json_paths import Json, text_at
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.kinds import Kind, Window
-from shared.domain.plans import Age, at_rest, references_to, symptom_of
+from shared.domain.kinds import Completion, Kind, Window
+from shared.domain.plans import Age, at_rest, references_to, symptom_of, unseen_of
 from shared.domain.proofs import Finding, Level
 from shared.domain.resources import Reference
 from shared.domain.rows import Rotation
 from shared.domain.steps import Verify
 from shared.domain.verdicts import Verdict
-from shared.domain.work import Outstanding, Work
+from shared.domain.work import Work
 from shared.ports import Clock, Kept, Resources, Rows, Vaults
 from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.ages import ages_of, target_of
@@ -41,9 +41,6 @@ _MISSING_ADVICE = (
 
 MOST_ROUNDS = 3
 """How often a resource is moved again after a late write of ours has undone it."""
-
-EARLY = timedelta(minutes=5)
-"""A look that comes earlier than this was due later than a queue can hold a message."""
 
 LOOK_TOLERANCE = timedelta(minutes=5)
 """A look that runs this long after it was due, because the queue was busy, counts as in time."""
@@ -82,9 +79,6 @@ class VerifyResource:
                 self.ledger.change(kept, rows_of_work.confirm(kept.row))
             else:
                 self._close(kept, *why_not_active(self.rows, rotation.row))
-            return
-        if kept.row.due_at and kept.row.due_at - self.clock.now() > EARLY:
-            self.ledger.send(Outstanding.of(kept.row))
             return
         self.pace.await_turn(kept.row)
         kind = kind_named(kept.row.kind)
@@ -127,7 +121,10 @@ class VerifyResource:
             self._confirm_absent(kept, references)
             return
         if lost := _lost(kept.row, references, target):
-            if _is_doubtful(kept.row, references, body):
+            is_unmoved = _is_unmoved(kept.row, references)
+            if is_unmoved and (error := self._failure(kept.row, kind, body)):
+                self._close_with_error(kept, kind, Verdict.FAILED, error)
+            elif is_unmoved and _is_doubtful(kept.row, kind, body):
                 doubted = replace(kept.row, doubts=kept.row.doubts + 1)
                 self.look_later(
                     Kept(doubted, kept.etag), rotation, kind, Finding(holds=False, seen=lost)
@@ -136,14 +133,17 @@ class VerifyResource:
                 self._close_lost(kept, rotation, references, lost)
             return
         finding = kind.proof.check(body, target)
-        if finding.holds:
-            self._prove(kept, rotation, kind, finding)
-        elif error := self._failure(kept.row, body):
+        error = self._failure(kept.row, kind, body) if _may_fail(kept.row, kind, finding) else None
+        if error:
             self._close_with_error(kept, kind, Verdict.FAILED, error)
+        elif finding.holds:
+            self._prove(kept, rotation, kind, finding)
         elif _is_changed_by_others(kept.row, body):
             raise BusyError(f"{kept.row.resource} is being changed by somebody else")
         elif symptom := symptom_of(kind, body):
             self._close(kept, Verdict.MANUAL, *symptom)
+        elif at_rest(body) and (unseen := _unseen_rest(kind, body, references, target)):
+            self._close(kept, Verdict.MANUAL, *unseen)
         else:
             self.look_later(kept, rotation, kind, finding)
 
@@ -165,12 +165,17 @@ class VerifyResource:
             return
         self.ledger.change(kept, rows_of_work.look_at(work, when))
 
-    def _failure(self, work: Work, body: Json) -> PermanentError | None:
+    def _failure(self, work: Work, kind: Kind, body: Json) -> PermanentError | None:
         """Return why our own long-running write failed; the resource itself shows no more."""
-        state = text_at(body, "properties.provisioningState").lower()
-        if not work.operation or state != "failed":
+        if not work.operation:
             return None
-        return self.resources.failure(work.operation)
+        if text_at(body, "properties.provisioningState").lower() == "failed":
+            return self.resources.failure(work.operation)
+        if kind.write.completion is not Completion.OPERATION:
+            return None
+        error = self.resources.failure(work.operation)
+        # Without a code it is the operation's record that is gone, of which nothing follows.
+        return error if error and error.code else None
 
     def _confirm_absent(self, kept: Kept[Work], references: tuple[Reference, ...]) -> None:
         """Let "it holds no such reference" stand, or move what is there by now."""
@@ -250,7 +255,22 @@ class VerifyResource:
         self.ledger.change(kept, closed)
 
 
+def _may_fail(work: Work, kind: Kind, finding: Finding) -> bool:
+    """Whether to ask for a failure: what only an operation tells may contradict what is shown."""
+    is_ours = work.next == "verify" and kind.write.completion is Completion.OPERATION
+    return is_ours or not finding.holds
+
+
 _WITHOUT_REFERENCE = {Verdict.SKIPPED, Verdict.GONE}
+
+
+def _unseen_rest(
+    kind: Kind, body: Json, references: tuple[Reference, ...], target: KeyVersion
+) -> tuple[str, str] | None:
+    """Return what no look can show, once every reference with a version names the target."""
+    if any(r.pinned not in (None, target) for r in references):
+        return None
+    return unseen_of(kind, body, references, target)
 
 
 def _is_changed_by_others(work: Work, body: Json) -> bool:
@@ -258,12 +278,20 @@ def _is_changed_by_others(work: Work, body: Json) -> bool:
     return not is_ours and not at_rest(body)
 
 
-def _is_doubtful(work: Work, references: tuple[Reference, ...], body: Json) -> bool:
-    """Whether an accepted write may not show yet: the first time, or while it is being done."""
+def _is_unmoved(work: Work, references: tuple[Reference, ...]) -> bool:
+    """Whether nothing is seen of an accepted write."""
     before = {consumer.place: consumer.before for consumer in work.consumers}
     is_as_before = all(before.get(r.place) == str(r) for r in references) and bool(references)
-    may_lag = work.next == "verify" and work.accepted_at is not None and is_as_before
-    return may_lag and (work.doubts == 0 or not at_rest(body))
+    return work.next == "verify" and work.accepted_at is not None and is_as_before
+
+
+def _is_doubtful(work: Work, kind: Kind, body: Json) -> bool:
+    """Whether an accepted write may not show yet: the first time, or while it is being done.
+
+    Of some kinds the resource does not tell that it is being done.
+    """
+    never_tells = kind.write.completion is Completion.OPERATION
+    return work.doubts == 0 or not at_rest(body) or never_tells
 
 
 def _verdicts(work: Work) -> set[Verdict]:

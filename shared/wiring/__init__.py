@@ -66,7 +66,7 @@ class Wiring:
         out = self._adapters
         rows, queue, clock, vaults = out.rows, out.queue, out.clock, out.vaults
         resources, policies, announce = out.resources, out.policies, self._announce
-        ledger, leases, pace = self._ledger, Leases(rows, clock), Pace(rows=rows, clock=clock)
+        ledger, leases, pace = self._ledger, Leases(rows, clock), self._pace
         verify = VerifyResource(
             resources=resources,
             vaults=vaults,
@@ -284,6 +284,10 @@ class Wiring:
         return Ledger(self._adapters.rows, self._adapters.queue)
 
     @cached_property
+    def _pace(self) -> Pace:
+        return Pace(rows=self._adapters.rows, clock=self._adapters.clock)
+
+    @cached_property
     def _estate(self) -> SearchEstate:
         out = self._adapters
         return SearchEstate(
@@ -291,5 +295,6 @@ class Wiring:
             resources=out.resources,
             files=out.files,
             rows=out.rows,
+            pace=self._pace,
             sources=self.settings.config_sources,
         )

@@ -3,17 +3,18 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from shared.adapters.policies import parse as parse_policy
 from shared.adapters.redaction import redacted
 from shared.adapters.sign_in import SignedIn, sign_in
 from shared.domain.clouds import Cloud
 from shared.domain.errors import NotAllowedError
-from shared.domain.rows import Row
+from shared.domain.rows import Lane, Row
 from shared.ports import Kept, Rows, Surroundings, Vaults
 from shared.settings import Settings, Storage
 from shared.usecases.examine import Examine
+from shared.usecases.pace import Pace
 from shared.usecases.plan_key import PlanKey
 from shared.usecases.search import SearchEstate
 from shared.usecases.show_keys import ShowKeys
@@ -27,11 +28,19 @@ __all__ = ["Laptop", "parse_policy", "redacted"]
 
 
 class NoRows:
-    """Nothing was ever kept: on a laptop there is no storage of ours. Nothing can be, either."""
+    """Nothing was ever kept, and nothing can be: on a laptop there is no storage of ours.
 
-    def load[T: Row](self, row_type: type[T], partition: str, key: str) -> Kept[T] | None:  # noqa: ARG002 - the port's form
+    The pace of this one run is, in memory: searches plan their requests by it.
+    """
+
+    def __init__(self) -> None:
+        self._lanes: dict[tuple[str, str], Kept[Lane]] = {}
+
+    def load[T: Row](self, row_type: type[T], partition: str, key: str) -> Kept[T] | None:
         """See ``Rows.load``."""
-        return None
+        if row_type is not Lane:
+            return None
+        return cast("Kept[T] | None", self._lanes.get((partition, key)))
 
     def scan[T: Row](
         self,
@@ -45,16 +54,22 @@ class NoRows:
 
     def insert[T: Row](self, row: T) -> Kept[T] | None:
         """See ``Rows.insert``."""
-        raise _read_only(row)
+        return self._keep(row)
 
     def replace[T: Row](self, kept: Kept[T], row: T) -> Kept[T]:
         """See ``Rows.replace``."""
         del kept
-        raise _read_only(row)
+        return self._keep(row)
 
     def commit(self, *changes: object) -> None:
         """See ``Rows.commit``."""
         raise _read_only(changes)
+
+    def _keep[T: Row](self, row: T) -> Kept[T]:
+        if not isinstance(row, Lane):
+            raise _read_only(row)
+        self._lanes[row.address] = Kept(row, "")
+        return Kept(row, "")
 
 
 def _read_only(what: object) -> NotAllowedError:
@@ -211,5 +226,6 @@ class Laptop:
             resources=out.resources,
             files=out.files,
             rows=out.rows,
+            pace=Pace(rows=out.rows, clock=out.clock),
             sources=self.config_sources,
         )

@@ -4,9 +4,21 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from shared.domain.callers import Caller
 from shared.domain.findings import Finding, Severity
 from shared.domain.proofs import Level
-from shared.domain.records import Gap, Refusal, Request, Watched
+from shared.domain.records import (
+    Act,
+    Call,
+    Gap,
+    Opened,
+    Pending,
+    Pulse,
+    Refusal,
+    Request,
+    Unheard,
+    Watched,
+)
 from shared.domain.rows import (
     Beat,
     Cause,
@@ -23,6 +35,7 @@ from shared.domain.rows import (
     Scope,
     Search,
 )
+from shared.domain.steps import Open, RotateKey
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Consumer, Intent, Outstanding, Stage, Wave, Work
 from tests.domain.values import ACCOUNT, KEY, NOW, moments
@@ -39,6 +52,7 @@ waves = st.sampled_from(Wave)
 following = st.sampled_from(["repoint", "verify", "confirm", "pay"])
 owing = st.sampled_from(["", "restore", "recreate"])
 verdicts = st.sampled_from(Verdict)
+callers = st.builds(Caller, id=texts, name=texts)
 causes = st.builds(
     Cause, trigger=st.sampled_from(["event", "sweep", "operator"]), id=texts, reason=texts
 )
@@ -70,10 +84,12 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         run=counts,
         overtaken=texts,
         paused=texts,
+        paused_itself=st.booleans(),
         cancelled=texts,
         tolerated=counts,
         recheck_at=maybe_time,
         problem=texts,
+        trouble=texts,
     ),
     Foresight: st.builds(
         Foresight, rotation=ids, at=moments, findings=st.lists(findings, max_size=2).map(tuple)
@@ -99,6 +115,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         outcome=st.none() | st.sampled_from(Outcome),
         counts=st.dictionaries(verdicts, counts, max_size=3),
         ended_at=maybe_time,
+        ending_since=maybe_time,
     ),
     Beat: st.builds(Beat, rotation=ids, at=moments, since=moments),
     Search: st.builds(
@@ -113,6 +130,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         scope=scopes,
         canaries=lists,
         place=st.sampled_from(Place),
+        trouble=texts,
     ),
     Work: st.builds(
         Work,
@@ -124,6 +142,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         found_at=moments,
         read_at=maybe_time,
         wave=waves,
+        twice=st.booleans(),
         seq=counts,
         stage=stages,
         next=following,
@@ -157,6 +176,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         nudged_at=maybe_time,
         nudges=counts,
         failed=st.booleans(),
+        twice=st.booleans(),
         written=st.booleans(),
         moved=st.booleans(),
     ),
@@ -183,6 +203,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         kind=texts,
         location=texts,
         versions=st.dictionaries(texts, lists, max_size=2),
+        places=lists,
         holds=st.booleans(),
         rotation=texts,
     ),
@@ -193,6 +214,31 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         writes=st.lists(moments, max_size=3).map(tuple),
         blocked_until=maybe_time,
     ),
+    Act: st.builds(
+        Act,
+        rotation=ids,
+        id=ids,
+        at=moments,
+        action=st.sampled_from(["ask", "pause", "resume", "cancel", "retry", "approve"]),
+        by=callers,
+        reason=texts,
+        until=maybe_time,
+    ),
+    Opened: st.builds(Opened, rotation=ids, key=texts, at=moments),
+    Call: st.builds(
+        Call,
+        id=ids,
+        at=moments,
+        operation=texts,
+        method=texts,
+        path=texts,
+        by=st.none() | callers,
+        reason=texts,
+        status=counts,
+        outcome=texts,
+    ),
+    Pulse: st.builds(Pulse, at=moments, ran_at=moments, next_at=maybe_time),
+    Unheard: st.builds(Unheard, event=texts, at=moments, problem=texts),
     Request: st.builds(
         Request,
         id=ids,
@@ -224,6 +270,13 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         findings=st.lists(findings, max_size=2).map(tuple),
     ),
     Gap: st.builds(Gap, key=texts, version=texts, created=moments, at=moments),
+    Pending: st.builds(
+        Pending,
+        request=ids,
+        step=st.builds(Open, key=texts, cause=causes, request=ids)
+        | st.builds(RotateKey, key=texts, cause=causes, request=ids, expires=maybe_time),
+        at=moments,
+    ),
     Refusal: st.builds(Refusal, event_id=texts, problem=texts, at=moments),
 }
 

@@ -1,6 +1,7 @@
 """Resource Manager, Resource Graph and the vaults: what is sent where, and what is believed."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
@@ -13,10 +14,13 @@ from shared.adapters.arm.client import ArmClient
 from shared.adapters.arm.resources import ArmResources
 from shared.adapters.key_vault.vaults import AzureVaults
 from shared.adapters.resource_graph.inventory import GraphInventory, query
+from shared.catalog import KINDS
+from shared.catalog.kubernetes import AKS_CLUSTER
 from shared.catalog.storage import STORAGE_ACCOUNT
 from shared.domain import errors
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.keys import Key, KeyVersion
+from shared.domain.kinds import Plane
 from shared.ports import Accepted
 from tests.adapters.conftest import Served
 from tests.domain.values import ACCOUNT
@@ -140,19 +144,52 @@ def test_without_a_token_nothing_is_sent(served: Served, monkeypatch: pytest.Mon
     assert served.seen(ARM) == 0
 
 
-def test_the_query_is_exactly_this() -> None:
-    assert query(VAULT) == (
-        "resources | where type in~ ('microsoft.storage/storageaccounts',"
-        " 'microsoft.documentdb/databaseaccounts', 'microsoft.containerinstance/containergroups')"
+def test_the_query_asks_for_every_type_of_the_catalog_that_resource_graph_holds() -> None:
+    text = query(VAULT)
+    begin, types, end = re.fullmatch(r"(.* in~ )\((.*?)\)( .*)", text).groups()  # type: ignore[union-attr]
+    assert begin == "resources | where type in~ "
+    assert end == (
         " | where tostring(properties) contains 'kv-one.vault.azure.net'"
-        " | project id, type, location, properties | order by id asc"
+        " | project id, type, location, tags, properties | order by id asc"
     )
+    asked = [word.strip("'") for word in types.split(", ")]
+    assert asked == [word.lower() for word in asked]
+    assert "microsoft.storage/storageaccounts/encryptionscopes" not in asked
+    assert "deployment_config" not in asked
+    held = {k.resource_type for k in KINDS if k.plane is Plane.ARM and not k.listed_under}
+    singular = "microsoft.containerinstance/containergroupprofile"
+    assert set(asked) == {name.lower() for name in held} | {singular}
 
 
 @pytest.mark.parametrize("vault", ["", "kv' or true", "kv\n", "KV", "kv|count", "kv'", "kv\\"])
 def test_a_vault_that_would_change_the_query_is_refused(vault: str) -> None:
     with pytest.raises(errors.NotAllowedError, match="not the host of a vault"):
         query(vault)
+
+
+def test_what_names_a_resource_is_asked_for_by_its_id_alone(served: Served) -> None:
+    body = {"data": [{"id": "/a"}], "resultTruncated": "false"}
+    answering(served, Answer(200, body), "*/resources")
+    inventory, names = GraphInventory(served.arm), [ACCOUNT, "/subscriptions/s/x(1).y_z-1"]
+    page = inventory.naming(kind=AKS_CLUSTER, names=names, subscriptions=["s1"], token="")
+    assert page.resources == [{"id": "/a"}]
+    (call,) = served.azure.front_door.traffic()
+    text = json.loads(call.request_body)["query"]
+    assert text == (
+        "resources | where type in~ ('microsoft.containerservice/managedclusters')"
+        f" | where tostring(properties) contains '{names[0]}'"
+        f" or tostring(properties) contains '{names[1]}'"
+        " | project id, type, location, tags, properties | order by id asc"
+    )
+
+
+@pytest.mark.parametrize("name", ["", "/a' or true", "/a\n", "/a|count", "/a'", "/a\\", "/a b"])
+def test_an_id_that_would_change_the_query_is_refused(served: Served, name: str) -> None:
+    with pytest.raises(errors.NotAllowedError, match="not the id of a resource"):
+        GraphInventory(served.arm).naming(
+            kind=AKS_CLUSTER, names=[ACCOUNT, name], subscriptions=[], token=""
+        )
+    assert served.seen(ARM) == 0
 
 
 def graph(served: Served, answer: Mapping[str, object], after: str = "") -> tuple[int, str]:

@@ -131,10 +131,10 @@ def test_the_blob_sdk_is_imported_only_for_a_text_that_is_too_large(
 import sys
 from shared.domain.rows import KeyHead
 from shared.settings import Settings
-from shared.wiring import Wiring
+from shared.wiring.adapters import Adapters
 
-rows = Wiring(Settings.from_env({{"KEYTURN_VAULTS": "kv1", "AzureWebJobsStorage": {storage!r}}}))
-rows = rows._rows
+settings = Settings.from_env({{"KEYTURN_VAULTS": "kv1", "AzureWebJobsStorage": {storage!r}}})
+rows = Adapters(settings).rows
 head = KeyHead(key="k", problem="x" * {letters})
 rows.insert(head)
 assert rows.load(KeyHead, *head.address).row == head

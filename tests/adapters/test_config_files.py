@@ -246,6 +246,21 @@ class TestWriting:
         assert kept(blob) == before
         assert before["tier"] == ("Hot", True)
 
+    @pytest.mark.parametrize("scope", ["scope-deployments", None])
+    def test_a_file_stays_in_its_encryption_scope(
+        self, served: Served, files: BlobConfigFiles, scope: str | None
+    ) -> None:
+        # Azurite knows no scopes: the answer to HEAD says what the real service would say.
+        etag = files.read(f"{SOURCE}/a.yaml").etag
+        named = {"x-ms-encryption-scope": scope} if scope else {}
+        head = {"etag": etag, "x-ms-blob-type": "BlockBlob", "content-length": "3", **named}
+        served.azure.faults.add(Fault(method="HEAD", answer=Answer(200, b"", head)))
+
+        write(files, "a.yaml", b"two", etag)
+
+        (put,) = [call for call in served.azure.front_door.traffic() if call.method == "PUT"]
+        assert put.request_headers.get("x-ms-encryption-scope") == scope
+
     def test_the_service_says_under_which_id_it_wrote(
         self, served: Served, files: BlobConfigFiles
     ) -> None:

@@ -11,6 +11,7 @@ from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 from shared.adapters.clock import RealClock
 from shared.adapters.storage.queue import StepQueue
 from shared.domain.steps import Supervise, decode
+from shared.ports import QueueState
 
 STEP = Supervise(rotation="r1")
 
@@ -19,12 +20,12 @@ def queue_at(storage: str, clock: RealClock) -> StepQueue:
     client = QueueClient.from_connection_string(
         storage, "keyturn-steps", message_encode_policy=TextBase64EncodePolicy()
     )
-    return StepQueue(client, clock)
+    return StepQueue(client, raw(storage, "keyturn-steps-poison"), clock)
 
 
-def raw(storage: str) -> QueueClient:
-    """Return the queue as the host's own client sees it: without decoding."""
-    return QueueClient.from_connection_string(storage, "keyturn-steps")
+def raw(storage: str, name: str = "keyturn-steps") -> QueueClient:
+    """Return a queue as the host's own client sees it: without decoding."""
+    return QueueClient.from_connection_string(storage, name)
 
 
 def visible_in(storage: str, clock: RealClock, at: datetime | None) -> float:
@@ -36,7 +37,7 @@ def visible_in(storage: str, clock: RealClock, at: datetime | None) -> float:
         message_encode_policy=TextBase64EncodePolicy(),
         raw_response_hook=lambda response: sent.append(response.http_request.url),
     )
-    StepQueue(client, clock).send(STEP, at=at)
+    StepQueue(client, raw(storage, "keyturn-steps-poison"), clock).send(STEP, at=at)
     url = next(u for u in reversed(sent) if "/messages" in u)
     assert "messagettl=-1" in url
     return float(url.partition("visibilitytimeout=")[2].partition("&")[0])
@@ -62,6 +63,18 @@ def test_the_queue_is_made_on_first_use_and_only_then(storage: str) -> None:
     queue.send(STEP)
     queue.send(STEP)
     assert raw(storage).get_queue_properties().approximate_message_count == 2
+
+
+def test_what_waits_and_what_is_poison_is_counted_hidden_or_not(storage: str) -> None:
+    clock = RealClock()
+    queue = queue_at(storage, clock)
+    assert queue.state() == QueueState(waiting=0, poisoned=0), "no queue was made yet"
+    queue.send(STEP)
+    queue.send(STEP, at=clock.now() + timedelta(hours=1))
+    poison = raw(storage, "keyturn-steps-poison")
+    poison.create_queue()
+    poison.send_message("x")
+    assert queue.state() == QueueState(waiting=2, poisoned=1)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,61 @@ from tests.catalog.entries import DATA
 
 _REQUIRED, _READ_ONLY, _FIXED = 1, 2, 8
 _FILES = {
+    "Microsoft.AppConfiguration": [
+        "microsoft.appconfiguration/2024-06-01/appconfiguration.types.json"
+    ],
+    "Microsoft.Automation": ["microsoft.automation/2024-10-23/automation.types.json"],
+    "Microsoft.Batch": ["microsoft.batch/2025-06-01/batch.types.json"],
+    "Microsoft.Cache": ["microsoft.cache/2025-07-01/redisenterprise.types.json"],
+    "Microsoft.CognitiveServices": [
+        "microsoft.cognitiveservices/2026-07-01/cognitiveservices.types.json"
+    ],
+    # On either side of the version that is sent.
+    "Microsoft.Compute": [
+        "microsoft.compute/2021-04-01/compute_1.types.json",
+        "microsoft.compute/2026-03-02/compute_1.types.json",
+    ],
+    "Microsoft.ContainerRegistry": [
+        "microsoft.containerregistry/2021-09-01/containerregistry_0.types.json",
+        "microsoft.containerregistry/2025-11-01/containerregistry_0.types.json",
+    ],
+    "Microsoft.ContainerService": [
+        "microsoft.containerservice/2022-06-01/containerservice_1.types.json"
+    ],
+    "Microsoft.Databricks": ["microsoft.databricks/2026-01-01/databricks.types.json"],
+    "Microsoft.DataFactory": ["microsoft.datafactory/2018-06-01/datafactory.types.json"],
+    "Microsoft.DataProtection": ["microsoft.dataprotection/2026-06-01/dataprotection.types.json"],
+    "Microsoft.DBforMySQL": ["microsoft.dbformysql/2024-12-30/mysql_0.types.json"],
+    "Microsoft.DBforPostgreSQL": ["microsoft.dbforpostgresql/2025-08-01/postgresql.types.json"],
+    "Microsoft.ElasticSan": ["microsoft.elasticsan/2025-09-01/elasticsan.types.json"],
+    "Microsoft.EventHub": ["microsoft.eventhub/2026-01-01/eventhub.types.json"],
+    "Microsoft.Insights": ["microsoft.insights/2020-02-02/applicationinsights.types.json"],
+    "Microsoft.Kusto": ["microsoft.kusto/2025-02-14/azure-kusto.types.json"],
+    "Microsoft.MachineLearningServices": [
+        "microsoft.machinelearningservices/2026-05-01/machinelearningservices.types.json"
+    ],
+    "Microsoft.NetApp": ["microsoft.netapp/2026-06-01/netapp.types.json"],
+    "Microsoft.OperationalInsights": [
+        "microsoft.operationalinsights/2026-03-01/operationalinsights.types.json"
+    ],
+    # On either side of the version that is sent.
+    "Microsoft.RecoveryServices": [
+        "microsoft.recoveryservices/2020-02-02/recoveryservices.types.json",
+        "microsoft.recoveryservices/2026-07-01/recoveryservices.types.json",
+    ],
+    "Microsoft.Search": ["microsoft.search/2025-05-01/search.types.json"],
+    "Microsoft.ServiceBus": ["microsoft.servicebus/2026-01-01/servicebus.types.json"],
+    "Microsoft.Sql": ["microsoft.sql/2025-01-01/sql_1.types.json"],
+    "Microsoft.Synapse": ["microsoft.synapse/2021-06-01/synapse.types.json"],
     # Nearest to the version that is sent, on either side of it: that one is not kept here.
     "Microsoft.Storage": [
         "microsoft.storage/2021-09-01/storage.types.json",
         "microsoft.storage/2026-04-01/storage.types.json",
     ],
-    "Microsoft.DocumentDB": ["microsoft.documentdb/2025-10-15/cosmos-db.types.json"],
+    "Microsoft.DocumentDB": [
+        "microsoft.documentdb/2025-10-15/cosmos-db.types.json",
+        "microsoft.documentdb/2026-06-01/mongocluster.types.json",
+    ],
     "Microsoft.ContainerInstance": [
         "microsoft.containerinstance/2025-09-01/containerinstance.types.json"
     ],
@@ -73,7 +122,7 @@ def _load(file: str) -> list[dict[str, Any]]:
 
 def versions_of(resource_type: str) -> list[str]:
     """Return the API versions whose types of a resource are kept."""
-    return [file.split("/")[1] for file in _FILES[resource_type.partition("/")[0]]]
+    return [root.file.split("/")[1] for root in types_of(resource_type)]
 
 
 def types_of(resource_type: str) -> list[Type]:
@@ -82,7 +131,7 @@ def types_of(resource_type: str) -> list[Type]:
         Type(file, index)
         for file in _FILES[resource_type.partition("/")[0]]
         for index, raw in enumerate(_load(file))
-        if raw["$type"] == "ObjectType" and raw["name"] == resource_type
+        if raw["$type"] == "ObjectType" and raw["name"].lower() == resource_type.lower()
     ]
 
 

@@ -7,9 +7,18 @@ from typing import Any
 import pytest
 
 from shared.catalog.container_instances import CONTAINER_GROUP
-from shared.domain.json_paths import Json, drop, put
+from shared.domain.json_paths import Json, drop, look_up, put
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.plans import Age, Allowed, Manual, Repoint, plan, references_to, request_body
+from shared.domain.plans import (
+    Age,
+    Allowed,
+    Manual,
+    Plan,
+    Repoint,
+    plan,
+    references_to,
+    request_body,
+)
 from shared.domain.resources import Reference
 from tests.catalog.bodies import full_group, group
 from tests.catalog.entries import DATA, with_data
@@ -190,6 +199,11 @@ def test_the_consequences_are_all_told() -> None:
         assert word in told
 
 
+def recreated(body: Json) -> Plan:
+    """Return what becomes of a group where the policy lets groups be made again."""
+    return plan(KIND, body, state(TARGET), {OLD: Age.OLDER}, Allowed(recreate=True))
+
+
 def by_hand(body: Json) -> str:
     """Return what a person is told about a group that may not be made again."""
     found = plan(KIND, body, state(TARGET), {OLD: Age.OLDER}, Allowed())
@@ -259,6 +273,63 @@ def test_a_group_without_a_version_is_left_to_a_person_who_gets_the_commands(
     assert found.advice == by_hand(group())
 
 
+@pytest.mark.parametrize("state_of_it", ["Running", "running"])
+def test_a_group_that_runs_may_be_made_again(state_of_it: str) -> None:
+    body = group()
+    put(body, "properties.instanceView.state", state_of_it)
+    assert isinstance(recreated(body), Repoint)
+
+
+@pytest.mark.parametrize(
+    "state_of_it",
+    ["Stopped", "Terminated", "Succeeded", "Failed", "Pending", "Waiting", "Unknown", "Repairing"],
+)
+def test_a_group_that_does_not_run_is_not_started_by_us(state_of_it: str) -> None:
+    body = group()
+    put(body, "properties.instanceView.state", state_of_it)
+    found = recreated(body)
+    assert isinstance(found, Manual)
+    assert f"it would be started again, and it is {state_of_it}" in found.reason
+    assert found.advice == by_hand(body)
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        lambda body: drop(body, "properties.instanceView"),
+        lambda body: drop(body, "properties.instanceView.state"),
+        lambda body: put(body, "properties.instanceView.state", None),
+        lambda body: put(body, "properties.instanceView.state", ""),
+    ],
+    ids=["no view", "no state", "null", "empty"],
+)
+@pytest.mark.parametrize("provisioning", ["Succeeded", "Failed"])
+def test_a_group_that_does_not_say_that_it_runs_is_not_started_by_us(
+    silent: Spoil, provisioning: str
+) -> None:
+    body = group(provisioning=provisioning)
+    silent(body)
+    found = recreated(body)
+    assert isinstance(found, Manual)
+    assert "it would be started again, and does not say whether it runs" in found.reason
+
+
+@with_data
+@pytest.mark.parametrize("status", ["200", "201"])
+def test_a_group_shows_its_state_where_microsoft_shows_one(status: str) -> None:
+    body = example(OLD.version)["responses"][status]["body"]
+    assert look_up(body, "properties.instanceView.state")
+
+
+@pytest.mark.parametrize("kind", ["SystemAssigned", "SystemAssigned, UserAssigned"])
+def test_a_group_whose_own_identity_would_die_with_it_is_left_to_a_person(kind: str) -> None:
+    body = group()
+    put(body, "identity.type", kind)
+    found = recreated(body)
+    assert isinstance(found, Manual)
+    assert "its system-assigned identity would come back as another one" in found.reason
+
+
 PROFILE = {"id": "/subscriptions/s/…/containerGroupProfiles/p", "revision": 1}
 
 
@@ -286,6 +357,6 @@ def test_a_group_that_comes_from_a_profile_is_made_again_from_there_by_a_person(
 
 
 def test_a_group_of_its_own_definition_may_be_made_again() -> None:
-    found = plan(KIND, group(), state(TARGET), {OLD: Age.OLDER}, Allowed(recreate=True))
+    found = recreated(group())
     assert isinstance(found, Repoint)
     assert found.owes == "recreate"

@@ -14,30 +14,31 @@ from shared.catalog.cosmosdb import COSMOSDB_ACCOUNT
 from shared.catalog.deployment_configs import DEPLOYMENT_CONFIG
 from shared.catalog.storage import STORAGE_ACCOUNT, STORAGE_ENCRYPTION_SCOPE
 from shared.domain.errors import RefusedWriteError, UnreadableError
-from shared.domain.json_paths import Json, drop, every, put
+from shared.domain.json_paths import Json, drop, every
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.kinds import Kind, SplitReference, UrlReference
+from shared.domain.kinds import Kind
 from shared.domain.plans import references_to, request_body
 from tests.catalog.bodies import config, cosmos, full_account, full_group, scope
-from tests.catalog.entries import DATA, every_arm_kind, every_guarded_kind, with_data
+from tests.catalog.entries import (
+    DATA,
+    every_guarded_kind,
+    every_put_kind,
+    every_written_kind,
+    with_data,
+)
 from tests.catalog.microsoft_types import fullest, problems, types_of
+from tests.catalog.references import Leaf, paths, pinned, written
+from tests.catalog.samples import SAMPLES
 from tests.domain.values import KEY, NEWER, OLD, TARGET, any_casing
 
-REFERENCE = {
-    STORAGE_ACCOUNT: "properties.encryption.keyvaultproperties.keyversion",
-    STORAGE_ENCRYPTION_SCOPE: "properties.keyVaultProperties.keyUri",
-    COSMOSDB_ACCOUNT: "properties.keyVaultKeyUri",
-    CONTAINER_GROUP: "properties.encryptionProperties.keyVersion",
-}
 SHIPPED = {
-    STORAGE_ACCOUNT: full_account(),
-    STORAGE_ENCRYPTION_SCOPE: scope(),
-    COSMOSDB_ACCOUNT: cosmos(),
-    CONTAINER_GROUP: full_group(),
+    STORAGE_ACCOUNT.id: full_account(),
+    STORAGE_ENCRYPTION_SCOPE.id: scope(),
+    COSMOSDB_ACCOUNT.id: cosmos(),
+    CONTAINER_GROUP.id: full_group(),
+    **SAMPLES,
 }
 """A body of each kind, tried beside those of Microsoft's types, which are not everywhere."""
-
-Leaf = tuple[tuple[str, ...], str]
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,10 @@ class Case:
     sent: Json
 
 
-def pinned(kind: Kind, body: Json) -> None:
-    """Make ``body`` hold a pinned reference, as the service writes it."""
-    shape = kind.shape
-    assert isinstance(shape, SplitReference | UrlReference)
-    if shape.when:
-        put(body, *shape.when)
-    if isinstance(shape, UrlReference):
-        put(body, shape.url, str(OLD))
-        return
-    put(body, shape.vault, f"https://{KEY.vault}/")
-    put(body, shape.name, KEY.name)
-    put(body, shape.version, OLD.version)
+def places_of(kind: Kind) -> set[str]:
+    """Return the paths of the objects that must be there for a body to hold references."""
+    held = [path.partition(".*")[0] for path in paths(kind.shape)]
+    return {path.rpartition(".")[0] for path in (*held, kind.write.guard, *kind.write.send)}
 
 
 def names_below(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -107,7 +100,7 @@ def typed(kind: Kind) -> list[Json]:
 
 def bodies(kind: Kind) -> list[Json]:
     """Return bodies of a kind that lack nothing that matters to it."""
-    return [copy.deepcopy(SHIPPED[kind]), *(typed(kind) if DATA.is_dir() else ())]
+    return [copy.deepcopy(SHIPPED[kind.id]), *(typed(kind) if DATA.is_dir() else ())]
 
 
 @st.composite
@@ -118,9 +111,9 @@ def cases(draw: st.DrawFn, kind: Kind, full: Json) -> Case:
     chosen = draw(st.dictionaries(st.sampled_from(paths), changes, max_size=12))
     body = perturbed(draw, full, chosen)
     assert isinstance(body, dict)
-    for path in {name.rpartition(".")[0] for name in (REFERENCE[kind], *kind.write.send)}:
+    for path in places_of(kind):
         ensure_object(body, path)
-    pinned(kind, body)
+    pinned(kind, body, OLD)
     fresh = copy.deepcopy(body)
     sent = request_body(kind, body, references_to(kind, body, KEY), TARGET)
     assert body == fresh
@@ -159,30 +152,25 @@ def expected(case: Case) -> set[Leaf]:
         (path, value)
         for path, value in leaves(fresh)
         if any(path[: len(part)] == part for part in parts)
-        and path != reference(case.kind)
+        and path not in {path for path, _ in written(case.kind.shape, TARGET)}
         # A part of the body that is null is not sent.
         and (path not in parts or value != "None")
     }
 
 
-def reference(kind: Kind) -> tuple[str, ...]:
-    return tuple(REFERENCE[kind].lower().split("."))
-
-
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@every_arm_kind
+@every_written_kind
 @quick
 @given(st.data())
 def test_everything_but_the_reference_is_sent_as_it_was(kind: Kind, data: st.DataObject) -> None:
     case = data.draw(st.sampled_from(bodies(kind)).flatmap(partial(cases, kind)))
-    target = TARGET.version if isinstance(kind.shape, SplitReference) else str(TARGET)
-    assert set(leaves(case.sent)) == {*expected(case), (reference(kind), repr(target))}
+    assert set(leaves(case.sent)) == expected(case) | written(kind.shape, TARGET)
 
 
 @with_data
-@every_arm_kind
+@every_written_kind
 @quick
 @given(st.data())
 def test_what_is_sent_fits_microsofts_types_and_holds_nothing_computed(
@@ -196,20 +184,28 @@ def test_what_is_sent_fits_microsofts_types_and_holds_nothing_computed(
 
 
 @with_data
-def test_the_definition_of_a_group_is_whole() -> None:
-    (root,) = types_of(CONTAINER_GROUP.resource_type)
+@every_put_kind
+def test_what_a_put_sends_is_whole(kind: Kind) -> None:
+    (root,) = types_of(kind.resource_type)
     body = fullest(root)
-    pinned(CONTAINER_GROUP, body)
-    sent = request_body(CONTAINER_GROUP, body, references_to(CONTAINER_GROUP, body, KEY), TARGET)
+    pinned(kind, body, OLD)
+    sent = request_body(kind, body, references_to(kind, body, KEY), TARGET)
     assert problems(root, sent, whole=True) == []
     assert problems(root, body, whole=True)
+
+
+@with_data
+def test_a_definition_that_lacks_something_is_not_whole() -> None:
+    (root,) = types_of(CONTAINER_GROUP.resource_type)
+    body = pinned(CONTAINER_GROUP, fullest(root), OLD)
+    sent = request_body(CONTAINER_GROUP, body, references_to(CONTAINER_GROUP, body, KEY), TARGET)
     del sent["properties"]["containers"]
     assert problems(root, sent, whole=True) == [".properties.containers is missing"]
 
 
-@every_arm_kind
+@every_written_kind
 def test_what_is_shipped_is_tried_in_all_that_is_never_sent(kind: Kind) -> None:
-    shipped = SHIPPED[kind]
+    shipped = SHIPPED[kind.id]
     assert kind.shape.read(shipped)
     assert [path for path in kind.write.never if not every(shipped, path)] == []
 
@@ -217,18 +213,18 @@ def test_what_is_shipped_is_tried_in_all_that_is_never_sent(kind: Kind) -> None:
 @every_guarded_kind
 def test_a_body_without_what_marks_the_key_as_customer_managed_is_refused(kind: Kind) -> None:
     for body in bodies(kind):
-        pinned(kind, body)
+        pinned(kind, body, OLD)
         assert request_body(kind, body, (), TARGET)
         drop(body, kind.write.guard)
         with pytest.raises((RefusedWriteError, UnreadableError)):
             request_body(kind, body, (), TARGET)
 
 
-@every_arm_kind
+@every_written_kind
 def test_a_reference_to_another_key_is_not_moved(kind: Kind) -> None:
     elsewhere = KeyVersion(Key("kv2.vault.azure.net", KEY.name), TARGET.version)
     for body in bodies(kind):
-        pinned(kind, body)
+        pinned(kind, body, OLD)
         references = references_to(kind, body, KEY)
         with pytest.raises(RefusedWriteError, match="would not name"):
             request_body(kind, body, references, elsewhere)

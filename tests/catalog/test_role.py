@@ -1,15 +1,18 @@
 """The role that is documented is the one that the catalog and the code need."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from shared.catalog import KINDS
-from shared.catalog.role import ROLE, ROLE_READ, ROLE_WRITE, Where
+from shared.catalog.role import ROLE, ROLE_READ, ROLE_WRITE, Where, actions
 from shared.domain.kinds import Kind, Plane
 
 README = Path(__file__).parents[2] / "README.md"
+DOCS = README.parent / "docs"
+FILES = ("keyturn-reader-role.json", "keyturn-role.json")
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.id)
 
 
@@ -17,16 +20,28 @@ def documented() -> dict[str, set[str]]:
     """Return the actions that README names, by where they are needed."""
     table = README.read_text().partition("Rights of the identity")[2].partition("\n## ")[0]
     found: dict[str, set[str]] = {}
-    for where, actions in re.findall(r"^\| ([^|`-][^|]*) \| ([^|]*) \|", table, re.MULTILINE):
-        named = set(re.findall(r"`(Microsoft\.[\w./]+)`", actions))
+    for where, cell in re.findall(r"^\| ([^|`-][^|]*) \| ([^|]*) \|", table, re.MULTILINE):
+        named = set(re.findall(r"`(Microsoft\.[\w./]+)`", cell))
         found[where] = found.get(where, set()) | named
     return {where: named for where, named in found.items() if named}
 
 
 def test_the_readme_names_exactly_the_actions_of_the_role_where_they_are_needed() -> None:
     needed = {where: {right.action for right in ROLE if right.where is where} for where in Where}
+    in_files = {Where.SUBSCRIPTIONS, Where.MOVED}
 
-    assert documented() == {str(where): actions for where, actions in needed.items()}
+    assert documented() == {str(w): found for w, found in needed.items() if w not in in_files}
+
+
+def test_the_role_files_have_exactly_what_the_readme_says_of_them() -> None:
+    reader, mover = (json.loads((DOCS / name).read_text()) for name in FILES)
+    assert set(reader["Actions"]) == {*ROLE_READ, *actions(Where.VAULTS)}
+    assert set(mover["Actions"]) - set(reader["Actions"]) == set(actions(Where.MOVED))
+    assert all(name in README.read_text() for name in FILES)
+    for made in (reader, mover):
+        assert made["IsCustom"] is True
+        assert not [action for action in made["DataActions"] if not action.endswith("/read")]
+        assert len(set(made["Actions"])) == len(made["Actions"])
 
 
 @every_kind

@@ -15,6 +15,7 @@ from shared.adapters.planes import NoConfigFiles
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.ports import Page
+from shared.usecases.pace import Pace
 from shared.usecases.search import EveryKey, SearchEstate
 from shared.usecases.take_inventory import TakeInventory
 from shared.wiring.laptop import NoRows
@@ -118,7 +119,12 @@ def written(
     estate: Any = Estate(pages, sink)
     vaults: Any = Vaults()
     search = SearchEstate(
-        inventory=estate, resources=estate, files=NoConfigFiles(), rows=NoRows(), sources=()
+        inventory=estate,
+        resources=estate,
+        files=NoConfigFiles(),
+        rows=NoRows(),
+        pace=Pace(rows=NoRows(), clock=Clock()),
+        sources=(),
     )
     inventory = TakeInventory(estate=search, resources=estate, vaults=vaults, clock=Clock())
     monkeypatch.setattr("sys.stdout", sink)

@@ -8,10 +8,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from shared.catalog.storage import STORAGE_ACCOUNT
+from shared.domain import deployment_configs
 from shared.domain.deployment_configs import MAX_BYTES, DeploymentConfig, parse, repointed
 from shared.domain.errors import RefusedWriteError, UnreadableError
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.kinds import Write
+from shared.domain.kinds import Completion, Write
 from shared.domain.plans import Age, Allowed, Outrun, Repoint, Skip, VerifyOnly, plan
 from shared.domain.resources import Reference
 from tests.domain.values import KEY, OLD, TARGET, state
@@ -341,10 +342,32 @@ def test_what_holds_no_pinned_reference_to_the_key_is_never_written(text: str, p
         repointed(text.encode(), "a.yaml", [place], TARGET)
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        pytest.param("cpu_cores: 1", "cpu_cores: 2", id="a neighbour changes too"),
+        pytest.param(TARGET.version, OTHER.version, id="another version"),
+        pytest.param(TARGET.version, OLD.version, id="nothing changes"),
+    ],
+)
+def test_a_replacement_that_goes_wrong_is_not_let_out(
+    right: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last net: what comes out is read again, and compared with what went in."""
+    replaced = deployment_configs._replaced  # noqa: SLF001 - nothing that it does is wrong
+    monkeypatch.setattr(
+        deployment_configs, "_replaced", lambda *given: replaced(*given).replace(right, wrong)
+    )
+    with pytest.raises(RefusedWriteError, match="more than the versions would change: not written"):
+        repointed(CMK.encode(), "a.yaml", ["top level"], TARGET)
+
+
 KIND = replace(
     STORAGE_ACCOUNT,
     shape=DeploymentConfig(),
-    write=Write(verb="PUT", send=("name", "text"), never=(), guard="name"),
+    write=Write(
+        verb="PUT", send=("name", "text"), never=(), guard="name", completion=Completion.SYNC
+    ),
 )
 
 

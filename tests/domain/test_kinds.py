@@ -9,8 +9,9 @@ from shared.catalog.storage import STORAGE_ACCOUNT
 from shared.domain.errors import UnreadableError
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.kinds import Secret, SplitReference, Symptom, UrlReference
+from shared.domain.kinds import Secret, Symptom
 from shared.domain.resources import Reference
+from shared.domain.shapes import SplitReference, UrlReference
 from tests.domain.values import KEY, OLD, TARGET
 
 URL = UrlReference(place="one", when=("source", "Vault"), url="key.url")
@@ -92,10 +93,40 @@ def test_a_split_reference_without_a_condition_is_read_where_its_fields_are() ->
         ("", False),
         (None, False),
         (["revoked"], False),
+        ({"revoked": 1}, False),
     ],
 )
 def test_a_symptom_shows_by_its_text_in_any_casing(status: object, *, shows: bool) -> None:
     assert Symptom(path="s", says="Revoked", advice="-").shows({"s": status}) is shows
+
+
+@pytest.mark.parametrize(
+    ("path", "says", "body", "seen"),
+    [
+        ("flag", "true", {"Flag": True}, "true"),
+        ("flag", "true", {"flag": False}, ""),
+        ("flag", "true", {"flag": None}, ""),
+        ("error.code", "", {"error": {"code": "NoIdentity"}}, "NoIdentity"),
+        ("error.code", "", {"error": {"code": ""}}, ""),
+        ("error.code", "", {"error": None}, ""),
+        ("pools.*.disk", "ephemeral", {"pools": [{"disk": "Managed"}, {"disk": "Ephemeral"}]},
+         "Ephemeral"),
+        ("pools.*.disk", "ephemeral", {"pools": [{"disk": "Managed"}]}, ""),
+    ],
+)  # fmt: skip
+def test_a_symptom_may_be_a_flag_any_text_or_one_of_a_list(
+    path: str, says: str, body: Json, seen: str
+) -> None:
+    symptom = Symptom(path=path, says=says, advice="-")
+    assert symptom.seen(body) == seen
+    assert symptom.shows(body) is bool(seen)
+
+
+@pytest.mark.parametrize(
+    ("title", "one"), [("registry", "a registry"), ("Automation account", "an Automation account")]
+)
+def test_a_kind_is_named_with_its_article(title: str, one: str) -> None:
+    assert replace(STORAGE_ACCOUNT, title=title).one == one
 
 
 SECRET = Secret(each="items.*", unless=("value", "ref.name"), fields=("value",), title="passwords")

@@ -2,6 +2,8 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from shared.catalog.storage import STORAGE_ACCOUNT
 from shared.domain.errors import RefusedWriteError, UnreadableError
 from shared.domain.json_paths import text_at
 from shared.domain.keys import Key, KeyVersion
+from shared.domain.kinds import NO_WRITE, ByHand, Kind
 from shared.domain.plans import (
     Age,
     Allowed,
@@ -25,7 +28,7 @@ from shared.domain.plans import (
     references_to,
     request_body,
 )
-from tests.domain.values import KEY, NEWER, OLD, TARGET, account, state
+from tests.domain.values import KEY, NEWER, NOW, OLD, TARGET, account, state
 
 AGES = {OLD: Age.OLDER, NEWER: Age.NEWER}
 ELSEWHERE = Key("kv2.vault.azure.net", KEY.name)
@@ -187,3 +190,75 @@ def test_the_key_source_is_sent_as_the_service_wrote_it() -> None:
     body = account(keySource="MICROSOFT.keyvault")
     sent = request_body(STORAGE_ACCOUNT, body, references_to(STORAGE_ACCOUNT, body, KEY), TARGET)
     assert text_at(sent, "properties.encryption.keySource") == "MICROSOFT.keyvault"
+
+
+REPORTED = replace(
+    STORAGE_ACCOUNT,
+    write=NO_WRITE,
+    by_hand=ByHand(why="a person must", steps="set {resource} to {target}"),
+)
+
+
+def planned_as(kind: Kind, body: dict[str, Any], **target: Any) -> Plan:  # noqa: ANN401 - as above
+    return plan(kind, body, state(TARGET, **target), AGES, Allowed(nudge=True, recreate=True))
+
+
+def test_what_is_only_reported_is_left_to_a_person_with_the_steps() -> None:
+    body = account(OLD.version)
+    match planned_as(REPORTED, body):
+        case Manual(_, reason, advice):
+            assert reason == "Keyturn does not change it: a person must"
+            assert advice == f"set {body['id']} to {TARGET}"
+        case other:
+            raise AssertionError(other)
+    references = references_to(REPORTED, body, KEY)
+    with pytest.raises(RefusedWriteError, match="only read"):
+        request_body(REPORTED, body, references, TARGET)
+
+
+def test_what_is_only_reported_is_verified_where_it_names_the_target_and_never_lowered() -> None:
+    assert isinstance(planned_as(REPORTED, account(TARGET.version)), VerifyOnly)
+    assert isinstance(planned_as(REPORTED, account(NEWER.version)), Outrun)
+    assert isinstance(planned_as(REPORTED, account(key=ELSEWHERE)), Skip)
+
+
+def test_what_follows_the_vault_and_shows_no_version_is_left_to_a_person() -> None:
+    silent = replace(STORAGE_ACCOUNT, in_use="", may_nudge=False)
+    planned = planned_as(silent, account(None))
+    assert isinstance(planned, Manual)
+    assert "Azure shows nowhere which version" in planned.reason
+    assert "audit log" in planned.advice
+    assert isinstance(planned_as(silent, account(TARGET.version)), VerifyOnly)
+    by_hand = planned_as(replace(REPORTED, in_use="", may_nudge=False), account(None))
+    assert isinstance(by_hand, Manual)
+    assert str(TARGET) in by_hand.advice
+
+
+@pytest.mark.parametrize(
+    ("operations", "fits"),
+    [
+        (None, True),
+        (frozenset({"wrapkey", "unwrapkey"}), True),
+        (frozenset({"wrapkey", "unwrapkey", "sign"}), True),
+        (frozenset({"wrapkey"}), False),
+        (frozenset({"sign", "verify"}), False),
+        (frozenset(), False),
+    ],
+)
+def test_a_key_that_may_not_do_what_the_service_needs_is_not_written(
+    operations: frozenset[str] | None, *, fits: bool
+) -> None:
+    planned = planned_as(STORAGE_ACCOUNT, account(OLD.version), operations=operations)
+    assert isinstance(planned, Repoint if fits else Manual)
+    if isinstance(planned, Manual):
+        assert "unwrapkey" in planned.reason
+
+
+@pytest.mark.parametrize("expires", [None, NOW + timedelta(days=90)])
+def test_a_version_that_expires_is_not_written_where_the_service_takes_none(
+    expires: object,
+) -> None:
+    strict = replace(STORAGE_ACCOUNT, takes_expiry=False)
+    planned = planned_as(strict, account(OLD.version), expires=expires)
+    assert isinstance(planned, Manual if expires else Repoint)
+    assert isinstance(planned_as(STORAGE_ACCOUNT, account(OLD.version), expires=expires), Repoint)

@@ -8,16 +8,18 @@ from hypothesis import given
 from shared.catalog.storage import STORAGE_ACCOUNT
 from shared.domain.json_paths import put
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.kinds import UrlReference
 from shared.domain.proofs import (
     AllOf,
     EchoesTarget,
     FieldIs,
     Finding,
+    IsEmpty,
     NamesTarget,
     NoComplaint,
+    Unprovable,
     version_at,
 )
+from shared.domain.shapes import UrlReference
 from tests.domain.values import KEY, NEWER, OLD, TARGET, account, any_casing
 
 FIELD = "properties.encryption.keyvaultproperties.currentVersionedKeyIdentifier"
@@ -195,3 +197,30 @@ def test_an_echo_names_the_references_that_are_not_there_yet() -> None:
     assert rule.check({"u": str(KEY)}, TARGET) == Finding(holds=False, seen=f"one is {KEY}")
     assert rule.check({}, TARGET) == Finding(holds=False, seen=f"none is {KEY}")
     assert not rule.check({"u": "soon"}, TARGET).holds
+
+
+@pytest.mark.parametrize(
+    ("value", "is_empty"),
+    [
+        (None, True),
+        ("", True),
+        ([], True),
+        ({}, True),
+        ([{"keyUrl": str(OLD)}], False),
+        ({"code": "X"}, False),
+        ("no", False),
+        (0, False),
+        (False, False),
+    ],
+)
+def test_a_field_is_empty_only_if_it_holds_nothing(value: object, *, is_empty: bool) -> None:
+    finding = IsEmpty("a.previous").check({"a": {"Previous": value}}, TARGET)
+    assert finding.holds is is_empty
+    assert finding.seen.startswith("previous is ")
+    assert IsEmpty("a.previous").check({}, TARGET).holds
+
+
+def test_what_cannot_be_proven_is_never_proven() -> None:
+    assert Unprovable("Azure shows none").check({"x": str(TARGET)}, TARGET) == Finding(
+        holds=False, seen="Azure shows none"
+    )

@@ -41,7 +41,14 @@ def test_what_counts_against_the_failure_limit_is_unsettled_and_asks_for_no_deci
     assert Verdict.MANUAL not in FAILURES
 
 
-@pytest.mark.parametrize("verdict", sorted(SETTLED))
+def test_what_cannot_hold_a_key_is_settled_and_is_nothing_found() -> None:
+    told = {Verdict.NOT_APPLICABLE: 4}
+    assert Verdict.NOT_APPLICABLE in SETTLED
+    assert conclude(told, readable=1, unreadable=0) is Outcome.NOTHING_FOUND
+    assert conclude(told | {Verdict.VERIFIED: 1}, readable=1, unreadable=0) is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("verdict", sorted(SETTLED - {Verdict.NOT_APPLICABLE}))
 def test_settled_consumers_complete_it(verdict: Verdict) -> None:
     assert conclude({verdict: 1}, readable=1, unreadable=0) is Outcome.COMPLETED
 

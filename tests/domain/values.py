@@ -28,6 +28,7 @@ def state(  # noqa: PLR0913 - the fields of a version, all by name
     expires: datetime | None = None,
     key_type: str | None = "RSA",
     bits: int | None = 2048,
+    operations: frozenset[str] | None = None,
 ) -> VersionState:
     return VersionState(
         id=version,
@@ -37,6 +38,7 @@ def state(  # noqa: PLR0913 - the fields of a version, all by name
         expires=expires,
         key_type=key_type,
         bits=bits,
+        operations=operations,
     )
 
 

@@ -76,8 +76,8 @@ class Cost:
 
     @property
     def looks(self) -> int:
-        """How often the supervisor looked: by time, not by resources."""
-        return _counted(self.operations)["keyturnbeats"] // 2
+        """How often the supervisor looked: by time, not by resources. The first beat is no look."""
+        return (_counted(self.operations)["keyturnbeats"] - 1) // 2
 
     @property
     def rows(self) -> int:

@@ -18,12 +18,13 @@ from sandbox.estate import Account
 from sandbox.functions_host.death import Death
 from sandbox.functions_host.process import FunctionsHost
 from tests.e2e.stage import CHECKOUT, VAULT, Report, Stage, app_with_queues, consumer, verdicts
+from tests.seeds import FIRST_SEED, replay
 
 KILLED = -signal.SIGKILL
 STEPS = "rotation_steps"
 ONE_BY_ONE = {"KEYTURN_VAULTS": VAULT, "PYTHON_THREADPOOL_THREAD_COUNT": "1"}
 """One thing after the other, so that the same count is the same moment."""
-SEEDS = range(int(os.environ.get("KEYTURN_TEST_SEEDS", "1")))
+SEEDS = range(FIRST_SEED, FIRST_SEED + int(os.environ.get("KEYTURN_TEST_SEEDS", "1")))
 MOST_DEATHS = 4
 """A message that was running at five deaths is poisoned."""
 
@@ -167,7 +168,7 @@ def _replayable(seed: int, deaths: Sequence[Death]) -> Iterator[None]:
         yield
     except BaseException as error:
         moments = ", ".join(death.setting for death in deaths)
-        error.add_note(f"seed {seed}: one host after the other was to die at {moments}")
+        error.add_note(f"{replay(seed)}: one host after the other was to die at {moments}")
         raise
 
 

@@ -93,6 +93,31 @@ def test_a_token_that_expires_on_the_way_is_no_loss_of_rights(running: Stage, me
     assert (running.in_use(account), running.writes(account)) == (target, 1)
 
 
+def test_a_token_that_expires_while_a_long_write_is_looked_at_is_no_loss_of_rights(
+    running: Stage,
+) -> None:
+    """Not at the first read, nor at the write: at the first look, and at a later one."""
+    key = running.key()
+    account = running.account(running.new_name("stexpired"), key)
+    account.pace.long_running(timedelta(minutes=3))
+    answer = Answer(401, _EXPIRED, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+    expired, faults = Fault(method="GET", path=account.id, answer=answer), running.azure.faults
+
+    def at_the_first_look(_path: str) -> None:
+        faults.add(expired)
+        faults.on("GET", account.id, lambda _: faults.add(expired), when="after")
+
+    faults.on("PATCH", account.id, at_the_first_look, when="after")
+    target = running.rotate(key)
+    report = running.ended(target)
+
+    (write,) = running.calls("PATCH", account.id)
+    looks = [c.status for c in running.calls("GET", account.id) if c.at > write.at]
+    assert looks[:4] == [401, 200, 401, 200]
+    assert report["state"] == "completed"
+    assert (running.in_use(account), running.writes(account)) == (target, 1)
+
+
 def test_an_account_that_we_may_not_write_fails_with_advice_and_the_others_are_verified(
     running: Stage,
 ) -> None:

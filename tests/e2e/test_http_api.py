@@ -38,7 +38,7 @@ def test_a_wish_to_rotate_makes_one_version_and_its_location_tells_the_rest(
     status, location, answer = _ask(running, key, {"reason": "quarterly"})
     report = _done(running, location)
 
-    assert (status, answer["state"], answer["key"]) == (202, "requested", key)
+    assert (status, answer["state"], report["key"]) == (202, "requested", key)
     assert location == f"/api/rotations/{answer['id']}"
     versions = running.vault.versions(key.rpartition("/")[2])
     assert [version.kid for version in versions][1:] == [report["target"]]

@@ -9,7 +9,7 @@ import pytest
 from functions import key_events
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.steps import Refuse, Step, SweepVault, decode, encode
-from tests.domain.values import KEY
+from tests.domain.values import KEY, NOW
 from tests.functions.test_near_expiry_events import Output, cloud, grid
 
 TYPE = "Microsoft.KeyVault.VaultAccessPolicyChanged"
@@ -26,7 +26,9 @@ both = pytest.mark.parametrize("event", [grid, cloud])
 
 def queued(event: func.EventGridEvent | func.CloudEvent) -> Step | None:
     """Return the step that an event queues."""
-    bp = key_events.blueprint(queue="q", cloud=AZURE_PUBLIC, vaults=frozenset({KEY.vault}))
+    bp = key_events.blueprint(
+        queue="q", cloud=AZURE_PUBLIC, vaults=frozenset({KEY.vault}), now=lambda: NOW
+    )
     app = func.FunctionApp()
     app.register_functions(bp)
     (function,) = app.get_functions()

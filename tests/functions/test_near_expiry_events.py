@@ -14,7 +14,7 @@ from functions import key_events
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.rows import Cause
 from shared.domain.steps import Refuse, Step, Watch, decode, encode
-from tests.domain.values import KEY, TARGET
+from tests.domain.values import KEY, NOW, TARGET
 
 TYPE = "Microsoft.KeyVault.KeyNearExpiry"
 TYPES = [TYPE, "Microsoft.KeyVault.KeyExpired", TYPE.upper()]
@@ -73,7 +73,7 @@ def queued(
     vaults: frozenset[str] = frozenset({KEY.vault}),
 ) -> Step | None:
     """Return the step that an event queues."""
-    bp = key_events.blueprint(queue="q", cloud=AZURE_PUBLIC, vaults=vaults)
+    bp = key_events.blueprint(queue="q", cloud=AZURE_PUBLIC, vaults=vaults, now=lambda: NOW)
     app = func.FunctionApp()
     app.register_functions(bp)
     (function,) = app.get_functions()

@@ -11,10 +11,11 @@ from rich.console import Console
 
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.azure import LocalAzure
-from sandbox.demo_estate import ARCHIVE, PAYMENTS, VAULT, Family, Member, demo_estate
+from sandbox.demo_estate import VAULT, demo_estate
 from sandbox.demo_files import CANARY, SOURCE, put_files
-from sandbox.demo_judge import Judge, definitions_of, name_of
-from sandbox.demo_report import print_report, print_truth
+from sandbox.demo_judge import Judge, Turn, definitions_of, name_of
+from sandbox.demo_members import ARCHIVE, LEDGER, PAYMENTS, Family, Member
+from sandbox.demo_report import print_reports, print_truth
 from sandbox.demo_view import FAMILIES, Report, consumers_table, counts_table
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -23,10 +24,10 @@ KINDS = {family: kind for kind, family in FAMILIES.items()}
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A key that was rotated, and a report that says all went as it must, though nothing did."""
+    """Keys that were rotated, and reports that say all went as it must, though nothing did."""
 
     judge: Judge
-    report: Report
+    reports: dict[str, Report]
     given: frozenset[str]
     """What is wrong from the start."""
 
@@ -34,55 +35,71 @@ class Trial:
     def azure(self) -> LocalAzure:
         return self.judge.azure
 
+    @property
+    def report(self) -> Report:
+        """The one on the payments key."""
+        return self.reports[PAYMENTS]
+
+    @property
+    def turn(self) -> Turn:
+        """Of the payments key."""
+        return self.judge.turns[PAYMENTS]
+
     def found(self) -> set[str]:
         """Return what is wrong beside that."""
-        return set(self.judge.problems(self.report)) - self.given
+        return set(self.judge.problems(self.reports)) - self.given
 
 
 @pytest.fixture(name="trial")
 def _trial(local_azure: Callable[[float], LocalAzure]) -> Iterator[Trial]:
     with local_azure(60) as azure:
         demo = demo_estate(azure.estate)
-        before = azure.estate.vaults.newest(VAULT, PAYMENTS)
-        files = put_files(azure.blobs, demo, before, azure.estate.vaults.newest(VAULT, ARCHIVE))
+        vault = azure.estate.vaults.vault(VAULT)
+        before, ledger, archive = (
+            azure.estate.vaults.newest(VAULT, key) for key in (PAYMENTS, LEDGER, ARCHIVE)
+        )
+        files = put_files(azure.blobs, demo, before, archive)
         judge = Judge(
             azure=azure,
             estate=demo,
             files=files,
-            before=before,
-            target=azure.estate.vaults.vault(VAULT).rotate(PAYMENTS),
+            turns={
+                PAYMENTS: Turn(before, vault.rotate(PAYMENTS)),
+                LEDGER: Turn(ledger, vault.rotate(LEDGER)),
+            },
             definitions=definitions_of(azure, demo),
         )
-        report = as_told(judge)
-        yield Trial(judge, report, frozenset(judge.problems(report)))
+        reports = {key: as_told(judge, key) for key in judge.turns}
+        yield Trial(judge, reports, frozenset(judge.problems(reports)))
 
 
-def as_told(judge: Judge) -> Report:
+def as_told(judge: Judge, key: str) -> Report:
     tried = {account.id for account in judge.estate.with_canary}
-    consumers = [consumer(judge, member, tried) for member in judge.members]
+    turn = judge.turns[key]
+    consumers = [consumer(turn, member, tried) for member in judge.members_of(key)]
     return {
         "id": "f00d-1",
         "state": "failed",
         "summary": "as told",
-        "target": judge.target,
+        "target": turn.target,
         "preflight": [{"severity": "note", "text": "all is well"}],
         "openedAt": NOW.isoformat(),
         "consumers": consumers,
     }
 
 
-def consumer(judge: Judge, member: Member, tried: set[str]) -> dict[str, Any]:
+def consumer(turn: Turn, member: Member, tried: set[str]) -> dict[str, Any]:
     is_reported = member.family not in {Family.GROUPS, Family.FILES}
-    used = judge.target if member.fate.moves else judge.before
-    is_proven = "verified" in member.fate.verdicts
+    used = turn.target if member.fate.moves else turn.before
+    is_proven = bool(member.fate.verdicts & {"verified", "late"})
     return {
         "resource": member.id,
         "name": name_of(member.id),
         "kind": KINDS[member.family],
         "kindTitle": member.family,
         "form": "versionless" if member.family is Family.COSMOS else "pinned",
-        "before": judge.before,
-        "inUseBefore": judge.before if is_reported else None,
+        "before": turn.before,
+        "inUseBefore": turn.before if is_reported else None,
         "inUse": used if is_reported else None,
         "verdict": min(member.fate.verdicts, key=lambda verdict: verdict != "verified"),
         "level": ("reported" if is_reported else "configured") if is_proven else None,
@@ -106,7 +123,7 @@ def test_a_report_of_what_never_happened_is_refuted_resource_by_resource(trial: 
         if member.family is Family.FILES:
             assert any(problem.startswith(f"{name}: its bytes") for problem in trial.given)
         else:
-            assert f"{name}: it uses {trial.judge.before}" in trial.given
+            assert f"{name}: it uses {trial.judge.turns[member.key].before}" in trial.given
         if member.fate.writes:
             assert f"{name}: it was written 0 times" in trial.given
         if member.fate.made_again:
@@ -154,18 +171,18 @@ def test_a_byte_too_much_in_a_file_is_named(trial: Trial) -> None:
     files = trial.judge.estate.files_account
     for file in trial.judge.files:
         new = file.content.replace(
-            trial.judge.before.rpartition("/")[2].encode(),
-            trial.judge.target.rpartition("/")[2].encode(),
+            trial.turn.before.rpartition("/")[2].encode(),
+            trial.turn.target.rpartition("/")[2].encode(),
         )
         trial.azure.blobs.put(files, SOURCE, file.path, new)
-    ok = set(trial.judge.problems(trial.report))
+    ok = set(trial.judge.problems(trial.reports))
     scoring = trial.judge.files[1]
     content = trial.azure.blobs.get(files, SOURCE, scoring.path)
     trial.azure.blobs.put(files, SOURCE, scoring.path, content.replace(b"    ", b"  ", 1))
 
     assert not any(problem.startswith(scoring.path) for problem in ok)
     assert any(problem.startswith("payments/unsaved.json: its bytes") for problem in ok)
-    (wrong,) = set(trial.judge.problems(trial.report)) - ok
+    (wrong,) = set(trial.judge.problems(trial.reports)) - ok
     assert wrong.startswith("payments/scoring.json: its bytes are not what they must be")
 
 
@@ -203,26 +220,44 @@ def test_a_look_ahead_that_saw_an_obstacle_or_was_not_taken_is_named(trial: Tria
 def test_a_rotation_that_claims_to_be_complete_is_named(trial: Trial) -> None:
     trial.report["state"] = "completed"
 
-    assert trial.found() == {"the rotation ended as completed, although not all could be proven"}
+    assert trial.found() == {
+        "cmk-payments: its rotation is completed, although not all could be proven"
+    }
+
+
+def test_a_report_on_another_version_is_named(trial: Trial) -> None:
+    trial.reports[LEDGER]["target"] = trial.turn.target
+
+    assert trial.found() == {f"cmk-ledger: the report is about a rotation to {trial.turn.target}"}
+
+
+def test_a_file_that_cannot_be_read_is_expected_in_each_report(trial: Trial) -> None:
+    unsaved = next(m for m in trial.judge.members if m.id.endswith("unsaved.json"))
+    for key in trial.judge.turns:
+        assert unsaved in trial.judge.members_of(key)
+    report = trial.reports[LEDGER]
+    report["consumers"] = [c for c in report["consumers"] if c["resource"] != unsaved.id]
+
+    assert trial.found() == {"payments/unsaved.json: its verdict is missing"}
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_what_is_shown_fits_and_leaves_nothing_out(trial: Trial, width: int) -> None:
     shown = StringIO()
     console = Console(file=shown, width=width, highlight=False)
-    console.print(consumers_table(trial.report, NOW, wide=width >= 100))
-    console.print(counts_table(trial.report))
-    print_report(console, trial.report)
+    console.print(consumers_table(trial.reports, NOW, wide=width >= 100))
+    console.print(counts_table(trial.reports))
+    print_reports(console, trial.reports)
     print_truth(console, trial.judge)
 
     text = shown.getvalue()
     assert all(len(line) <= width for line in text.splitlines())
-    for said in trial.report["consumers"]:
+    for said in (each for report in trial.reports.values() for each in report["consumers"]):
         rows = [line for line in text.splitlines() if line.startswith(f"  {said['name']} ")]
         assert any(said["verdict"] in row for row in rows)
     assert "… and 1 more lines, in the answer of" in text
     assert "[names no version]" in text
     (failed,) = (line for line in text.splitlines() if line.startswith("  aci-payments-gpu "))
-    assert f"{trial.judge.before.rpartition('/')[2][:8]} → ?" in failed
-    assert "0 of 11" in text
+    assert f"{trial.turn.before.rpartition('/')[2][:8]} → ?" in failed
+    assert "0 of 12" in text
     assert "0 were changed" in text

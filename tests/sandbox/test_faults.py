@@ -57,6 +57,21 @@ def test_a_fault_without_times_stays_until_cleared(faults: Faults) -> None:
     assert faults.take("GET", "h", "/") is None
 
 
+@pytest.mark.parametrize(
+    ("since", "until", "meets"),
+    [(-1, 1, True), (-1, None, True), (None, 1, True), (1, None, False), (None, -1, False)],
+)
+def test_a_fault_is_there_from_its_beginning_to_its_end(
+    since: int | None, until: int | None, *, meets: bool
+) -> None:
+    clock = SandboxClock(datetime(2030, 1, 1, tzinfo=UTC), rate=1)
+    now, faults = clock.now(), Faults(clock)
+    begins, ends = (None if m is None else now + timedelta(minutes=m) for m in (since, until))
+    faults.add(Fault(times=None, since=begins, until=ends))
+
+    assert (faults.take("GET", "h", "/") is not None) is meets
+
+
 def test_faults_are_met_in_the_order_in_which_they_were_added(faults: Faults) -> None:
     first, second = Fault(answer=Answer(500)), Fault(answer=Answer(503))
     faults.add(first)

@@ -10,6 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.identity import ManagedIdentityCredential
+from azure.mgmt.storage import StorageManagementClient
+from azure.mgmt.storage.models import (
+    StorageAccountPropertiesUpdateParameters,
+    StorageAccountUpdateParameters,
+)
 
 from sandbox.arm.storage_bodies import as_written
 from sandbox.estate import Account, Form
@@ -593,3 +599,43 @@ def test_every_recorded_exchange_gets_the_recorded_answer(served: Rig, recording
         vault.grant(answer.body["identity"]["principalId"], {"get", "wrapKey", "unwrapKey"})
 
     assert len(exchanges) == 8
+
+
+def test_the_unmodified_client_reads_updates_and_lists_accounts(
+    served: Rig, vault: Vault, subscription: str
+) -> None:
+    account = pinned(served, subscription, vault)
+    old = served.estate.truth.version_in_use(account.id)
+    new = vault.rotate("cmk")
+
+    with (
+        ManagedIdentityCredential() as credential,
+        StorageManagementClient(credential, subscription) as client,
+    ):
+        read = client.storage_accounts.get_properties("rg-storage", "stone")
+        assert read.encryption is not None
+        assert read.encryption.key_vault_properties is not None
+        shown = read.encryption.key_vault_properties.current_versioned_key_identifier
+        read.encryption.key_vault_properties.key_version = new.rpartition("/")[2]
+        updated = client.storage_accounts.update(
+            "rg-storage",
+            "stone",
+            StorageAccountUpdateParameters(
+                properties=StorageAccountPropertiesUpdateParameters(encryption=read.encryption)
+            ),
+        )
+        in_group = [
+            each.name for each in client.storage_accounts.list_by_resource_group("rg-storage")
+        ]
+        listed = list(client.storage_accounts.list())
+
+    assert shown == old
+    assert in_group == [each.name for each in listed] == ["stone"]
+    for told in (updated, *listed):
+        assert told.provisioning_state == "Succeeded"
+        assert told.encryption is not None
+        assert told.encryption.key_source == "Microsoft.Keyvault"
+        assert told.encryption.key_vault_properties is not None
+        assert told.encryption.key_vault_properties.current_versioned_key_identifier == new
+        assert told.encryption.key_vault_properties.last_key_rotation_timestamp is not None
+    assert served.estate.truth.version_in_use(account.id) == new

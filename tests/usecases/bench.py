@@ -126,15 +126,15 @@ class Bench:
             "KEYTURN_TOPIC_ENDPOINT": self.azure.topic.endpoint,
             **self.settings,
         }
-        wiring = Wiring(Settings.from_env(environment))
+        self.wiring = wiring = Wiring(Settings.from_env(environment))
         plain = wiring.run_step
         self.clock = Forward(plain.clock)
-        self.steps: RunStep = self._mortal(plain)
+        self.steps: RunStep = self.mortal(plain)
         self.rows: Rows = self.instead.get("rows", plain.rows)  # type: ignore[assignment]
-        self.burial: BuryStep = self._mortal(wiring.bury_step)
-        self.steer: SteerRotation = self._mortal(wiring.steer)
+        self.burial: BuryStep = self.mortal(wiring.bury_step)
+        self.steer: SteerRotation = self.mortal(wiring.steer)
 
-    def _mortal[T](self, part: T) -> T:
+    def mortal[T](self, part: T) -> T:
         """Return a use case with mortal ports and the clock of this bench, all the way down."""
         changes: dict[str, Any] = {}
         for each in fields(part):  # type: ignore[arg-type]
@@ -144,7 +144,7 @@ class Bench:
             elif each.name == "clock":
                 changes[each.name] = self.clock
             elif is_dataclass(value) and type(value).__module__.startswith("shared.usecases"):
-                changes[each.name] = self._mortal(value)
+                changes[each.name] = self.mortal(value)
         return replace(part, **changes)  # type: ignore[type-var]
 
     def readable_subscription(self, name: str) -> str:

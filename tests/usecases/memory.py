@@ -15,7 +15,7 @@ from shared.domain.errors import RowConflictError
 from shared.domain.rows import Row
 from shared.domain.steps import Step
 from shared.domain.work import Outstanding, Work
-from shared.ports import Drop, Insert, Kept, Put, Replace
+from shared.ports import Drop, Insert, Kept, Put, QueueState, Replace
 from tests.usecases.bench import Bench
 
 _CONDITION = re.compile(r"RowKey (?P<how>ge|gt|lt) '(?P<key>[^']*)'")
@@ -39,6 +39,10 @@ class MemoryQueue:
     def send(self, step: Step, *, at: datetime | None = None) -> None:
         """See ``Queue.send``."""
 
+    def state(self) -> QueueState:
+        """See ``Queue.state``."""
+        return QueueState(waiting=0, poisoned=0)
+
 
 class MemoryRows:
     """Rows in the form in which the tables hold them, under ETags."""
@@ -46,6 +50,10 @@ class MemoryRows:
     def __init__(self) -> None:
         self._entities: dict[_Address, tuple[dict[str, Any], str]] = {}
         self._etags = map(str, itertools.count(1))
+
+    def tables(self) -> set[str]:
+        """Return the names of the tables that have rows."""
+        return {table for table, _, _ in self._entities}
 
     def load[T: Row](self, row_type: type[T], partition: str, key: str) -> Kept[T] | None:
         """See ``Rows.load``."""

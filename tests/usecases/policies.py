@@ -14,16 +14,18 @@ class SetPolicy:
 
     Attributes:
         document: What is in force.
-        problem: Why it cannot be read; empty: it can.
+        problem: Why it cannot be used; empty: it can.
+        problems: Each thing that is wrong with it.
     """
 
     document: Policy = field(default_factory=Policy)
     problem: str = ""
+    problems: tuple[str, ...] = ()
 
     def current(self) -> Policy:
         """See ``Policies.current``."""
         if self.problem:
-            raise PolicyError(self.problem)
+            raise PolicyError(self.problem, self.problems)
         return self.document
 
     def set_defaults(self, **settings: object) -> None:

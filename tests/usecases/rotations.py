@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from sandbox.estate import Account
 from sandbox.faults import Answer
 from shared.domain.json_paths import Json
@@ -10,7 +12,10 @@ from shared.domain.rows import KeyHead, Rotation, Search
 from shared.domain.steps import Discover, Step
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Stage, Wave
+from shared.ports import Rows
 from shared.usecases.ask import AskForRotation
+from shared.usecases.ledger import Ledger
+from shared.usecases.report import ReportRotation
 from shared.usecases.steer import SteerRotation
 from tests.usecases.bench import Bench
 
@@ -123,6 +128,15 @@ def page(*resources: Json, after: str = "") -> Answer:
     count = len(resources)
     body: Json = {"totalRecords": count, "count": count, "data": list(resources)}
     return Answer(200, body | {"resultTruncated": "false"} | more)
+
+
+def report_of(bench: Bench, asked: str, rows: Rows | None = None) -> Json:
+    """Return how a rotation or a request stands, as JSON has it."""
+    rows = rows or bench.rows
+    ledger = Ledger(rows, bench.steps.queue)
+    shown = ReportRotation(rows=rows, ledger=ledger, clock=bench.clock).run(asked)
+    found: Json = msgspec.to_builtins(shown)
+    return found
 
 
 def steering(bench: Bench) -> SteerRotation:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from shared.domain.rows import Cause
-from shared.domain.steps import Step, SweepVault
+from shared.domain.steps import Revive, Step, SweepVault
 from tests.usecases.bench import VAULT, Bench, Died, open_step
 
 MOST_DELIVERIES = 5
@@ -93,8 +93,9 @@ class Runner:
         self.put(open_step(key, Cause(trigger="event", id=name)))
 
     def sweep(self) -> None:
-        """Have the timer fire."""
+        """Have the timer fire; it queues what ``functions.sweeps`` does."""
         self._sweeps += 1
+        self.put(Revive(at=self.bench.clock.now()))
         self.put(SweepVault(vault=f"{VAULT}.vault.azure.net", sweep=f"sweep-{self._sweeps}"))
 
     def lose_all(self, which: Callable[[Step], bool] = lambda _step: True) -> None:

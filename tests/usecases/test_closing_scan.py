@@ -7,15 +7,13 @@ import pytest
 
 from sandbox.estate import Account
 from sandbox.faults import Answer, Fault
-from shared.domain.json_paths import Json
 from shared.domain.rows import Phase
 from shared.domain.steps import Discover, Repoint
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Stage
 from shared.usecases.overdue import INVENTORY_LAG
-from shared.usecases.report import ReportRotation
 from tests.usecases.bench import VAULT, Bench
-from tests.usecases.rotations import REFUSED, finish, point, stages, verdicts, waves
+from tests.usecases.rotations import REFUSED, finish, point, report_of, stages, verdicts, waves
 
 
 def moved(bench: Bench, *names: str) -> tuple[str, dict[str, Account]]:
@@ -34,12 +32,6 @@ def oldest(bench: Bench) -> str:
     """Return the first version of the key."""
     versions = bench.azure.estate.vaults.vault(VAULT).versions("cmk")
     return min(versions, key=lambda version: version.created).kid
-
-
-def report(bench: Bench, rotation: str) -> Json:
-    shown = ReportRotation(rows=bench.rows, ledger=bench.steps.ledger).run(rotation)
-    assert shown is not None
-    return shown
 
 
 def test_the_inventory_is_not_read_again_before_it_must_know_what_there_was(bench: Bench) -> None:
@@ -118,12 +110,12 @@ def _reads(bench: Bench, name: str) -> int:
 def test_each_proven_resource_is_read_once_more(bench: Bench) -> None:
     rotation, _ = moved(bench, "stone", "sttwo")
     assert stages(bench, rotation) == {Stage.CONFIRM}
-    assert [c["confirmed"] for c in report(bench, rotation)["consumers"]] == [False, False]
+    assert [c["confirmed"] for c in report_of(bench, rotation)["consumers"]] == [False, False]
     reads = {name: _reads(bench, name) for name in ("stone", "sttwo")}
     ended = finish(bench, rotation)
     assert ended.outcome is Outcome.COMPLETED
     assert stages(bench, rotation) == {Stage.DONE}
-    assert [c["confirmed"] for c in report(bench, rotation)["consumers"]] == [True, True]
+    assert [c["confirmed"] for c in report_of(bench, rotation)["consumers"]] == [True, True]
     for name, before in reads.items():
         assert _reads(bench, name) == before + 1
 

@@ -1,5 +1,6 @@
 """What a resource is owed comes to it, however late, lost or ill answered a write of ours is."""
 
+import copy
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -9,7 +10,9 @@ from sandbox.arm.resource_ids import ResourceId
 from sandbox.azure import LocalAzure
 from sandbox.container_estate import ContainerGroup
 from sandbox.faults import Answer, Fault, throttled
+from shared.catalog.container_instances import CONTAINER_GROUP
 from shared.domain.callers import NOBODY
+from shared.domain.json_paths import put
 from shared.domain.keys import KeyVersion
 from shared.domain.rows import Debt, debt_address, rotation_id
 from shared.domain.steps import Pay, Repoint, Step
@@ -23,7 +26,14 @@ from tests.usecases.memory import in_memory
 from tests.usecases.rotations import announced, head, point
 from tests.usecases.runner import Runner
 from tests.usecases.test_nudge import reference
-from tests.usecases.test_recreation import deletes, go_on, group, is_there, version
+from tests.usecases.test_recreation import (
+    body_of,
+    deletes,
+    go_on,
+    group,
+    is_there,
+    version,
+)
 
 LONG = timedelta(days=30)
 REFUSED = Answer(400, {"error": {"code": "QuotaExceeded", "message": "no cores left"}})
@@ -164,6 +174,8 @@ def test_a_deletion_that_comes_about_late_loses_no_group(bench: Bench, action: s
     go_on_until(bench, lambda: bench.clock.now() > deleted_at + 2 * LEASE)
     assert is_there(bench, it)
     assert bench.work(rotation).owes == "recreate"
+    # What is stopped takes nothing away any more; what goes on asks again.
+    assert (deletes(bench) == 1) is bool(action)
     it.pace.deletion = timedelta(0)
     if action == "pause":
         bench.steer.resume(rotation, "go on", NOBODY)
@@ -269,6 +281,32 @@ def test_a_group_that_somebody_else_deletes_just_before_us_stays_away(bench: Ben
     assert debt_on(bench, it.id) is None
 
 
+def make_anew(bench: Bench, it: ContainerGroup, old: str, image: str) -> None:
+    """Make the group again as somebody else would: on the old version, and of another image."""
+    debt = debt_on(bench, it.id)
+    assert debt
+    body = copy.deepcopy(debt.body)
+    put(body, "properties.encryptionProperties.keyVersion", old)
+    body["properties"]["containers"][0]["properties"]["image"] = image
+    bench.steps.repoint.resources.write(CONTAINER_GROUP, it.id, body, request_id="theirs", etag="")
+
+
+def test_a_group_that_somebody_else_makes_anew_meanwhile_is_moved_as_they_made_it(
+    bench: Bench,
+) -> None:
+    it, rotation, step, new = begun(bench)
+    old = version(bench, it)
+    bench.run(step)
+    assert not is_there(bench, it)
+    make_anew(bench, it, old, "theirs:2")
+    assert bench.finish(rotation).outcome is Outcome.COMPLETED
+    assert the_consumer(bench, rotation).verdict is Verdict.VERIFIED
+    assert (deletes(bench), creations(bench)) == (2, 2)
+    body = body_of(bench, it)
+    assert body["properties"]["containers"][0]["properties"]["image"] == "theirs:2"
+    assert version(bench, it) == last(new)
+
+
 def test_a_deleted_resource_group_ends_what_was_owed_in_it(bench: Bench) -> None:
     it, rotation, step, _ = begun(bench)
     bench.run(step)
@@ -335,6 +373,36 @@ def test_a_creation_that_ends_failed_says_why_and_is_not_repeated(bench: Bench) 
     consumer = the_consumer(bench, rotation)
     assert consumer.verdict is Verdict.FAILED
     assert "ServiceUnavailable" in consumer.reason
+    assert creations(bench) == 1
+
+
+@pytest.mark.parametrize(
+    ("takes", "verdict"),
+    [
+        (timedelta(minutes=5), Verdict.VERIFIED),
+        (timedelta(minutes=70), Verdict.LATE),
+        (LONG, Verdict.STUCK),
+    ],
+)
+def test_a_group_that_is_made_again_has_its_hour_from_then_on(
+    bench: Bench, takes: timedelta, verdict: Verdict
+) -> None:
+    it, rotation, step, _ = begun(bench)
+    it.pace.creation = LONG
+    bench.run(step)
+    go_on_until(bench, lambda: creations(bench))
+    made_at = bench.clock.now()
+    go_on_until(
+        bench,
+        lambda: bench.clock.now() > made_at + takes or the_consumer(bench, rotation).verdict,
+    )
+    if takes < LONG:
+        it.pace.creation = timedelta(0)
+    bench.finish(rotation)
+    assert the_consumer(bench, rotation).verdict is verdict
+    closed_at = bench.work(rotation).closed_at
+    assert closed_at
+    assert closed_at - made_at < timedelta(hours=2)
     assert creations(bench) == 1
 
 

@@ -1,16 +1,21 @@
 """What is looked for, what is found, and when a rotation may end."""
 
+from typing import Any
+
 import pytest
 
 from sandbox.faults import Answer, Fault
+from shared.catalog.beside import BESIDE
 from shared.catalog.role import SUBSCRIPTIONS_READ
 from shared.domain.records import Refusal
 from shared.domain.rows import Phase, Scope
 from shared.domain.steps import Discover, Open, Refuse, Supervise, SweepVault
 from shared.domain.verdicts import Outcome, Verdict
-from shared.usecases.discover import BATCH
+from shared.usecases.search import BATCH
 from tests.usecases.bench import VAULT, Bench
-from tests.usecases.rotations import carry_out, found
+from tests.usecases.memory import in_memory
+from tests.usecases.rotations import announced, carry_out, found
+from tests.usecases.runner import Runner
 
 
 def test_exactly_the_resources_that_refer_to_the_key_become_work(bench: Bench) -> None:
@@ -42,7 +47,9 @@ def test_every_subscription_is_searched_in_batches(bench: Bench) -> None:
     bench.discover(rotation)
     assert found(bench, rotation) == names
     assert bench.rotation(rotation).scope == Scope(readable=2 * BATCH + 1)
-    assert len(bench.calls("POST", "ResourceGraph")) == 3 * 2  # and as many for accounts
+    counts = 2 * len({(each.resource_type, each.mark) for each in BESIDE})
+    # For consumers, and as many for accounts; and what lies beside them is counted.
+    assert len(bench.calls("POST", "ResourceGraph")) == 3 * (2 + counts)
 
 
 def test_a_declared_subscription_that_cannot_be_read_fails_the_rotation(bench: Bench) -> None:
@@ -145,7 +152,36 @@ def test_a_rotation_does_not_end_while_work_is_open(bench: Bench) -> None:
     assert bench.active(key) == rotation
 
 
-@pytest.mark.parametrize("effects", range(1, 6))
+@pytest.mark.parametrize("method", ["announce", "keep", "replace"])
+def test_of_two_that_end_a_rotation_at_once_one_announces_it(bench: Bench, method: str) -> None:
+    """The second comes while the first is about to keep the end, its evidence, or to tell of it."""
+    swift = in_memory(bench)
+    key = swift.key()
+    swift.account("stone", key)
+    swift.later_version(key)
+    runner = Runner(swift)
+    runner.event(key)
+    runner.run(until=lambda: swift.active(key))
+    rotation = swift.active(key)
+    overlapped: list[str] = []
+
+    def overlap(called: str, _arguments: tuple[Any, ...]) -> bool:
+        ended = swift.rotation(rotation).outcome
+        if called == method and ended and len(overlapped) < 3:
+            overlapped.append(called)
+            swift.run(Supervise(rotation=rotation))
+        return False
+
+    with swift.dying(before=overlap):
+        runner.run()
+
+    assert overlapped
+    assert swift.rotation(rotation).outcome is Outcome.COMPLETED
+    assert announced(swift, rotation) == ["RotationStarted", "RotationCompleted"]
+    assert swift.active(key) == ""
+
+
+@pytest.mark.parametrize("effects", range(1, 7))
 def test_an_end_that_dies_half_way_is_finished_by_the_messages_that_are_left(
     bench: Bench, effects: int
 ) -> None:
@@ -163,9 +199,12 @@ def test_an_end_that_dies_half_way_is_finished_by_the_messages_that_are_left(
         bench.run_and_die(Supervise(rotation=rotation))
     (following,) = bench.sent(Supervise)
 
-    bench.run(Supervise(rotation=rotation))
-    bench.pass_time(seconds=30)
-    bench.run(following)
+    for step in (Supervise(rotation=rotation), following):
+        bench.run(step)
+        bench.pass_time(seconds=30)
+    if bench.active(key):  # it died over the end: after this long another may take that over
+        bench.pass_until(bench.due(Supervise))
+        bench.run(bench.sent(Supervise)[-1])
 
     assert bench.rotation(rotation).outcome is Outcome.NOTHING_FOUND
     assert bench.active(key) == ""

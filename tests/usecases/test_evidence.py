@@ -21,7 +21,7 @@ from shared.domain.json_paths import Json
 from shared.domain.keys import Key
 from shared.domain.policy import Mode
 from shared.domain.rows import BEATS, Beat, Cause, Evidence, Row
-from shared.domain.steps import Supervise
+from shared.domain.steps import Revive, Supervise
 from shared.domain.tool import NAME, VERSION
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Work
@@ -29,13 +29,13 @@ from shared.ports import EvidenceStore, Kept, Rows
 from shared.usecases.conclude import AGAIN_AFTER
 from shared.usecases.evidence import KeepEvidence, ReadEvidence
 from shared.usecases.ledger import Ledger
-from shared.usecases.report import ReportRotation
-from tests.generated import EVIDENCE, evidence_schema
+from tests.generated import CHECKOUT, evidence_schema
 from tests.usecases.bench import VAULT, Bench, Died
-from tests.usecases.rotations import announced, carry_out, ends, head, steering
+from tests.usecases.rotations import announced, carry_out, ends, head, report_of, steering
 
 ANNE = Caller(id="t/anne", name="anne@contoso.com")
 BERT = Caller(id="t/bert", name="bert@contoso.com")
+EVIDENCE = CHECKOUT / "docs" / "evidence.schema.json"
 MANY = 50_000
 
 
@@ -350,8 +350,7 @@ def test_without_its_evidence_a_rotation_is_neither_announced_nor_let_go(
     kept = bench.rotation(rotation)
     assert (kept.outcome, kept.evidence) == (Outcome.COMPLETED, None)
     assert kept.evidence_problem == str(problem)
-    report = ReportRotation(rows=bench.rows, ledger=bench.steps.ledger).run(rotation)
-    assert report
+    report = report_of(bench, rotation)
     assert (report["evidence"], report["evidenceProblem"]) == (None, str(problem))
     assert bench.active(key) == rotation
     assert announced(bench, rotation) == ["RotationStarted"]
@@ -375,9 +374,8 @@ def test_without_its_evidence_a_rotation_is_neither_announced_nor_let_go(
     assert bench.active(key) == ""
     assert bench.rows.load(Beat, BEATS, rotation) is None
     assert announced(bench, rotation) == ["RotationStarted", "RotationCompleted"]
-    report = ReportRotation(rows=bench.rows, ledger=bench.steps.ledger).run(rotation)
+    report = report_of(bench, rotation)
     evidence = bench.rotation(rotation).evidence
-    assert report
     assert evidence
     assert report["evidence"] == {"name": evidence.name, "sha256": evidence.sha256}
 
@@ -410,7 +408,7 @@ def test_should_the_message_be_lost_the_sweep_takes_it_up_again(bench: Bench) ->
     store.mended = True
     bench.pass_time(minutes=16)
     bench.forget_sent()
-    bench.steps.revive.run()
+    bench.steps.revive.run(Revive())
     (step,) = bench.sent(Supervise)
     bench.run(step)
     assert evidence_of(bench, rotation)["outcome"] == "nothing_found"

@@ -12,9 +12,9 @@ from shared.domain.keys import KeyVersion
 from shared.domain.rows import Phase, Rotation, rotation_id
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Stage, Work
-from shared.usecases.report import ReportRotation
 from tests.usecases.bench import VAULT, Bench
 from tests.usecases.memory import in_memory
+from tests.usecases.rotations import report_of
 from tests.usecases.runner import Runner
 
 
@@ -70,8 +70,7 @@ class Race:
         return work.consumers[0].verdict
 
     def report(self, version: str, run: int = 1) -> Json:
-        reports = ReportRotation(rows=self.bench.rows, ledger=self.bench.steps.ledger)
-        return reports.run(self._id(version, run)) or {}
+        return report_of(self.bench, self._id(version, run))
 
     def _id(self, version: str, run: int) -> str:
         return rotation_id(KeyVersion.parse(version), run)

@@ -7,10 +7,9 @@ from sandbox.key_vault import Vault
 from shared.domain.rows import Cause
 from shared.domain.steps import Open, Preflight, SweepVault
 from shared.domain.verdicts import Outcome, Verdict
-from shared.usecases.ledger import Ledger
-from shared.usecases.report import ReportRotation
 from tests.usecases.bench import Bench
 from tests.usecases.memory import in_memory
+from tests.usecases.rotations import report_of
 
 HOST = "hsm-bench.managedhsm.azure.net"
 
@@ -64,10 +63,8 @@ def test_the_look_ahead_at_an_hsm_says_what_it_cannot_see(swept: Bench) -> None:
 
     swept.run(step)
 
-    report = ReportRotation(rows=swept.rows, ledger=Ledger(swept.rows, swept.steps.queue))
-    found = report.run(rotation)
-    assert found is not None
-    told = {finding["code"]: finding["severity"] for finding in found["preflight"]}
+    found = report_of(swept, rotation)["preflight"]
+    told = {finding["code"]: finding["severity"] for finding in found}
     assert told == {
         "not_looked_at": "warning",
         "managed_hsm": "note",

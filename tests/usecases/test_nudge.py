@@ -260,3 +260,19 @@ def test_an_account_that_stays_pinned_whatever_is_sent_is_failed_and_tried_on(
     bench.azure.faults.clear()
     assert bench.finish(rotation).outcome is Outcome.COMPLETED
     assert bench.in_use(account) == new
+
+
+def test_an_account_that_is_to_be_nudged_is_planned_with_both_of_its_writes(bench: Bench) -> None:
+    swift = in_memory(bench)
+    key = swift.key()
+    swift.account("stfollows", key, "absent")
+    swift.account("stpinned", key)
+    swift.later_version(key)
+    rotation = swift.open(key)
+    swift.search(rotation)
+    planned = {
+        kept.row.resource.rpartition("/")[2]: kept.row.twice
+        for kept in swift.steps.ledger.all(rotation)
+    }
+    assert planned == {"stfollows": True, "stpinned": False}
+    assert [k.row.twice for k in swift.steps.ledger.outstanding(rotation, Stage.OPEN)].count(True)

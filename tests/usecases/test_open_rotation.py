@@ -2,16 +2,20 @@
 
 from contextlib import suppress
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 
-from shared.domain.keys import KeyVersion
+from shared.domain.callers import NOBODY
+from shared.domain.keys import Key, KeyVersion
 from shared.domain.records import Request
 from shared.domain.rows import Cause, KeyHead, Rotation, rotation_id
 from shared.domain.steps import Discover, Open, Step, Supervise
 from shared.domain.verdicts import Outcome, Verdict
 from tests.usecases.bench import VAULT, Bench, Died, at, open_step
+from tests.usecases.memory import in_memory
 from tests.usecases.rotations import carry_out, ends
+from tests.usecases.runner import Runner
 
 OPERATOR = Cause(trigger="operator", id="req-1", reason="test")
 
@@ -315,3 +319,55 @@ def test_a_newer_version_that_is_disabled_changes_nothing_where_the_usable_one_i
     bench.run(open_step(key, Cause(trigger="event", id="e2")))
     assert len(runs(bench, target)) == 1
     assert bench.life.sent == []
+
+
+def test_who_asks_right_after_a_cancellation_gets_a_run_of_their_own(bench: Bench) -> None:
+    swift = in_memory(bench)
+    key = swift.key()
+    account = swift.account("stone", key)
+    target = swift.later_version(key)
+    runner = Runner(swift)
+    runner.event(key)
+    runner.run(until=lambda: swift.active(key))
+    cancelled = swift.active(key)
+    swift.steer.cancel(cancelled, "stop", NOBODY)
+
+    request = swift.steer.ask.run(Key.parse(key), reason="go", new_version=False)
+    runner.run(until=lambda: swift.active(key) != cancelled, which=lambda s: isinstance(s, Open))
+    runner.run()
+
+    served = swift.row(Request, request.id, "request").rotation
+    assert (served != cancelled, swift.rotation(served).outcome) == (True, Outcome.COMPLETED)
+    assert swift.in_use(account) == target
+    assert swift.rotation(cancelled).outcome is Outcome.SUPERSEDED
+
+
+@pytest.mark.parametrize("trigger", ["event", "sweep"])
+def test_what_was_cancelled_is_not_begun_again_by_a_further_event_or_sweep(
+    bench: Bench, trigger: Literal["event", "sweep"]
+) -> None:
+    key = bench.key()
+    target = bench.new_version(key)
+    rotation = bench.open(key)
+    bench.steer.cancel(rotation, "stop", NOBODY)
+    run_through(bench, open_step(key, Cause(trigger=trigger, id="later")))
+    assert len(runs(bench, target)) == 1
+    assert bench.active(key) == rotation
+
+
+def test_a_key_whose_ended_rotation_was_never_let_go_is_let_go_by_a_sweep(bench: Bench) -> None:
+    key = bench.key()
+    bench.new_version(key)
+    rotation = bench.open(key)
+    bench.discover(rotation)
+    with bench.dying(after=ends), suppress(Died):
+        bench.finish(rotation)
+    assert bench.rotation(rotation).outcome is Outcome.NOTHING_FOUND
+    assert bench.active(key) == rotation
+    bench.forget_sent()
+
+    bench.run(open_step(key, Cause(trigger="sweep", id="s1")))
+    for step in bench.sent(Supervise):
+        bench.run(step)
+
+    assert bench.active(key) == ""

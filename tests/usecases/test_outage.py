@@ -8,6 +8,7 @@ from itertools import batched
 import pytest
 
 from sandbox.estate import Account
+from sandbox.faults import Fault
 from shared.domain.keys import KeyVersion
 from shared.domain.resources import digest
 from shared.domain.rows import Rotation, rotation_id
@@ -17,6 +18,7 @@ from shared.domain.work import Outstanding, Work
 from shared.ports import Insert, Put
 from tests.usecases.bench import Bench
 from tests.usecases.memory import in_memory
+from tests.usecases.rotations import REFUSED
 from tests.usecases.runner import Runner
 
 ROWS = 2000
@@ -171,3 +173,26 @@ def test_a_rotation_of_which_the_supervisor_alone_is_left_is_concluded_by_it(
         loss.runner.run()
         loss.check()
     raise AssertionError("the rotation does not end")
+
+
+def test_a_rotation_is_revived_although_its_vault_cannot_be_listed(
+    without_recheck: Bench,
+) -> None:
+    """The sweep's look at the keys would do it, too: here the other half alone is left."""
+    bench = without_recheck
+    key = bench.key()
+    account = bench.account("stone", key)
+    target = bench.later_version(key)
+    runner = Runner(bench)
+    runner.event(key)
+    runner.run(until=lambda: bench.active(key))
+    rotation = bench.active(key)
+    runner.lose_all()
+    bench.azure.faults.add(Fault(method="GET", path="/keys", times=None, answer=REFUSED))
+
+    bench.pass_time(minutes=16)
+    runner.sweep()
+    runner.run()
+
+    assert bench.rotation(rotation).outcome is Outcome.COMPLETED
+    assert bench.in_use(account) == target

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from sandbox.azurite import Azurite
 from sandbox.faults import Fault, throttled
@@ -15,15 +16,18 @@ from shared.domain.errors import BusyError
 from shared.domain.pacing import ARM, Limit
 from shared.domain.resources import digest
 from shared.domain.rows import Lane
-from shared.domain.steps import Repoint, Verify
+from shared.domain.steps import Discover, Repoint, Verify
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Outstanding, Stage, Wave, Work
 from shared.ports import Rows
 from shared.settings import Settings
+from shared.usecases.discover import MOST_PATIENCE
 from shared.usecases.pace import HORIZON, Pace
 from shared.wiring import Wiring
 from tests.domain.values import KEY, NOW
 from tests.usecases.bench import Bench, Forward
+from tests.usecases.memory import in_memory
+from tests.usecases.runner import Runner, Standing
 
 SUBSCRIPTION = "0b1f6471-1bf0-4dda-aec3-cb9272f09590"
 BUDGET = ARM.plus(STORAGE_ACCOUNT.budget)
@@ -122,7 +126,7 @@ def test_another_subscription_region_or_provider_does_not_wait_for_a_full_lane(
     assert planned[-1]
     assert planned[-1] - clock.now() < timedelta(seconds=1)
     assert None in planned
-    pace.throttled(work(region), timedelta(minutes=5))
+    pace.throttled(work(region).lane, timedelta(minutes=5))
     pace.await_turn(work(region, **other))
     with pytest.raises(BusyError):
         pace.await_turn(work(region))
@@ -189,7 +193,7 @@ def test_a_preview_counts_what_passed_it_and_plans_nothing(
 def test_a_lane_rests_as_long_as_it_was_told_and_then_goes_on_in_turn(
     pace: Pace, clock: Forward, region: str
 ) -> None:
-    until = pace.throttled(work(region), timedelta(minutes=3))
+    until = pace.throttled(work(region).lane, timedelta(minutes=3))
     for _ in range(2):
         with pytest.raises(BusyError, match="rests until") as busy:
             pace.await_turn(work(region))
@@ -214,13 +218,13 @@ def test_a_lane_rests_as_long_as_it_was_told_and_then_goes_on_in_turn(
 def test_what_a_service_asks_for_is_taken_within_reason(
     pace: Pace, clock: Forward, region: str, said: timedelta | None, rests: timedelta
 ) -> None:
-    until = pace.throttled(work(region), said)
+    until = pace.throttled(work(region).lane, said)
     assert abs(until - clock.now() - rests) < timedelta(seconds=2)
 
 
 def test_a_second_shorter_wait_does_not_shorten_the_first(pace: Pace, region: str) -> None:
-    until = pace.throttled(work(region), timedelta(minutes=3))
-    pace.throttled(work(region), timedelta(seconds=3))
+    until = pace.throttled(work(region).lane, timedelta(minutes=3))
+    pace.throttled(work(region).lane, timedelta(seconds=3))
     (slot,) = pace.plan(entries(region, 1))
     assert slot
     assert slot >= until
@@ -231,7 +235,7 @@ def test_another_process_learns_of_it_within_ten_seconds(
 ) -> None:
     other = Pace(rows=rows, clock=clock)
     other.await_turn(work(region))
-    pace.throttled(work(region), timedelta(minutes=3))
+    pace.throttled(work(region).lane, timedelta(minutes=3))
     clock.ahead += timedelta(seconds=10)
     with pytest.raises(BusyError):
         other.await_turn(work(region))
@@ -293,3 +297,104 @@ def test_a_look_is_put_off_too_and_its_proof_is_still_in_time(bench: Bench) -> N
     bench.finish(rotation)
     (consumer,) = bench.work(rotation).consumers
     assert consumer.verdict is Verdict.VERIFIED
+
+
+def test_what_is_written_to_twice_takes_both_writes(pace: Pace, region: str) -> None:
+    slots = [slot for slot in pace.plan(entries(region, 400, twice=True)) if slot]
+    assert len(slots) > 50
+    assert all(is_kept(limit, slots, 5) for limit in BUDGET.reads)
+    assert all(is_kept(limit, slots, 2) for limit in BUDGET.writes)
+
+
+@pytest.fixture(name="still")
+def _still(rows: Rows, clock: Forward) -> Pace:
+    """A pace whose clock stands still."""
+    return Pace(rows=rows, clock=Standing(clock.now()))
+
+
+def test_behind_a_long_rest_steps_go_on_in_turn_and_not_all_at_once(
+    still: Pace, region: str
+) -> None:
+    until = still.throttled(work(region).lane, timedelta(minutes=40))
+    slots = []
+    for number in range(150):
+        with pytest.raises(BusyError) as busy:
+            still.await_turn(work(region, f"st{number}"))
+        assert busy.value.retry_after
+        slots.append(still.clock.now() + busy.value.retry_after)
+    assert min(slots) >= until
+    assert all(is_kept(limit, slots, 1) for limit in STORAGE_ACCOUNT.budget.writes)
+
+
+# -- what a search reads -----------------------------------------------------------------------
+
+
+def test_the_reads_of_a_search_are_taken_from_the_lane(still: Pace, region: str) -> None:
+    still.look_for(work(region).lane, STORAGE_ACCOUNT, 150)
+    slots = [slot for slot in still.plan(entries(region, 100)) if slot]
+    in_all = [still.clock.now()] * 50 + slots  # 150 reads are as many as 50 moves take
+    assert all(is_kept(limit, in_all, 3) for limit in STORAGE_ACCOUNT.budget.reads)
+
+
+def lane_of(bench: Bench, rotation: str) -> Lane:
+    (work_,) = [k.row for k in bench.steps.ledger.all(rotation) if k.row.resource.endswith("/sta")]
+    return bench.row(Lane, *Lane(lane=work_.lane).address)
+
+
+def test_a_search_takes_a_read_for_each_list(bench: Bench) -> None:
+    swift = in_memory(bench)
+    Runner(swift)  # its clock stands still
+    key = swift.key()
+    for name in ("sta", "stb", "stc"):
+        swift.account(name, key)
+    swift.later_version(key)
+    rotation = swift.open(key)
+    swift.search(rotation)
+
+    reads = [full - swift.clock.now() for full in lane_of(swift, rotation).reads]
+
+    lists = len(swift.calls("GET", "/encryptionScopes"))
+    assert lists == 3
+    assert reads == [timedelta(seconds=lists / limit.per_second) for limit in BUDGET.reads]
+
+
+def test_a_list_that_is_throttled_lets_the_moves_of_its_lane_rest(bench: Bench) -> None:
+    swift = in_memory(bench)
+    key = swift.key()
+    swift.account("sta", key)
+    swift.later_version(key)
+    wait = timedelta(minutes=4)
+    fault = Fault(method="GET", path="*/encryptionScopes", answer=throttled(wait))
+    swift.azure.faults.add(fault)
+    runner = Runner(swift)
+    runner.event(key)
+    runner.run(until=lambda: swift.azure.faults.taken)
+    until = swift.clock.now() + wait
+
+    runner.run(until=lambda: swift.calls("PATCH"))
+
+    assert swift.clock.now() >= until - timedelta(seconds=1)
+    assert len(swift.calls("GET", "/encryptionScopes")) == 2
+    assert [call.path for call in swift.calls("GET", "/storageAccounts/sta")[:1]] == [
+        swift.calls("GET", "/encryptionScopes")[0].path
+    ]
+
+
+def test_while_its_lane_rests_a_search_lists_nothing_unless_it_has_waited_for_long(
+    bench: Bench,
+) -> None:
+    swift = in_memory(bench)
+    key = swift.key()
+    swift.account("sta", key)
+    swift.later_version(key)
+    rotation = swift.open(key)
+    for page in (0, 1):
+        swift.run(Discover(rotation=rotation, page=page))
+    (kept,) = swift.steps.ledger.all(rotation)
+    swift.steps.pace.throttled(kept.row.lane, timedelta(minutes=50))
+
+    lists = Discover(rotation=rotation, page=2)
+    swift.run(lists)
+    assert swift.calls("GET", "/encryptionScopes") == []
+    swift.run(replace(lists, attempt=MOST_PATIENCE))
+    assert len(swift.calls("GET", "/encryptionScopes")) == 1

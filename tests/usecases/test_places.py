@@ -1,14 +1,18 @@
 """Where consumers are looked for beside Resource Graph: under accounts, and in registered files."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 
 import pytest
 
 from sandbox.azure import LocalAzure
-from sandbox.faults import Answer, Fault
+from sandbox.faults import Answer, Fault, throttled
+from shared.domain.resources import digest
+from shared.domain.rows import Known, Lane
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Work
 from tests.usecases.bench import Bench
+from tests.usecases.rotations import carry_out
 
 PLACES = ("prod", "more")
 FORBIDDEN = Answer(403, {"error": {"code": "AuthorizationFailed", "message": "no"}})
@@ -240,3 +244,43 @@ def test_a_file_that_somebody_changes_between_our_read_and_our_write_is_read_aga
     assert text_of(shelf, "prod/web.yaml") == changed
     assert shelf.finish(rotation).outcome is Outcome.COMPLETED
     assert text_of(shelf, "prod/web.yaml") == changed.replace(old, last(new))
+
+
+def test_a_file_whose_account_is_throttled_lets_its_host_rest(shelf: Bench) -> None:
+    key = shelf.key()
+    old = last(shelf.azure.estate.vaults.newest("kv-bench", "cmk"))
+    put(shelf, "prod/web.yaml", CONFIG.format(key="cmk", version=old))
+    shelf.later_version(key)
+    rotation = shelf.open(key)
+    wait = timedelta(minutes=4)
+    shelf.azure.faults.add(Fault(path="*/web.yaml", times=None, answer=throttled(wait)))
+    until = shelf.clock.now() + wait
+    shelf.search(rotation)
+    lane = shelf.row(Lane, *Lane(lane="stconfigs.blob.core.windows.net").address)
+    assert lane.blocked_until
+    assert lane.blocked_until >= until
+
+
+def test_of_what_does_not_say_which_version_it_uses_the_one_that_it_names_is_remembered(
+    shelf: Bench,
+) -> None:
+    """Else nobody could tell which versions a file was ever seen on."""
+    key = shelf.key()
+    old = shelf.azure.estate.vaults.newest("kv-bench", "cmk")
+    put(shelf, "prod/web.yaml", CONFIG.format(key="cmk", version=last(old)))
+    new = shelf.later_version(key)
+    carry_out(shelf, shelf.open(key))
+    (known,) = [kept.row for kept in shelf.rows.scan(Known, digest(key))]
+    assert list(known.versions.values()) == [(old, new)]
+
+
+def test_of_what_says_which_version_it_uses_that_is_remembered(
+    start: Callable[..., Bench],
+) -> None:
+    bench = start()
+    key = bench.key()
+    account = bench.account("stone", key)
+    old, new = bench.in_use(account), bench.later_version(key)
+    carry_out(bench, bench.open(key))
+    (known,) = [kept.row for kept in bench.rows.scan(Known, digest(key))]
+    assert list(known.versions.values()) == [(old, new)]

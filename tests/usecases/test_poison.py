@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from shared.domain.callers import NOBODY
-from shared.domain.keys import KeyVersion
+from shared.domain.keys import Key, KeyVersion
 from shared.domain.records import Request
-from shared.domain.rows import Beat, Rotation, rotation_id
-from shared.domain.steps import Discover, Repoint, Step, Verify
+from shared.domain.rows import Beat, Foresight, Rotation, rotation_id
+from shared.domain.steps import Discover, Repoint, RotateKey, Step, Verify
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Consumer
-from tests.usecases.bench import Bench
+from tests.usecases.bench import Bench, open_step
 from tests.usecases.memory import in_memory
+from tests.usecases.rotations import head
 from tests.usecases.runner import MOST_DELIVERIES, Runner
 
 
@@ -153,9 +154,71 @@ def test_a_search_that_always_breaks_fails_the_rotation_with_the_cause(swift: Be
 
     rotation = _rotation(swift, target)
     assert rotation.outcome is Outcome.FAILED
-    assert rotation.problem == "discovery failed five times; see the log"
+    cause = "BrokenError: an answer that nobody has thought of"
+    assert rotation.problem == f"discover failed five times: {cause}"
     assert [type(step) for step in runner.poisoned] == [Discover]
     assert swift.writes(account) == 0
+
+
+@pytest.mark.parametrize(
+    ("new_version", "breaks", "step"),
+    [
+        pytest.param(False, "versions", "open", id="opening"),
+        pytest.param(True, "current", "rotate_key", id="making a version"),
+    ],
+)
+def test_a_request_whose_step_always_breaks_says_why(
+    swift: Bench,
+    new_version: bool,  # noqa: FBT001 - a table
+    breaks: str,
+    step: str,
+) -> None:
+    key, runner = swift.key(), Runner(swift)
+    request = swift.steer.ask.run(Key.parse(key), reason="please", new_version=new_version)
+
+    with breaking(swift, lambda method, _arguments: method == breaks):
+        runner.run()
+
+    said = f"{step} failed five times: BrokenError: an answer that nobody has thought of"
+    assert swift.row(Request, request.id, "request").problem == said
+    assert head(swift, key).problem == said
+    assert head(swift, key).trouble == ""
+
+
+def test_a_look_ahead_that_always_breaks_says_why(swift: Bench) -> None:
+    key = swift.key()
+    swift.account("stone", key)
+    target = swift.new_version(key)
+    runner = Runner(swift)
+    runner.event(key)
+
+    with breaking(swift, lambda method, _arguments: method == "policy"):
+        runner.run()
+
+    rotation = _rotation(swift, target)
+    assert rotation.outcome is Outcome.COMPLETED
+    (finding,) = swift.row(Foresight, rotation.id, "preflight").findings
+    assert "preflight failed five times: BrokenError: an answer that nobody" in finding.text
+
+
+def test_what_another_step_about_the_key_has_raised_is_not_given_as_the_cause(
+    swift: Bench,
+) -> None:
+    """A process that dies notes nothing."""
+    key = swift.key()
+    swift.new_version(key)
+    with (
+        breaking(swift, lambda method, _arguments: method == "versions"),
+        pytest.raises(BrokenError),
+    ):
+        swift.run(open_step(key))
+    asked = swift.steer.ask.run(Key.parse(key), reason="please", new_version=True)
+    (step,) = swift.sent(RotateKey)
+
+    swift.burial.run(step)
+
+    said = swift.row(Request, asked.id, "request").problem
+    assert said == "rotate_key failed five times: see the log"
 
 
 def test_a_supervisor_that_breaks_for_a_while_comes_back_and_concludes(swift: Bench) -> None:

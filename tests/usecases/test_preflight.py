@@ -14,24 +14,16 @@ from shared.domain.json_paths import Json
 from shared.domain.rows import Foresight
 from shared.domain.steps import Preflight
 from shared.domain.verdicts import Outcome, Verdict
-from shared.usecases.ledger import Ledger
-from shared.usecases.report import ReportRotation
 from shared.usecases.run_step import MOST_ATTEMPTS
 from tests.usecases.bench import VAULT, Bench
 from tests.usecases.memory import in_memory
+from tests.usecases.rotations import report_of
 
 
 @pytest.fixture
 def swift(bench: Bench) -> Bench:
     """A bench whose rows are in memory."""
     return in_memory(bench)
-
-
-def report_of(bench: Bench, rotation: str) -> Json:
-    report = ReportRotation(rows=bench.rows, ledger=Ledger(bench.rows, bench.steps.queue))
-    found = report.run(rotation)
-    assert found is not None
-    return found
 
 
 def opened(bench: Bench) -> str:

@@ -399,3 +399,18 @@ def test_a_lost_answer_to_the_delete_or_the_creation_loses_no_group(bench: Bench
     assert bench.rotation(rotation_id(KeyVersion.parse(new), 1)).outcome is Outcome.COMPLETED
     assert version(bench, it) == new.rpartition("/")[2]
     assert ResourceId.parse(it.id).name == "web"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_group_is_planned_with_its_deletion_where_that_is_allowed(
+    bench: Bench,
+    allowed: bool,  # noqa: FBT001 - a table
+) -> None:
+    swift = in_memory(bench, policy={"recreate_container_groups": allowed})
+    key = swift.key()
+    group(swift, key)
+    swift.later_version(key)
+    rotation = swift.open(key)
+    swift.search(rotation)
+    (entry,) = swift.steps.ledger.outstanding(rotation, Stage.OPEN)
+    assert entry.row.twice is allowed

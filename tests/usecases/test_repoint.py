@@ -1,17 +1,24 @@
 """One resource on its way: crashes, replays, waits, and every way that it can end."""
 
 from datetime import timedelta
+from itertools import pairwise
 
+import msgspec
 import pytest
 
+from sandbox.estate import Account
 from sandbox.faults import Fault, server_error_html, throttled
 from shared.domain.proofs import Level
+from shared.domain.rows import Lease
 from shared.domain.steps import Repoint, Supervise, Verify
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Stage
 from shared.usecases.overdue import LEASE
+from shared.usecases.repoint import MOST_WRITES
 from shared.usecases.run_step import MOST_ATTEMPTS
 from tests.usecases.bench import Bench, at
+from tests.usecases.memory import in_memory
+from tests.usecases.runner import Runner
 
 
 def verdict(bench: Bench, rotation: str) -> Verdict | None:
@@ -217,6 +224,11 @@ def test_a_second_message_waits_while_a_write_may_be_under_way(bench: Bench) -> 
         bench.run_and_die(step)
     intent = bench.work(rotation).intent
     assert intent
+    # The lease alone would let it wait as long: here nobody holds it.
+    lease = bench.rows.load(Lease, *Lease(resource=account.id, until=bench.clock.now()).address)
+    assert lease
+    assert lease.row.holder == rotation
+    bench.rows.replace(lease, msgspec.structs.replace(lease.row, holder=""))
 
     bench.forget_sent()
     bench.run(step)
@@ -228,6 +240,41 @@ def test_a_second_message_waits_while_a_write_may_be_under_way(bench: Bench) -> 
     assert abs(due - intent.at - LEASE) < timedelta(seconds=1)
     assert bench.writes(account) == 0
     assert bench.work(rotation).intent == intent
+
+
+def test_writes_that_get_no_answer_are_waited_for_twice_as_long_each_time_and_given_up_in_the_end(
+    bench: Bench,
+) -> None:
+    swift = in_memory(bench)
+    rotation, account = unanswered(swift)
+    runner, intents = Runner(swift), []
+    runner.put(Supervise(rotation=rotation))
+    while swift.rotation(rotation).outcome is None:
+        assert runner.deliver()
+        intent = swift.work(rotation).intent
+        if intent and intent not in intents:
+            intents.append(intent)
+
+    assert len(intents) == len(swift.calls("PATCH")) == MOST_WRITES
+    waits = [later.at - earlier.at for earlier, later in pairwise(intents)]
+    minutes = [wait // timedelta(minutes=1) for wait in waits]
+    assert minutes == [5, 10, 20, 40, 60, 60, 60]
+    (consumer,) = swift.work(rotation).consumers
+    assert consumer.verdict is Verdict.FAILED
+    assert consumer.reason.startswith(f"8 writes to {account.id} got no answer")
+    assert consumer.reason.endswith(f"as request {intents[-1].request_id}")
+    assert "activity log" in consumer.advice
+
+
+def unanswered(bench: Bench) -> tuple[str, Account]:
+    """Open a rotation of an account whose writes are all lost on their way."""
+    key = bench.key()
+    account = bench.account("stone", key)
+    bench.later_version(key)
+    bench.azure.faults.add(Fault(method="PATCH", times=None, lose_request=True))
+    rotation = bench.open(key)
+    bench.search(rotation)
+    return rotation, account
 
 
 @pytest.mark.parametrize("in_text", [False, True])

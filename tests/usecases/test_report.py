@@ -6,15 +6,14 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
-from shared.domain.json_paths import Json
 from shared.domain.records import Request
 from shared.domain.rows import KeyHead, Row
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Consumer, Work, close
 from shared.ports import Kept, Rows
-from shared.usecases.ledger import Ledger
-from shared.usecases.report import MOST_CONSUMERS, ReportRotation
+from shared.usecases.report import MOST_CONSUMERS
 from tests.usecases.bench import Bench
+from tests.usecases.rotations import report_of
 
 
 class Multiplied:
@@ -37,13 +36,6 @@ class Multiplied:
                 last = number >= self._many - self._stuck
                 verdict = Verdict.STUCK if last else Verdict.VERIFIED
                 yield with_row(one, row=close(work, verdict, one.row.found_at, reason="-"))
-
-
-def report_of(bench: Bench, asked: str, rows: Rows | None = None) -> Json:
-    rows = rows or bench.rows
-    report = ReportRotation(rows=rows, ledger=Ledger(rows, bench.steps.queue)).run(asked)
-    assert report is not None
-    return report
 
 
 def test_of_very_many_consumers_those_that_need_somebody_are_shown(bench: Bench) -> None:

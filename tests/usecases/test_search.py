@@ -1,19 +1,25 @@
 """The inventory is read page by page, whatever comes twice, late or dies half way."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
 from sandbox.estate import Account
 from sandbox.faults import Fault
+from shared.catalog.beside import BESIDE
 from shared.domain.json_paths import Json
+from shared.domain.kinds import Kind
 from shared.domain.resources import digest
 from shared.domain.rows import Known, Phase
 from shared.domain.steps import Discover, Repoint
 from shared.domain.verdicts import Outcome, Verdict
-from shared.domain.work import Wave
-from shared.ports import Insert
-from shared.usecases.discover import KNOWN_PAGE
+from shared.domain.work import Wave, Work
+from shared.ports import Insert, Resources
+from shared.usecases.search import KNOWN_PAGE
 from tests.usecases.bench import VAULT, Bench, Died, at
+from tests.usecases.memory import in_memory
 from tests.usecases.rotations import (
     carry_out,
     follow,
@@ -28,6 +34,8 @@ from tests.usecases.rotations import (
 )
 
 _QUERY = "*/resources"
+COUNTS = 2 * len({(each.resource_type, each.mark) for each in BESIDE})
+"""Queries by which each thing is counted, all of it and what has its mark."""
 
 
 def _body(account: Account, version: str) -> Json:
@@ -49,6 +57,8 @@ def _two_pages(bench: Bench, key: str) -> None:
     old = bench.azure.estate.vaults.newest(VAULT, key.rpartition("/")[2])
     one, two = (bench.account(name, old) for name in ("stone", "sttwo"))
     bench.new_version(key)
+    # First it is counted what lies beside consumers.
+    bench.azure.faults.add(Fault(method="POST", path=_QUERY, times=COUNTS))
     for answer in (page(_body(one, old), after="more"), page(_body(two, old))):
         bench.azure.faults.add(Fault(method="POST", path=_QUERY, answer=answer))
 
@@ -68,7 +78,7 @@ def test_every_page_of_the_inventory_is_a_message_of_its_own(bench: Bench) -> No
         step = next(iter(bench.sent(Discover)), None)
         assert step is None or (step.page == len(seen) and len(bench.life.sent) == 1)
     assert seen == [
-        (0, set()),
+        (COUNTS, set()),
         (1, {"stone"}),
         (1, {"stone", "sttwo"}),
         (1, {"stone", "sttwo"}),  # for accounts, which may have scopes
@@ -76,7 +86,7 @@ def test_every_page_of_the_inventory_is_a_message_of_its_own(bench: Bench) -> No
         (0, {"stone", "sttwo"}),
     ]
     tokens = [b'"$skipToken"' in c.request_body for c in bench.calls("POST", "ResourceGraph")]
-    assert tokens == [False, True, False]
+    assert tokens == [*[False] * COUNTS, False, True, False]
 
 
 def test_a_kind_has_one_canary_however_many_pages_there_are(bench: Bench) -> None:
@@ -246,3 +256,69 @@ def test_known_resources_are_added_by_pages_of_five_hundred(bench: Bench) -> Non
     assert found(bench, rotation) == {row.resource.rpartition("/")[2] for row in old[-2:]}
     # Subscriptions, what the inventory shows of them, accounts, no more subscriptions, two pages.
     assert [step.page for step in bench.sent(Discover)] == [0, 1, 2, 3, 4, 5]
+
+
+# -- memory ------------------------------------------------------------------------------------
+
+
+class Flood:
+    """An Azure in which every account has many scopes; it tells how many lie about unhandled.
+
+    Attributes:
+        given: How many have been listed so far.
+        most: How many of those, at the worst moment, had not become work yet.
+    """
+
+    def __init__(self, resources: Resources, key: str) -> None:
+        self._resources = resources
+        self._key = key
+        self.given = 0
+        self.most = 0
+        self.kept = 0
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any method of the port
+        return getattr(self._resources, name)
+
+    def children(self, kind: Kind, parent: str) -> Iterator[Json]:
+        for number in range(_SCOPES):
+            self.given += 1
+            self.most = max(self.most, self.given - self.kept)
+            yield {
+                "id": f"{parent}/encryptionScopes/scope{number}",
+                "type": kind.resource_type,
+                "properties": {
+                    "source": "Microsoft.KeyVault",
+                    "state": "Enabled",
+                    "keyVaultProperties": {"keyUri": self._key},
+                },
+            }
+
+    def count(self, method: str, arguments: tuple[Any, ...]) -> bool:
+        self.kept += method == "commit" and any(
+            isinstance(change, Insert) and isinstance(change.row, Work) for change in arguments
+        )
+        return False
+
+
+_SCOPES = 300
+
+
+def test_of_all_that_a_page_of_accounts_holds_one_resource_is_in_memory_at_a_time(
+    bench: Bench,
+) -> None:
+    swift = in_memory(bench)
+    key, other = swift.key(), swift.key("other")
+    for number in range(4):
+        swift.account(f"st{number}", other)
+    swift.later_version(key)
+    rotation = swift.open(key)
+    estate = swift.steps.discover.estate
+    flood = Flood(estate.resources, key)
+    object.__setattr__(estate, "resources", flood)
+
+    with swift.dying(after=flood.count):
+        swift.search(rotation)
+
+    assert len(found(swift, rotation)) == _SCOPES  # of the same names under each account
+    assert flood.given == flood.kept == 4 * _SCOPES
+    assert flood.most == 1

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from msgspec.structs import replace
 from sandbox.faults import Answer, Fault
 from shared.domain.errors import NotAllowedError
 from shared.domain.rows import Rotation
-from shared.domain.steps import Discover, Supervise, Verify
+from shared.domain.steps import Discover, Repoint, Supervise, Verify
 from shared.domain.verdicts import Outcome, Verdict
 from tests.usecases.bench import VAULT, Bench, at, open_step
+from tests.usecases.memory import in_memory
 from tests.usecases.rotations import carry_out, follow, found
+from tests.usecases.runner import Runner
 
 _REFERENCE = {"keyname": "cmk", "keyvaulturi": f"https://{VAULT}.vault.azure.net/"}
 
@@ -33,10 +36,13 @@ class Interrupted:
         return getattr(self._port, name)
 
 
-def _point(bench: Bench, name: str, part: str, method: str, meanwhile: Callable[[], None]) -> None:
-    step = getattr(bench.steps, name)
-    port = getattr(step, part)
-    object.__setattr__(step, part, Interrupted(port, method, meanwhile))
+def interrupt(
+    bench: Bench, name: str, part: str, method: str, meanwhile: Callable[[], None]
+) -> None:
+    """Let the next call of ``method`` by a step's ``part`` first let something else happen."""
+    owner = attrgetter(name)(bench.steps)
+    port = getattr(owner, part)
+    object.__setattr__(owner, part, Interrupted(port, method, meanwhile))
 
 
 def test_a_write_that_was_planned_before_the_takeover_is_not_made(bench: Bench) -> None:
@@ -50,7 +56,7 @@ def test_a_write_that_was_planned_before_the_takeover_is_not_made(bench: Bench) 
         newest.append(bench.later_version(key))
         newest.append(bench.open(key))
 
-    _point(bench, "repoint", "vaults", "created", take_over)
+    interrupt(bench, "repoint", "vaults", "created", take_over)
     bench.run(step)
 
     assert bench.writes(account) == 0
@@ -76,6 +82,52 @@ def test_a_rotation_whose_opening_died_is_concluded_by_the_one_that_takes_over(
         bench.run(supervisor)
 
     assert bench.rotation(orphan).outcome is Outcome.SUPERSEDED
+
+
+def test_a_rotation_that_lost_its_messages_and_those_of_its_end_is_ended_by_the_sweep(
+    bench: Bench,
+) -> None:
+    """It has never been looked at, so nothing but its opening can tell the sweep of it."""
+    swift = in_memory(bench)
+    key = swift.key()
+    swift.account("stone", key)
+    swift.later_version(key)
+    runner = Runner(swift)
+    runner.event(key, "e2")
+    runner.run(until=lambda: swift.active(key))
+    orphan = swift.active(key)
+    runner.lose_all()
+    swift.later_version(key)
+    runner.event(key, "e3")
+    runner.run(until=lambda: swift.active(key) != orphan)
+    runner.lose_all(lambda step: isinstance(step, Supervise) and step.rotation == orphan)
+    runner.run()
+    assert swift.rotation(orphan).outcome is None
+
+    swift.pass_time(minutes=16)
+    runner.sweep()
+    runner.run()
+
+    assert swift.rotation(orphan).outcome is Outcome.SUPERSEDED
+
+
+def test_a_step_whose_lease_is_about_to_run_out_writes_nothing(bench: Bench) -> None:
+    """A write that it began now could end after another step has taken the lease."""
+    key = bench.key()
+    account = bench.account("stone", key)
+    target = bench.later_version(key)
+    rotation, step = bench.opened(key)
+    bench.forget_sent()
+    interrupt(bench, "repoint", "resources", "managed_by", lambda: bench.pass_time(minutes=4))
+
+    bench.run(step)
+
+    assert (bench.writes(account), bench.calls("PATCH")) == (0, [])
+    assert bench.work(rotation).intent is None
+    (again,) = bench.sent(Repoint)
+    bench.pass_time(minutes=1)
+    bench.run(again)
+    assert (bench.writes(account), bench.in_use(account)) == (1, target)
 
 
 def test_a_consumer_that_somebody_moved_on_to_a_newer_version_is_superseded_not_reverted(
@@ -138,7 +190,7 @@ def test_a_page_read_after_the_end_opens_no_work(bench: Bench) -> None:
         assert bench.finish(rotation).counts == {Verdict.VERIFIED: 1}
         bench.account("stlate", key)
 
-    _point(bench, "discover", "inventory", "page", end)
+    interrupt(bench, "discover.estate", "inventory", "page", end)
     bench.run(replace(first, page=1))
 
     assert bench.rotation(rotation).outcome is Outcome.COMPLETED

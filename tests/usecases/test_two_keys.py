@@ -4,28 +4,19 @@ from itertools import pairwise
 
 import pytest
 
-from shared import catalog
-from shared.adapters.resource_graph import inventory
 from shared.domain.keys import KeyVersion
 from shared.domain.rows import rotation_id
 from shared.domain.steps import Repoint, Step
 from shared.domain.verdicts import Outcome, Verdict
-from shared.usecases import discover
 from tests.usecases.bench import VAULT, Bench, at
 from tests.usecases.memory import in_memory
-from tests.usecases.namespaces import NAMESPACE, Namespaces, namespace, versions_of
+from tests.usecases.namespaces import Namespaces, namespace, versions_of
 from tests.usecases.runner import Runner
 
 
 @pytest.fixture
-def swift(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """A bench whose rows are in memory, and whose catalog knows namespaces."""
-    kinds = (*catalog.KINDS, NAMESPACE)
-    monkeypatch.setitem(catalog._BY_ID, NAMESPACE.id, NAMESPACE)  # noqa: SLF001 - registers data
-    by_type = catalog._BY_TYPE  # noqa: SLF001 - as above
-    monkeypatch.setitem(by_type, NAMESPACE.resource_type.lower(), NAMESPACE)
-    monkeypatch.setattr(inventory, "KINDS", kinds)
-    monkeypatch.setattr(discover, "KINDS", kinds)
+def swift(bench: Bench) -> Bench:
+    """A bench whose rows are in memory."""
     return in_memory(bench)
 
 
@@ -56,7 +47,7 @@ class Pair:
             assert rotation.outcome is Outcome.COMPLETED
             assert rotation.counts == {Verdict.VERIFIED: 1}
             (consumer,) = self.bench.work(rotation.id).consumers
-            assert (consumer.place, consumer.before) == (f"key {name}", self.old[name])
+            assert (consumer.place, consumer.before) == (f"key {VAULT}/{name}", self.old[name])
 
     def is_never_lowered(self) -> bool:
         """Return whether no write took back what an earlier one had brought."""
@@ -81,7 +72,7 @@ def test_two_keys_of_one_resource_that_rotate_at_once_both_end_right(swift: Benc
     def run_the_other(_path: str) -> None:
         meanwhile.append(runner.deliver(_is_repoint))
 
-    swift.azure.faults.on("PATCH", "*/namespaces/ns", run_the_other)
+    swift.azure.faults.on("PUT", "*/namespaces/ns", run_the_other)
     runner.run()
 
     assert meanwhile == [True]
@@ -120,7 +111,7 @@ def test_when_the_process_dies_around_the_first_write_both_end_right(
 def test_a_late_write_for_one_key_that_undoes_the_other_is_mended(swift: Bench) -> None:
     """A write replaces the whole array: it carries the other key's old version too."""
     pair = Pair(swift)
-    held = swift.azure.faults.hold(method="PATCH", path="*/namespaces/ns")
+    held = swift.azure.faults.hold(method="PUT", path="*/namespaces/ns")
     pair.runner.run(until=held.arrived.is_set)
     pair.runner.run(until=lambda: pair.named() == {*pair.new.values()})
 
@@ -129,3 +120,12 @@ def test_a_late_write_for_one_key_that_undoes_the_other_is_mended(swift: Bench) 
     pair.runner.run()
 
     pair.check()
+
+
+def test_over_real_rows_and_a_real_queue_both_end_right(bench: Bench) -> None:
+    pair = Pair(bench, duplicates=1)
+
+    pair.runner.run()
+
+    pair.check()
+    assert pair.is_never_lowered()

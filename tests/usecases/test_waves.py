@@ -11,7 +11,6 @@ from shared.domain.callers import NOBODY
 from shared.domain.steps import Discover, Repoint, Verify
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Wave
-from shared.usecases.report import ReportRotation
 from tests.usecases.bench import Bench
 from tests.usecases.rotations import (
     REFUSED,
@@ -20,6 +19,7 @@ from tests.usecases.rotations import (
     finish,
     follow,
     head,
+    report_of,
     steering,
     verdicts,
     waves,
@@ -161,8 +161,7 @@ def test_a_canary_that_fails_pauses_the_rotation(bench: Bench) -> None:
     assert bench.sent(Repoint) == []
     assert "a canary failed" in head(bench, key).paused
     assert bench.rotation(rotation).outcome is None
-    report = ReportRotation(rows=bench.rows, ledger=bench.steps.ledger).run(rotation)
-    assert report is not None
+    report = report_of(bench, rotation)
     assert report["state"] == "paused"
     assert "a canary failed" in report["pausedBecause"]
     assert announced(bench, rotation) == ["RotationStarted", "RotationPaused"]

@@ -48,7 +48,7 @@ class ArmResources:
         """
         path = f"/subscriptions/{subscription}/providers/Microsoft.Authorization/permissions"
         doing = f"read our rights on subscription {subscription}"
-        needed = [kind.read_action for kind in kinds]
+        needed = list(dict.fromkeys(each for kind in kinds for each in kind.search_actions))
         try:
             granted = self._all(path, _PERMISSIONS_VERSION, doing)
         except AccessDeniedError:

@@ -6,16 +6,20 @@ from dataclasses import dataclass
 
 from shared.adapters.arm.client import ArmClient
 from shared.catalog import KINDS
+from shared.domain.beside import Beside
 from shared.domain.errors import NotAllowedError, UnreadableError
-from shared.domain.json_paths import look_up, text_at
-from shared.domain.kinds import Plane
+from shared.domain.json_paths import Json, look_up, text_at
+from shared.domain.kinds import Kind, Plane
+from shared.domain.tallies import MOST_NAMED, Tally
 from shared.ports import Page
 
 _PATH = "/providers/Microsoft.ResourceGraph/resources"
 _VERSION = "2021-03-01"
 _ROWS = 500  # half of what Resource Graph gives at most: a page is one invocation
+_IDS = " | project id | order by id asc"
 _PARENTS = 50  # each costs a call to Resource Manager
 _HOST = re.compile(r"[a-z0-9.-]+")
+_ID = re.compile(r"[\w/.()-]+")
 
 
 def query(vault: str) -> str:
@@ -36,8 +40,9 @@ def query(vault: str) -> str:
         for text in ([vault] if vault else [".vault.", ".managedhsm."])
     )
     held = [k for k in KINDS if k.plane is Plane.ARM and not k.listed_under]
+    types = [name for kind in held for name in (kind.resource_type, kind.graph_type) if name]
     return (
-        f"resources | where type in~ ({_quoted(kind.resource_type for kind in held)})"
+        f"resources | where type in~ ({_quoted(types)})"
         f" | where {named}"
         " | project id, type, location, tags, properties | order by id asc"
     )
@@ -63,9 +68,45 @@ class GraphInventory:
         )
         return self._page("find what has children", text, subscriptions, token, _PARENTS)
 
+    def naming(
+        self, *, kind: Kind, names: Sequence[str], subscriptions: Sequence[str], token: str
+    ) -> Page:
+        """See ``Inventory.naming``."""
+        if strange := [name for name in names if not _ID.fullmatch(name)]:
+            raise NotAllowedError(f"not the id of a resource: {strange[0]!r:.200}")
+        named = " or ".join(f"tostring(properties) contains '{name}'" for name in names)
+        text = (
+            f"resources | where type in~ ({_quoted([kind.resource_type])}) | where {named}"
+            " | project id, type, location, tags, properties | order by id asc"
+        )
+        return self._page(f"find each {kind.title}", text, subscriptions, token, _ROWS)
+
+    def tally(self, beside: Beside, subscriptions: Sequence[str]) -> Tally:
+        """See ``Inventory.tally``. ``totalRecords`` counts what the page does not hold, too."""
+        path, text = beside.mark
+        every = f"resources | where type in~ ({_quoted([beside.resource_type])})"
+        marked = f"{every} | where tostring({path}) =~ '{text}'"
+        doing = f"count the {beside.counted} of {beside.resource_type}"
+        count = _total(self._answer(doing, f"{every}{_IDS}", subscriptions, "", 1))
+        answer = self._answer(doing, f"{marked}{_IDS}", subscriptions, "", MOST_NAMED)
+        named = tuple(text_at(row, "id") for row in answer.get("data") or ())
+        return Tally(count=count, marked=_total(answer), named=named)
+
     def _page(
         self, doing: str, text: str, subscriptions: Sequence[str], token: str, top: int
     ) -> Page:
+        body = self._answer(doing, text, subscriptions, token, top)
+        rows, token = body.get("data"), text_at(body, "$skipToken")
+        if not isinstance(rows, list):
+            raise UnreadableError("Resource Graph's answer holds no rows")
+        # Recorded as a string, documented as one. Cut short without a way on, the rest is lost.
+        if str(look_up(body, "resultTruncated")).lower() == "true" and not token:
+            raise UnreadableError("Resource Graph cut its answer short and gave no way on")
+        return Page(rows, token)
+
+    def _answer(
+        self, doing: str, text: str, subscriptions: Sequence[str], token: str, top: int
+    ) -> Json:
         options = {"resultFormat": "objectArray", "$top": top}
         if token:
             options["$skipToken"] = token
@@ -76,13 +117,14 @@ class GraphInventory:
             query={"api-version": _VERSION},
             body={"subscriptions": list(subscriptions), "query": text, "options": options},
         )
-        rows, token = answer.body.get("data"), text_at(answer.body, "$skipToken")
-        if not isinstance(rows, list):
-            raise UnreadableError("Resource Graph's answer holds no rows")
-        # Recorded as a string, documented as one. Cut short without a way on, the rest is lost.
-        if str(look_up(answer.body, "resultTruncated")).lower() == "true" and not token:
-            raise UnreadableError("Resource Graph cut its answer short and gave no way on")
-        return Page(rows, token)
+        return answer.body
+
+
+def _total(body: Json) -> int:
+    total = body.get("totalRecords")
+    if not isinstance(total, int):
+        raise UnreadableError("Resource Graph's answer counts nothing")
+    return total
 
 
 def _quoted(types: Iterable[str]) -> str:

@@ -1,0 +1,103 @@
+"""Find what depends on a key through another resource: clusters by their disks' encryption set."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from shared.catalog import KINDS, kind_of
+from shared.domain.errors import UnreadableError
+from shared.domain.json_paths import Json, every, text_at
+from shared.domain.keys import Key
+from shared.domain.kinds import Kind, Through
+from shared.domain.plans import references_to
+from shared.domain.rows import Rotation
+from shared.domain.verdicts import Verdict
+from shared.domain.work import Wave, Work, close
+from shared.ports import Clock, Inventory
+from shared.usecases.ledger import Ledger
+
+MOST_NAMES = 40
+"""Names in one query, each of some 200 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindDependants:
+    """Keep closed work for each resource that depends on a key through one that was found.
+
+    It is ``not_applicable``, since it has no reference that could be moved; where it keeps the old
+    version by itself, a person must act. What holds a reference to the key too is work of its own.
+    """
+
+    inventory: Inventory
+    ledger: Ledger
+    clock: Clock
+
+    def run(self, found: Sequence[Json], rotation: Rotation, subscriptions: Sequence[str]) -> None:
+        """Look for what names one of the resources of a page; one that refers to the key."""
+        key = Key.parse(rotation.key)
+        holders = [body for body in found if _holds(kind_of(text_at(body, "type")), body, key)]
+        for kind in KINDS:
+            for link in kind.through:
+                named = _names(link, holders)
+                for body in self._naming(kind, sorted(named), subscriptions):
+                    holder = named.get(text_at(body, link.names).lower())
+                    if holder and not _holds(kind, body, key):
+                        now = self.clock.now()
+                        self.ledger.add(_closed(kind, link, body, holder, rotation, now))
+
+    def _naming(
+        self, kind: Kind, names: Sequence[str], subscriptions: Sequence[str]
+    ) -> Iterator[Json]:
+        for start in range(0, len(names), MOST_NAMES):
+            some, token = names[start : start + MOST_NAMES], ""
+            while True:
+                page = self.inventory.naming(
+                    kind=kind, names=some, subscriptions=subscriptions, token=token
+                )
+                yield from page.resources
+                token = page.token
+                if not token:
+                    break
+
+
+def _holds(kind: Kind | None, body: Json, key: Key) -> bool:
+    """Return whether a resource refers to a key; also if that cannot be read."""
+    if kind is None:
+        return False
+    try:
+        return bool(references_to(kind, body, key))
+    except UnreadableError:
+        return True
+
+
+def _names(link: Through, holders: Sequence[Json]) -> dict[str, str]:
+    """Return the id of each holder by the names it may have, in lower case."""
+    found: dict[str, str] = {}
+    for body in holders:
+        kind = kind_of(text_at(body, "type"))
+        if kind and kind.id == link.kind:
+            names = every(body, link.by) if link.by else [text_at(body, "id")]
+            found |= {n.lower(): text_at(body, "id") for n in names if isinstance(n, str) and n}
+    return found
+
+
+def _closed(  # noqa: PLR0913, PLR0917 - what the work is about
+    kind: Kind, link: Through, body: Json, holder: str, rotation: Rotation, now: datetime
+) -> Work:
+    work = Work(
+        rotation=rotation.id,
+        key=rotation.key,
+        resource=text_at(body, "id"),
+        kind=kind.id,
+        location=text_at(body, "location"),
+        found_at=now,
+    )
+    work = replace(work, wave=Wave.NO_WRITE)
+    reason = f"{link.says} {holder}"
+    if link.keeps_old and link.keeps_old.shows(body):
+        field = link.keeps_old.path.rpartition(".")[2]
+        reason += f", and {field} is {link.keeps_old.seen(body)}"
+        return close(work, Verdict.MANUAL, now, reason=reason, advice=link.keeps_old.advice)
+    return close(work, Verdict.NOT_APPLICABLE, now, reason=reason)

@@ -1,0 +1,265 @@
+"""``GET /api/health``, ``/api/health/live`` and ``/api/scope``: each part made to fail once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace as with_fields
+
+from sandbox.faults import Answer as Fake
+from sandbox.faults import Fault
+from sandbox.identity import APP_PRINCIPAL
+from shared.domain.errors import UnavailableError
+from shared.domain.records import Gap, Pulse, Unheard, Watched
+from shared.domain.rows import Beat, Rotation
+from shared.ports import Put, QueueState
+from shared.usecases import check_readiness
+from tests.functions.api import CalledApi
+from tests.rights import TO_READ_AND_WRITE
+from tests.usecases.bench import VAULT
+from tests.usecases.memory import MemoryQueue, MemoryRows
+
+HOST = f"{VAULT}.vault.azure.net"
+PARTS = [
+    *("storage", "queue", "timer", "policy", f"vault {HOST}", "keys", "events"),
+    *("subscriptions", "announcements"),
+]
+
+
+@pytest.fixture
+def well(keyed: CalledApi) -> CalledApi:
+    """An API where nothing is wrong."""
+    keyed.bench.key()
+    beat(keyed)
+    return keyed
+
+
+def beat(
+    called: CalledApi, *, ago: timedelta = timedelta(0), waited: timedelta = timedelta(0)
+) -> None:
+    """Let the sweep have run."""
+    at = called.bench.clock.now() - ago
+    pulse = Pulse(at=at, ran_at=at + waited, next_at=at + timedelta(minutes=15))
+    called.bench.rows.commit(Put(pulse))
+
+
+def checks(called: CalledApi) -> dict[str, Any]:
+    """Return what health says, by the name of each check."""
+    answer = called.call("GET", "/api/health")
+    assert called.call("GET", "/api/health/live").status == 200
+    failed = answer.body["status"] == "fail"
+    assert answer.status == (503 if failed else 200)
+    return {check["name"]: check for check in answer.body["checks"]}
+
+
+def test_where_nothing_is_wrong_every_part_passes(well: CalledApi) -> None:
+    found = checks(well)
+    assert list(found) == PARTS
+    assert {check["status"] for check in found.values()} == {"pass"}
+    assert {check["advice"] for check in found.values()} == {None}
+    assert found["subscriptions"]["said"] == "1 of 1 that were asked for can be read whole"
+
+
+class Full(MemoryQueue):
+    """A queue with a poison message."""
+
+    def state(self) -> QueueState:
+        return QueueState(waiting=7, poisoned=2)
+
+
+class Away(MemoryQueue):
+    """A queue that is away."""
+
+    def state(self) -> QueueState:
+        raise UnavailableError("look at the queue of steps: no answer")
+
+
+class Broken(MemoryQueue):
+    """A queue with a bug in its adapter."""
+
+    def state(self) -> QueueState:
+        raise ZeroDivisionError
+
+
+class NoRows(MemoryRows):
+    """A table that is away."""
+
+    def scan(self, *_: Any, **__: Any) -> Any:  # noqa: ANN401 - any row's
+        raise UnavailableError("scan Beat: no answer")
+
+
+def use(**ports: object) -> Callable[[CalledApi], None]:
+    """Return what puts other ports in the place of the bench's."""
+
+    def change(called: CalledApi) -> None:
+        called.bench.instead = {**called.bench.instead, **ports}
+
+    return change
+
+
+def _denied(called: CalledApi) -> None:
+    called.bench.azure.estate.vault(VAULT).revoke(APP_PRINCIPAL)
+
+
+def _no_arm(called: CalledApi) -> None:
+    fault = Fault(host="management.azure.com", times=None, answer=Fake(503, b""))
+    called.bench.azure.faults.add(fault)
+
+
+def _no_rights(called: CalledApi) -> None:
+    called.bench.azure.estate.subscription("Hidden")
+    hidden = "0b6f4b0e-0d0a-4f6e-9a55-3b9f3f0c7d11"
+    called.bench.policies.set_defaults(subscriptions=(called.bench.subscription, hidden))
+
+
+def _half_rights(called: CalledApi) -> None:
+    half = called.bench.azure.estate.subscription("Half")
+    rights = {each for each in TO_READ_AND_WRITE if "databaseAccounts" not in each}
+    called.bench.azure.estate.arm.rbac.allow(APP_PRINCIPAL, rights, f"/subscriptions/{half}")
+
+
+def _none_seen(called: CalledApi) -> None:
+    none = Fake(200, {"value": [], "count": {"type": "Total", "value": 0}})
+    called.bench.azure.faults.add(Fault(path="/subscriptions", times=None, answer=none))
+
+
+def _bad_policy(called: CalledApi) -> None:
+    called.bench.policies.problem = "the policy keyturn.yaml cannot be used: #/version"
+
+
+def _late(called: CalledApi) -> None:
+    beat(called, ago=timedelta(minutes=31))
+
+
+def _slow_queue(called: CalledApi) -> None:
+    beat(called, ago=timedelta(minutes=20), waited=timedelta(minutes=20))
+
+
+def _no_sweep(called: CalledApi) -> None:
+    called.bench.instead = {**called.bench.instead, "rows": MemoryRows()}
+
+
+def _silent(called: CalledApi) -> None:
+    at = called.bench.clock.now() - timedelta(minutes=16)
+    called.bench.rows.commit(Put(Beat(rotation="r-1", at=at, since=at)))
+
+
+def _no_evidence(called: CalledApi) -> None:
+    bench, now = called.bench, called.bench.clock.now()
+    rotation = bench.open(bench.key("cmk-ended"))
+    kept = bench.rows.load(Rotation, rotation, "rotation")
+    assert kept
+    bench.rows.replace(kept, with_fields(kept.row, evidence_problem="403 from the container"))
+    bench.rows.commit(Put(Beat(rotation=rotation, at=now, since=now)))
+
+
+def _expiring(called: CalledApi) -> None:
+    now, key = called.bench.clock.now(), f"https://{HOST}/keys/cmk-old"
+    called.bench.rows.commit(Put(Watched(key=key, at=now, problem="it expires in 3 days")))
+
+
+def _gap(called: CalledApi, days: int = 6) -> None:
+    now, key = called.bench.clock.now(), f"https://{HOST}/keys/cmk-quiet"
+    at = now - timedelta(days=days)
+    called.bench.rows.commit(Put(Gap(key=key, version=f"{key}/{'0' * 32}", created=at, at=at)))
+
+
+def _unheard(called: CalledApi) -> None:
+    now = called.bench.clock.now()
+    row = Unheard(event="r-1/Keyturn.RotationStarted", at=now, problem="403 from the topic")
+    called.bench.rows.commit(Put(row))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name", "status", "said"),
+    [
+        pytest.param(_denied, f"vault {HOST}", "fail", "not authorized", id="vault denied"),
+        pytest.param(_no_arm, "subscriptions", "fail", "503", id="ARM down"),
+        pytest.param(_no_rights, "subscriptions", "fail", "1 of 2", id="one is not seen"),
+        pytest.param(_half_rights, "subscriptions", "fail", "1 of 2", id="rights missing"),
+        pytest.param(_none_seen, "subscriptions", "fail", "sees none", id="no subscription"),
+        pytest.param(use(rows=NoRows()), "storage", "fail", "no answer", id="storage"),
+        pytest.param(use(queue=Away()), "queue", "fail", "no answer", id="queue"),
+        pytest.param(use(queue=Broken()), "queue", "fail", "itself failed", id="a bug"),
+        pytest.param(use(queue=Full()), "poison", "warn", "2 steps that failed", id="poison"),
+        pytest.param(_bad_policy, "policy", "fail", "#/version", id="policy"),
+        pytest.param(_late, "timer", "fail", "was due at", id="sweep late"),
+        pytest.param(_no_sweep, "timer", "warn", "has not run yet", id="no sweep yet"),
+        pytest.param(_slow_queue, "queue age", "warn", "20 minutes", id="queue slow"),
+        pytest.param(_silent, "rotations", "warn", "1 rotation has", id="a silent rotation"),
+        pytest.param(_no_evidence, "evidence", "warn", "403 from the container", id="evidence"),
+        pytest.param(_expiring, "keys", "warn", "1 of 1 watched keys", id="a key expires"),
+        pytest.param(_gap, "events", "warn", "1 version that no event told of", id="a gap"),
+        pytest.param(_unheard, "announcements", "warn", "403 from the topic", id="unheard"),
+    ],
+)
+def test_what_is_wrong_is_said_with_what_to_do_and_the_rest_is_still_told(
+    well: CalledApi, spoil: Callable[[CalledApi], None], name: str, status: str, said: str
+) -> None:
+    spoil(well)
+    found = checks(well)
+    assert found[name]["status"] == status
+    assert said in found[name]["said"]
+    assert found[name]["advice"]
+    assert {part.partition(" ")[0] for part in PARTS} <= {n.partition(" ")[0] for n in found}
+
+
+def test_a_gap_of_long_ago_is_over(well: CalledApi) -> None:
+    _gap(well, days=8)
+    assert checks(well)["events"]["status"] == "pass"
+
+
+def test_no_more_subscriptions_are_asked_than_a_caller_waits_for(
+    well: CalledApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        well.bench.readable_subscription(f"More {number}")
+    monkeypatch.setattr(check_readiness, "MOST_SUBSCRIPTIONS", 2)
+    assert "of 2 that were asked for" in checks(well)["subscriptions"]["said"]
+
+
+# -- scope --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+def test_the_pages_of_the_scope_are_every_subscription_once(keyed: CalledApi, limit: int) -> None:
+    bench = keyed.bench
+    readable = {bench.subscription, bench.readable_subscription("More")}
+    hidden = bench.azure.estate.subscription("Hidden")
+    rbac = bench.azure.estate.arm.rbac
+    rbac.allow(
+        APP_PRINCIPAL, {"Microsoft.Resources/subscriptions/read"}, f"/subscriptions/{hidden}"
+    )
+    pages = keyed.pages(f"/api/scope?limit={limit}")
+    items = [item for page in pages for item in page["items"]]
+    assert [item["id"] for item in items] == sorted([*readable, hidden])
+    assert {item["id"] for item in items if item["readable"]} == readable
+    assert {item["declared"] for item in items} == {False}
+    (problem,) = (item["problem"] for item in items if item["id"] == hidden)
+    assert problem == "our identity lacks Microsoft.Authorization/permissions/read there"
+    assert len(pages) == -(-3 // limit)
+
+
+def test_a_declared_subscription_that_is_not_seen_is_shown_and_counted(keyed: CalledApi) -> None:
+    bench = keyed.bench
+    unseen = "0b6f4b0e-0d0a-4f6e-9a55-3b9f3f0c7d11"
+    bench.readable_subscription("Not declared")
+    bench.policies.set_defaults(subscriptions=(bench.subscription, unseen))
+    page = keyed.get("/api/scope")
+    assert page["statement"] == "1 readable subscription; 1 not readable"
+    assert {item["id"]: item["readable"] for item in page["items"]} == {
+        bench.subscription: True,
+        unseen: False,
+    }
+    assert {item["declared"] for item in page["items"]} == {True}
+    assert page["vaults"] == [HOST]
+    assert "storage account" in " ".join(page["kinds"]).lower()
+
+
+def test_a_place_of_deployment_configs_is_shown_without_its_query(keyed: CalledApi) -> None:
+    sources = ("https://a.blob.core.windows.net/c?tag=k=v",)
+    scope = keyed.bench.wiring.scope
+    shown = replace(scope, sources=sources).run(limit=1)
+    assert shown.config_sources == ("https://a.blob.core.windows.net/c",)
