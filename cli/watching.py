@@ -104,12 +104,14 @@ class Watch:
 
 
 def _lines(view: Json) -> Iterator[str]:
+    places = Counter(consumer["resource"] for consumer in view.get("consumers", ()))
     for consumer in view.get("consumers", ()):
         if consumer["verdict"]:
             level = f" ({consumer['level']})" if consumer["level"] else ""
             is_fine = consumer["verdict"] in PROVEN
             why = "" if is_fine or not consumer["reason"] else f": {_one_line(consumer['reason'])}"
-            place = f" {consumer['place']}" if consumer["place"] != "account" else ""
+            is_one = places[consumer["resource"]] == 1
+            place = "" if is_one else f" {consumer['place']}"
             yield f"{consumer['verdict']:<10} {consumer['name']}{place}{level}{why}"
     yield f"{view['state']}{_waiting(view)}"
 
