@@ -92,7 +92,7 @@ def rotate(  # noqa: PLR0913 - one for each option
     named = key_of(key, session.cloud)
     path = f"/api/keys/{named.vault}/{named.name}"
     if dry_run:
-        query = "" if no_new_version else "?new_version=true"
+        query = "" if no_new_version else "?newVersion=true"
         pages = client.pages(f"{path}/plan{query}")
         show_plan(session, (({**page, "items": []}, page["items"]) for page in pages))
         return

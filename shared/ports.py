@@ -258,13 +258,17 @@ class Page:
     token: str
 
 
+ANY_VAULT = "*"
+"""In the place of a vault's host: whichever it is."""
+
+
 class Inventory(Protocol):
     """Azure Resource Graph: eventually consistent, and silent about what we may not read."""
 
     def page(self, *, vault: str, subscriptions: Sequence[str], token: str) -> Page:
         """Return resources of the catalog's types whose properties name ``vault``, a host.
 
-        Empty: those whose properties name any vault.
+        ``ANY_VAULT``: those whose properties name any.
 
         Raises:
             RejectedError: Resource Graph refused the query.

@@ -28,7 +28,7 @@ from shared.domain.resources import Reference, digest
 from shared.domain.rows import Known, Place, Search
 from shared.domain.tallies import Tally
 from shared.domain.work import lane_of
-from shared.ports import ConfigFiles, FilePage, Inventory, Resources, Rows
+from shared.ports import ANY_VAULT, ConfigFiles, FilePage, Inventory, Resources, Rows
 from shared.usecases.pace import Pace
 
 BATCH = 100
@@ -191,7 +191,8 @@ class SearchEstate:
         }
 
     def _inventory(self, search: Search, key: Key | EveryKey) -> Turned:
-        page = self.inventory.page(vault=key.vault, subscriptions=search.batch, token=search.token)
+        vault = key.vault or ANY_VAULT if isinstance(key, EveryKey) else key.vault
+        page = self.inventory.page(vault=vault, subscriptions=search.batch, token=search.token)
         place = search.place if page.token else Place.PARENTS
         turned = replace(search, token=page.token, place=place)
         return Turned(turned, _candidates(page.resources, key), page.resources)

@@ -26,6 +26,7 @@ _CHANGES = (
     (re.compile(r"\breq-[0-9a-f-]{36}\b"), "REQUEST"),
     (re.compile(r"\b[0-9a-f]{20}-\d\b"), "ROTATION"),
     (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{8}\b(?!-)"), "SHORT"),
+    (re.compile(r"\b[0-9a-f]+…"), "SHORT…"),
     (re.compile(r"\b[0-9a-f]{12}\b(?=\.)"), "DIGEST"),
     (re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d)?"), "TIME"),
     (re.compile(r"^(requested|discovering|moving|closing|confirming)\n", re.MULTILINE), ""),

@@ -14,7 +14,7 @@ from cli.output import Column, builtins, write_rows
 from shared.adapters.planes import NoConfigFiles
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion, VersionState
-from shared.ports import Page
+from shared.ports import ANY_VAULT, Page
 from shared.usecases.pace import Pace
 from shared.usecases.search import EveryKey, SearchEstate
 from shared.usecases.take_inventory import TakeInventory
@@ -43,7 +43,7 @@ class Estate:
         """How many lines had been written when each page was asked for."""
 
     def page(self, *, vault: str, subscriptions: Sequence[str], token: str) -> Page:
-        assert not vault
+        assert vault == ANY_VAULT
         assert len(subscriptions) == 1
         number = int(token or 0)
         self.written.append(self._sink.lines)
