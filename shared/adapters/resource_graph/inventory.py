@@ -25,8 +25,8 @@ _ID = re.compile(r"[\w/.()-]+")
 def query(vault: str) -> str:
     """Return the query for resources of the catalog's types that name a vault, given by its host.
 
-    ``ANY_VAULT`` is for those that name any: the hosts of vaults have ``.vault.`` in every cloud, those
-    of managed HSMs ``.managedhsm.``.
+    ``ANY_VAULT`` is for those that name any: in every cloud the hosts of vaults have ``.vault.``,
+    and those of managed HSMs ``.managedhsm.``.
 
     Coarse on purpose: it misses no way of writing a reference; the catalog's paths then decide.
 
