@@ -39,9 +39,9 @@ catalog: $(READY) ## Write what is made from the catalog: supported services, ro
 
 lock: $(READY) ## Pin the requirements again, with hashes and without index addresses
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.13 --no-header --no-annotate \
-	  pyproject.toml -o requirements.txt
+	  --group app -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.13 --no-header --no-annotate \
-	  --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	  --group dev -c requirements.txt -o requirements-dev.txt
 
 clean: ## Remove what the targets above have made
 	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,12 +1,14 @@
 """The main job, shown: a key is rotated, exactly its consumers move, and each is proven."""
 
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from subprocess import Popen
 
 from azure.core.credentials import AccessToken
 from azure.keyvault.keys import KeyClient
@@ -20,7 +22,7 @@ from sandbox.demo_files import CANARY, SOURCE, put_files
 from sandbox.demo_judge import Judge, Turn, definitions_of
 from sandbox.demo_members import LEDGER, PAYMENTS
 from sandbox.demo_report import print_reports, print_truth
-from sandbox.demo_view import LiveView, Report
+from sandbox.demo_view import WIDE, Report, consumers_table
 
 _APP = Path(__file__).parents[1]
 POLICY = Path(__file__).with_name("demo_policy.yaml")
@@ -29,6 +31,8 @@ _OPERATOR = "0b6c5f1e-7a3d-4d0a-9f41-5e2c8a7d9b33"
 """Object id of the person who rotates the key; the app's identity is another."""
 _GIVE_UP_AFTER = 240  # real seconds; the scenario takes about 70
 _POLL_SECONDS = 0.25
+_ENDED = (0, 3)
+"""What ``keyturn watch`` ends with: all is well, or somebody is needed."""
 _LOG_TAIL = 4000
 _HOUR = 3600
 
@@ -134,23 +138,61 @@ def _rotate(azure: LocalAzure, estate: DemoEstate) -> str:
 
 
 def _watch(console: Console, judge: Judge) -> Mapping[str, Report]:
-    """Show the rotations, as the app's HTTP API tells them, until they have ended.
+    """Have the rotations watched by the command ``keyturn``, one after the other, to their ends.
 
     Raises:
-        RuntimeError: One was paused, which is none of the scenario.
+        RuntimeError: One was paused, which is none of the scenario; or could not be watched.
         TimeoutError: One did not start, or did not end.
     """
-    azure, until = judge.azure, time.monotonic() + _GIVE_UP_AFTER
-    expected = {key: len(judge.members_of(key)) for key in judge.turns}
-    with LiveView(console, azure.clock, expected) as view:
-        while time.monotonic() < until:
-            time.sleep(_POLL_SECONDS)
-            reports = _reports(judge)
-            view.show(reports)
-            if all(key in reports and reports[key]["endedAt"] for key in judge.turns):
-                return reports
-    log = azure.log.read_text(errors="replace")[-_LOG_TAIL:]
-    raise TimeoutError(f"the rotations did not end in {_GIVE_UP_AFTER} s; the log ends:\n{log}")
+    until = time.monotonic() + _GIVE_UP_AFTER
+    for key, turn in judge.turns.items():
+        while not (rotation := _rotation_to(judge.azure, turn.target)):
+            _check_time(judge.azure, until)
+        console.print(f"[dim]$[/] keyturn watch {rotation}   [dim]({key})[/]")
+        _have_watched(judge, rotation, until)
+        console.print()
+    reports = _reports(judge)
+    now, wide = judge.azure.clock.now(), console.width >= WIDE
+    console.print(consumers_table(reports, now, wide=wide))
+    return reports
+
+
+def _have_watched(judge: Judge, rotation: str, until: float) -> None:
+    """Run ``keyturn watch`` until it ends: a process of its own, on this terminal."""
+    command = (sys.executable, "-m", "cli", "watch", rotation, "--interval", str(_POLL_SECONDS))
+    env = {**os.environ, **_for_keyturn(judge.azure)}
+    with Popen(command, cwd=_APP, env=env) as child:  # noqa: S603 - no part of it comes from outside
+        try:
+            while child.poll() is None:
+                _check_time(judge.azure, until)
+                _reports(judge)
+        except BaseException:
+            child.terminate()
+            raise
+    if child.returncode not in _ENDED:
+        raise RuntimeError(f"keyturn watch ended with {child.returncode}")
+
+
+def _check_time(azure: LocalAzure, until: float) -> None:
+    """Wait for a moment.
+
+    Raises:
+        TimeoutError: There has been time enough.
+    """
+    if time.monotonic() >= until:
+        log = azure.log.read_text(errors="replace")[-_LOG_TAIL:]
+        raise TimeoutError(f"no end came in {_GIVE_UP_AFTER} s; the log ends:\n{log}")
+    time.sleep(1)
+
+
+def _for_keyturn(azure: LocalAzure) -> dict[str, str]:
+    """Return the variables by which the command finds the app."""
+    host = azure.host
+    return {
+        "KEYTURN_APP": host.url if host else "",
+        "KEYTURN_FUNCTION_KEY": host.keys["function"] if host else "",
+        "KEYTURN_SANDBOX_CLOCK": azure.clock.setting,
+    }
 
 
 def _reports(judge: Judge) -> dict[str, Report]:
@@ -180,6 +222,7 @@ def _rotation_to(azure: LocalAzure, target: str) -> str:
 def _keep(console: Console, azure: LocalAzure, estate: DemoEstate) -> None:
     variables = {
         **azure.environment(),
+        **_for_keyturn(azure),
         "KEYTURN_URL": azure.host.url if azure.host else "",
         "KEYTURN_KEY": azure.host.keys["function"] if azure.host else "",
     }
@@ -193,6 +236,7 @@ def _keep(console: Console, azure: LocalAzure, estate: DemoEstate) -> None:
         "Then, for example, have the vault make another version and look what becomes of it:\n\n"
         f'curl -si -H "x-functions-key: $KEYTURN_KEY" "{asked}"'
         ' -d \'{"reason": "trying it out"}\'\n'
+        f"{sys.executable} -m cli status\n"
         "az login --identity && az storage account list -o table\n"
         f"\nThe app's log: {azure.log}\nCtrl-C stops everything.",
         soft_wrap=True,

@@ -1,18 +1,13 @@
-"""How the demo shows a rotation: live on a terminal, a line for each change elsewhere."""
+"""How the demo shows rotations: a line for each consumer."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from sandbox.clock import SandboxClock
 from sandbox.demo_members import Family
 
 type Report = dict[str, Any]
@@ -36,100 +31,10 @@ FAMILIES = {
 }
 """By the report's ``kind``, in the order in which they are shown."""
 
-_WIDE = 100
+WIDE = 100
 """From so many columns on, there is room for all that is known."""
 _NARROW_COLUMNS = ("", "key version", "verdict", "took")
-_LINE = "  {:<28}  {:<12}  {:<19}  {:<10}  {:<8}  {}"
-_LINE_COLUMNS = ("as their verdicts come", "key", "version", "proof", "verdict", "took")
 _WIDE_COLUMNS = ("", "refers by", "key version", "proof", "verdict", "took")
-
-
-class LiveView:
-    """A bar for each rotation and a line for each consumer. A context manager.
-
-    Args:
-        console: Where it is shown.
-        clock: The sandbox's.
-        expected: How many consumers the rotation of each key will find, by the key's name.
-    """
-
-    def __init__(self, console: Console, clock: SandboxClock, expected: Mapping[str, int]) -> None:
-        self._console = console
-        self._clock = clock
-        self._progress = Progress(
-            TextColumn("[bold]{task.description}[/] {task.fields[state]}"),
-            BarColumn(None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[elapsed]}"),
-            console=console,
-            expand=True,
-        )
-        self._tasks = {
-            key: self._progress.add_task(key, total=count, state="not begun", elapsed="")
-            for key, count in expected.items()
-        }
-        self._live = Live(self._progress, console=console, refresh_per_second=8)
-        self._told: set[tuple[str, str]] = set()
-        self._last: Mapping[str, Report] = {}
-
-    def __enter__(self) -> Self:
-        """Begin to show."""
-        if self._console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Leave the last picture standing, whole."""
-        if self._console.is_terminal:
-            if self._last:
-                self._live.update(Group(self._progress, self._consumers(self._last)))
-            self._live.stop()
-
-    def show(self, reports: Mapping[str, Report]) -> None:
-        """Show how the rotations stand that have begun, by the names of their keys."""
-        if self._console.is_terminal:
-            self._draw(reports)
-        else:
-            for key, report in reports.items():
-                self._tell(key, report)
-
-    def _draw(self, reports: Mapping[str, Report]) -> None:
-        self._last = dict(reports)
-        for key, report in reports.items():
-            consumers = report["consumers"]
-            end = _moment(report["endedAt"]) if report["endedAt"] else self._clock.now()
-            self._progress.update(
-                self._tasks[key],
-                state=report["state"],
-                completed=sum(c["verdict"] is not None for c in consumers),
-                total=len(consumers) or None,
-                elapsed=_spoken((end - _moment(report["openedAt"])).total_seconds()),
-            )
-        table = self._consumers(reports)
-        is_high = self._console.height >= table.row_count + len(self._tasks) + 1
-        self._live.update(Group(self._progress, table if is_high else counts_table(reports)))
-
-    def _consumers(self, reports: Mapping[str, Report]) -> Table:
-        return consumers_table(reports, self._clock.now(), wide=self._console.width >= _WIDE)
-
-    def _tell(self, key: str, report: Report) -> None:
-        for consumer in report["consumers"]:
-            told = (key, consumer["resource"])
-            if consumer["verdict"] and told not in self._told:
-                if not self._told:
-                    self._console.print(_LINE.format(*_LINE_COLUMNS), style="dim")
-                self._told.add(told)
-                after = _spoken(_seconds(consumer, self._clock.now()))
-                versions = _versions(consumer, report["target"])
-                proof, verdict = consumer["level"] or "-", consumer["verdict"]
-                self._console.print(
-                    _LINE.format(consumer["name"], key, versions, proof, verdict, after)
-                )
 
 
 def consumers_table(reports: Mapping[str, Report], now: datetime, *, wide: bool) -> Table:

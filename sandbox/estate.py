@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import NAMESPACE_DNS, uuid5
 
+from sandbox.arm import management_groups
 from sandbox.arm.app import Arm
 from sandbox.arm.container_groups import ContainerGroups
 from sandbox.arm.cosmos_accounts import COSMOS_PRINCIPAL, CosmosAccounts
@@ -104,6 +105,15 @@ class Estate:
         subscription = str(uuid5(NAMESPACE_DNS, f"{name}.subscriptions.keyturn.sandbox"))
         self.arm.resources.add_subscription(subscription, name)
         return subscription
+
+    def management_group(self, name: str, subscriptions: dict[str, str]) -> None:
+        """Make a management group; ``subscriptions`` below it are names by ids."""
+        below = list(subscriptions.items())
+        self.arm.serve(
+            "GET",
+            management_groups.path(name),
+            lambda call: management_groups.answer(call, name, below, self.arm.rbac),
+        )
 
     def group(
         self, subscription: str, name: str, *, location: str = "westeurope", managed_by: str = ""

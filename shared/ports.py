@@ -88,6 +88,66 @@ class VaultRegistry(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventSubscription:
+    """What Event Grid delivers of a vault's events, and where to.
+
+    Attributes:
+        id: Of the subscription, an ARM resource.
+        endpoint: Id of the function, or what else events go to; empty: not told.
+        types: The event types that it takes; none: every one.
+        dead_letters: Whether what cannot be delivered is kept.
+        problem: Its state, where it is none in which it works; empty: it works.
+    """
+
+    id: str
+    endpoint: str
+    types: tuple[str, ...]
+    dead_letters: bool
+    problem: str
+
+
+class Surroundings(Protocol):
+    """What lies around vaults and resources in Azure Resource Manager."""
+
+    def subscriptions(self) -> Sequence[tuple[str, str]]:
+        """Return id and name of every subscription that our identity can see."""
+        ...
+
+    def under(self, management_group: str) -> Sequence[str]:
+        """Return the ids of the subscriptions below a management group, at any depth.
+
+        Raises:
+            NotFoundError: There is none of that name, or we may not see it.
+            AccessDeniedError: Our identity may not read it.
+        """
+        ...
+
+    def vaults(self, subscriptions: Sequence[str]) -> Iterator[str]:
+        """Yield the hosts of the vaults in some subscriptions; of none: in all visible ones."""
+        ...
+
+    def vault_id(self, vault: str) -> str:
+        """Return the resource id of a vault, given by its host. Raises as ``VaultRegistry``."""
+        ...
+
+    def event_subscriptions(self, vault_id: str) -> Sequence[EventSubscription]:
+        """Return who hears of a vault's events, over its system topic or directly.
+
+        Raises:
+            AccessDeniedError: Our identity may not read them.
+        """
+        ...
+
+    def audits(self, vault_id: str) -> Sequence[str]:
+        """Return the ids of the workspaces to which a vault's audit events are sent.
+
+        Raises:
+            AccessDeniedError: Our identity may not read its diagnostic settings.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A resource as it is now.
@@ -198,11 +258,17 @@ class Page:
     token: str
 
 
+ANY_VAULT = "*"
+"""In the place of a vault's host: whichever it is."""
+
+
 class Inventory(Protocol):
     """Azure Resource Graph: eventually consistent, and silent about what we may not read."""
 
     def page(self, *, vault: str, subscriptions: Sequence[str], token: str) -> Page:
         """Return resources of the catalog's types whose properties name ``vault``, a host.
+
+        ``ANY_VAULT``: those whose properties name any.
 
         Raises:
             RejectedError: Resource Graph refused the query.

@@ -24,6 +24,7 @@ from tests.troubleshooting_page import troubleshooting
 
 CHECKOUT = Path(__file__).parents[1]
 INDEX = Path(__file__).parent / "golden" / "index.json"
+HELP = INDEX.with_name("help.txt")
 OPENAPI = CHECKOUT / "docs" / "openapi.json"
 SETTINGS = {
     "AzureWebJobsStorage": "UseDevelopmentStorage=true",
@@ -67,6 +68,13 @@ def evidence_schema() -> str:
     return json.dumps(schema(), indent=2) + "\n"
 
 
+def command_help() -> str:
+    """Return the text that ``golden/help.txt`` must have."""
+    from tests.help_texts import help_texts  # noqa: PLC0415 - not in the child
+
+    return help_texts()
+
+
 def openapi_document() -> str:
     """Return the text that ``docs/openapi.json`` must have: the document as the app serves it."""
     child = subprocess.run(
@@ -97,6 +105,7 @@ CATALOG: Mapping[Path, Callable[[], str]] = {
 
 FILES: Mapping[Path, Callable[[], str]] = {
     INDEX: index,
+    HELP: command_help,
     CHECKOUT / "docs" / "evidence.schema.json": evidence_schema,
     OPENAPI: openapi_document,
     CHECKOUT / "docs" / "policy.md": policy_reference,

@@ -1,7 +1,9 @@
 """The package that is deployed: what is in it, and that it works alone."""
 
+import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,3 +87,17 @@ def test_the_package_goes_the_whole_way(
 
         assert verdicts(report) == {"stpackaged": "verified"}
         assert stage.in_use(account) == target
+
+
+def test_the_app_and_the_command_ask_for_the_same_versions_of_what_both_need() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+    command = dict(map(_split, project["project"]["dependencies"]))
+    app = dict(map(_split, project["dependency-groups"]["app"]))
+    shared = set(command) & set(app)
+    assert {name: command[name] for name in shared} == {name: app[name] for name in shared}
+    assert {"typer", "rich"}.isdisjoint(app)
+
+
+def _split(requirement: str) -> tuple[str, str]:
+    name = re.split(r"[~=<>]", requirement)[0]
+    return name, requirement.removeprefix(name)

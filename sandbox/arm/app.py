@@ -14,10 +14,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from sandbox.arm import errors, listing, operations, resource_groups, subscriptions
+from sandbox.arm import errors, extensions, listing, operations, resource_groups, subscriptions
 from sandbox.arm.authentication import authenticate
 from sandbox.arm.call import ArmCall
 from sandbox.arm.errors import ArmError
+from sandbox.arm.extensions import Extensions
 from sandbox.arm.linked_access import require_links
 from sandbox.arm.operations import Operations, Written
 from sandbox.arm.quota import Quota
@@ -52,6 +53,7 @@ class Arm:
         self.rbac = Rbac()
         self.quota = Quota(clock)
         self.resources = ResourceStore(clock)
+        self.extensions = Extensions()
         self.page_size = 1000
         """How many resources a page of a list has at most. No figure is documented."""
         self._operations = Operations()
@@ -124,6 +126,9 @@ class Arm:
             return tenant_route(call)
         if found := operations.PATH.fullmatch(call.path):
             return self._poll(call, found)
+        if found := extensions.PATH.fullmatch(call.path):
+            left = self._left(call, found)
+            return 200, self.extensions.answer(call, found, self.rbac), left
         if found := _SCOPED.fullmatch(call.path):
             return self._scoped(call, found)
         if found := resource_groups.PATH.fullmatch(call.path):

@@ -1,5 +1,6 @@
 """Who calls, and what they may do."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from msgspec import Struct
@@ -37,3 +38,16 @@ class Caller(Struct, frozen=True, kw_only=True):
 
 NOBODY = Caller()
 """Let in by a function key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Who a token says that we are.
+
+    Attributes:
+        name: Of a person, or the client id of a program.
+    """
+
+    tenant: str
+    object_id: str
+    name: str

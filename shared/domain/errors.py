@@ -16,6 +16,7 @@ KeyturnError
     ├── InvalidResourceIdError
     ├── NotAllowedError
     ├── AccessDeniedError
+    ├── NotSignedInError
     ├── NotPermittedError
     ├── AlreadyUsedError
     ├── NotActiveError
@@ -122,6 +123,10 @@ class NotAllowedError(PermanentError):
 
 class AccessDeniedError(PermanentError):
     """Our identity lacks a right (401 or 403)."""
+
+
+class NotSignedInError(PermanentError):
+    """Nobody is signed in on this machine, or the login has run out."""
 
 
 class NotPermittedError(PermanentError):

@@ -51,13 +51,14 @@ class ListRotations:
                 return Some(tuple(found), last)
             last = kept.row.address[1]
             if key is None or kept.row.key == str(key):
-                shown = self._shown(kept.row.rotation)
+                shown = self._shown(kept.row)
                 found += [shown] if shown and state in (None, shown.state) else []
         return Some(tuple(found), "")
 
-    def _shown(self, rotation_id: str) -> RotationSummary | None:
-        kept = self.rows.load(Rotation, rotation_id, "rotation")
-        if kept is None:  # it died before it was kept
+    def _shown(self, opened: Opened) -> RotationSummary | None:
+        kept = self.rows.load(Rotation, opened.rotation, "rotation")
+        # It died before it was kept; or two opened it at once, and the other was the first.
+        if kept is None or kept.row.opened_at != opened.at:
             return None
         rotation = kept.row
         fresh = KeyHead(key=rotation.key)

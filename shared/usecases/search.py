@@ -3,7 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
@@ -24,11 +24,11 @@ from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Kind, Plane
 from shared.domain.permit import is_canary
 from shared.domain.plans import references_to
-from shared.domain.resources import digest
+from shared.domain.resources import Reference, digest
 from shared.domain.rows import Known, Place, Search
 from shared.domain.tallies import Tally
 from shared.domain.work import lane_of
-from shared.ports import ConfigFiles, FilePage, Inventory, Resources, Rows
+from shared.ports import ANY_VAULT, ConfigFiles, FilePage, Inventory, Resources, Rows
 from shared.usecases.pace import Pace
 
 BATCH = 100
@@ -40,12 +40,25 @@ _CHILDLESS = "FeatureNotSupportedForAccount"
 """Storage accounts that have no such service say so (seen for other services of theirs)."""
 
 
+@dataclass(frozen=True, slots=True)
+class EveryKey:
+    """All keys, where one key would be looked for.
+
+    Attributes:
+        vault: Host of the vault whose keys they are; empty: of any.
+    """
+
+    vault: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A resource that refers to the key, or may: only a fresh read of it decides.
 
     Attributes:
         kind: Its id in the catalog.
+        body: It, as it was found: the inventory's, which lags, has no more than a few fields.
+            ``None``: it was not looked at.
         pinned: The versions that its references to the key name, as the inventory has them; a
             versionless one names none. ``None``: it was not looked at, or not understood.
         is_canary: Whether a tag makes it go ahead of the others of its kind.
@@ -62,6 +75,7 @@ class Candidate:
     problem: str = ""
     code: str = ""
     known: Known | None = None
+    body: Json | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +114,14 @@ class SearchEstate:
     pace: Pace
     sources: tuple[str, ...]
 
-    def turn(self, search: Search, key: Key, declared: Sequence[str], *, patient: bool) -> Turned:
+    def turn(
+        self, search: Search, key: Key | EveryKey, declared: Sequence[str], *, patient: bool
+    ) -> Turned:
         """Read a page.
 
         Args:
             search: How far it has come.
-            key: Which key.
+            key: Which key, or all: what earlier rotations have seen is not looked for then.
             declared: Ids of the subscriptions that must be searched; empty: all that are visible.
             patient: Whether what cannot be had for a while makes the page fail, to be asked for
                 again; if not, it is a candidate with a problem.
@@ -174,13 +190,14 @@ class SearchEstate:
             for entry in BESIDE
         }
 
-    def _inventory(self, search: Search, key: Key) -> Turned:
-        page = self.inventory.page(vault=key.vault, subscriptions=search.batch, token=search.token)
+    def _inventory(self, search: Search, key: Key | EveryKey) -> Turned:
+        vault = key.vault or ANY_VAULT if isinstance(key, EveryKey) else key.vault
+        page = self.inventory.page(vault=vault, subscriptions=search.batch, token=search.token)
         place = search.place if page.token else Place.PARENTS
         turned = replace(search, token=page.token, place=place)
         return Turned(turned, _candidates(page.resources, key), page.resources)
 
-    def _parents(self, search: Search, key: Key, *, patient: bool) -> Turned:
+    def _parents(self, search: Search, key: Key | EveryKey, *, patient: bool) -> Turned:
         """Ask some resources for the children that the inventory does not hold."""
         done = replace(search, place=Place.INVENTORY, batch=(), token="")
         types = sorted({kind.listed_under for kind in KINDS if kind.listed_under})
@@ -212,7 +229,7 @@ class SearchEstate:
             except BusyError as error:
                 _raise_if_patient(error, patient=patient)
 
-    def _children(self, parent: Json, key: Key, *, patient: bool) -> Iterator[Candidate]:
+    def _children(self, parent: Json, key: Key | EveryKey, *, patient: bool) -> Iterator[Candidate]:
         path, location = text_at(parent, "id"), text_at(parent, "location")
         for kind in _kinds_under(parent):
             try:
@@ -235,7 +252,7 @@ class SearchEstate:
 
     # -- files -----------------------------------------------------------------------------------
 
-    def _files(self, search: Search, key: Key, *, patient: bool) -> Turned:
+    def _files(self, search: Search, key: Key | EveryKey, *, patient: bool) -> Turned:
         """Read some files of a source."""
         sources = sorted(self.sources)
         left = [s for s in sources if s > search.after]
@@ -258,7 +275,9 @@ class SearchEstate:
         found = (c for url in page.urls for c in self._file(kind, url, key, patient=patient))
         return Turned(turned, found)
 
-    def _file(self, kind: Kind, url: str, key: Key, *, patient: bool) -> Iterator[Candidate]:
+    def _file(
+        self, kind: Kind, url: str, key: Key | EveryKey, *, patient: bool
+    ) -> Iterator[Candidate]:
         try:
             yield from _candidates([self.resources.read(kind, url).body], key)
         except GoneError:
@@ -270,8 +289,10 @@ class SearchEstate:
 
     # -- what is known ---------------------------------------------------------------------------
 
-    def _known(self, search: Search, key: Key) -> Turned:
+    def _known(self, search: Search, key: Key | EveryKey) -> Turned:
         """Add what earlier rotations have seen, and the inventory does not show (any more)."""
+        if isinstance(key, EveryKey):
+            return Turned(None)
         after = f"RowKey gt '{search.after}'"
         known = self.rows.scan(Known, digest(str(key)), where=after)
         page = [kept.row for kept in itertools.islice(known, KNOWN_PAGE)]
@@ -304,7 +325,7 @@ def _lane_of(parent: Json) -> str:
     return lane_of(text_at(parent, "id"), text_at(parent, "location"))
 
 
-def _candidates(bodies: Iterable[Json], key: Key) -> Iterator[Candidate]:
+def _candidates(bodies: Iterable[Json], key: Key | EveryKey) -> Iterator[Candidate]:
     """Yield those of some resources that refer to a key, or do so in a form unknown to us."""
     for body in bodies:
         kind = kind_of(text_at(body, "type"))
@@ -316,13 +337,25 @@ def _candidates(bodies: Iterable[Json], key: Key) -> Iterator[Candidate]:
                 location=text_at(body, "location"),
                 pinned=pinned,
                 is_canary=is_canary(body),
+                body=body,
             )
 
 
-def _pinned(kind: Kind, body: Json, key: Key) -> tuple[KeyVersion | None, ...] | None:
+def references(kind: Kind, body: Json, key: Key | EveryKey) -> tuple[Reference, ...]:
+    """Return the references of ``body`` to a key, or to every key of a vault, or to all.
+
+    Raises:
+        UnreadableError: It refers to a key in a form that is none Azure documents.
+    """
+    if isinstance(key, Key):
+        return references_to(kind, body, key)
+    return tuple(r for r in kind.shape.read(body) if key.vault in ("", r.key.vault))
+
+
+def _pinned(kind: Kind, body: Json, key: Key | EveryKey) -> tuple[KeyVersion | None, ...] | None:
     """Return what the references to ``key`` pin; ``None``: they are in a form unknown to us."""
     try:
-        return tuple(reference.pinned for reference in references_to(kind, body, key))
+        return tuple(reference.pinned for reference in references(kind, body, key))
     except UnreadableError:
         return None
 

@@ -43,18 +43,20 @@ class Answer:
 class ArmClient:
     """Sends JSON to the cloud's ARM host under our identity.
 
-    Retries nothing: a step that meets a transient error is queued again at a stated time, which
-    also spares the invocation the wait.
+    Retries nothing, unless it is told to: a step that meets a transient error is queued again at a
+    stated time, which also spares the invocation the wait.
     """
 
-    def __init__(self, cloud: Cloud, credential: TokenCredential) -> None:
+    def __init__(
+        self, cloud: Cloud, credential: TokenCredential, retry: RetryPolicy[Any, Any] | None = None
+    ) -> None:
         self.base = f"https://{cloud.arm}"
         scope = f"{self.base}/.default"
         policies = [
             RequestIdPolicy(),
             HeadersPolicy({"Accept": "application/json"}),
             UserAgentPolicy("keyturn"),
-            RetryPolicy.no_retries(),
+            retry or RetryPolicy.no_retries(),
             ARMChallengeAuthenticationPolicy(credential, scope),
         ]
         self._client: ARMPipelineClient[HttpRequest, HttpResponse] = ARMPipelineClient(

@@ -31,6 +31,10 @@ class ArmVaults:
             raise UnreadableError(f"{found} is not the vault at {vault}")
         return VaultSettings.parse(answer.body, home_tenant=tenant)
 
+    def id_of(self, vault: str) -> str:
+        """Return the resource id of the vault at a host. Raises as ``settings``."""
+        return self._find(vault)[0]
+
     def _find(self, vault: str) -> tuple[str, str]:
         """Return the resource id of the vault at a host, and its subscription's tenant.
 

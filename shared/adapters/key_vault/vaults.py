@@ -1,6 +1,6 @@
 """The vaults behind ``shared.ports.Vaults``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -34,7 +34,7 @@ from shared.domain.vault_settings import RotationPolicy
 class AzureVaults:
     """Reads and rotates keys, in allow-listed vaults only: no other host is given a token."""
 
-    def __init__(self, allowed: frozenset[str], credential: TokenCredential) -> None:
+    def __init__(self, allowed: Container[str], credential: TokenCredential) -> None:
         self._allowed = allowed
         self._credential = credential
         self._clients: dict[str, KeyClient] = {}

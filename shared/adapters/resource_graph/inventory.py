@@ -11,7 +11,7 @@ from shared.domain.errors import NotAllowedError, UnreadableError
 from shared.domain.json_paths import Json, look_up, text_at
 from shared.domain.kinds import Kind, Plane
 from shared.domain.tallies import MOST_NAMED, Tally
-from shared.ports import Page
+from shared.ports import ANY_VAULT, Page
 
 _PATH = "/providers/Microsoft.ResourceGraph/resources"
 _VERSION = "2021-03-01"
@@ -25,18 +25,23 @@ _ID = re.compile(r"[\w/.()-]+")
 def query(vault: str) -> str:
     """Return the query for resources of the catalog's types that name a vault, given by its host.
 
+    ``ANY_VAULT`` is for those that name any: in every cloud the hosts of vaults have ``.vault.``,
+    and those of managed HSMs ``.managedhsm.``.
+
     Coarse on purpose: it misses no way of writing a reference; the catalog's paths then decide.
 
     Raises:
         NotAllowedError: ``vault`` is no host, and would change the query.
     """
-    if not _HOST.fullmatch(vault):
+    texts = [".vault.", ".managedhsm."] if vault == ANY_VAULT else [vault]
+    if vault != ANY_VAULT and not _HOST.fullmatch(vault):
         raise NotAllowedError(f"not the host of a vault: {vault!r}")
+    named = " or ".join(f"tostring(properties) contains '{text}'" for text in texts)
     held = [k for k in KINDS if k.plane is Plane.ARM and not k.listed_under]
     types = [name for kind in held for name in (kind.resource_type, kind.graph_type) if name]
     return (
         f"resources | where type in~ ({_quoted(types)})"
-        f" | where tostring(properties) contains '{vault}'"
+        f" | where {named}"
         " | project id, type, location, tags, properties | order by id asc"
     )
 
@@ -49,7 +54,13 @@ class GraphInventory:
 
     def page(self, *, vault: str, subscriptions: Sequence[str], token: str) -> Page:
         """See ``Inventory.page``."""
-        return self._page(f"find what refers to {vault}", query(vault), subscriptions, token, _ROWS)
+        return self._page(
+            f"find what refers to {'any key' if vault == ANY_VAULT else vault}",
+            query(vault),
+            subscriptions,
+            token,
+            _ROWS,
+        )
 
     def parents(self, *, types: Sequence[str], subscriptions: Sequence[str], token: str) -> Page:
         """See ``Inventory.parents``."""

@@ -1,0 +1,74 @@
+"""Which deployed app is meant, and how it lets us in."""
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from cli.api import AppClient, check_url
+from cli.command import Session
+
+_PANEL = "The app"
+
+AppOption = Annotated[
+    str,
+    typer.Option(
+        "--app",
+        envvar="KEYTURN_APP",
+        metavar="URL",
+        help="Of the deployed app: https://NAME.azurewebsites.net.",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+AudienceOption = Annotated[
+    str,
+    typer.Option(
+        "--audience",
+        envvar="KEYTURN_AUDIENCE",
+        help="Sign in with Entra ID: the app registration's id or URI, such as api://CLIENT_ID.",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+KeyStdinOption = Annotated[
+    bool,
+    typer.Option(
+        "--function-key-stdin",
+        help="Read a function key from stdin. Else it may be in KEYTURN_FUNCTION_KEY; it never"
+        " stands on the command line.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+
+def client_of(session: Session, app: str, audience: str, *, key_stdin: bool) -> AppClient:
+    """Return a client of the app.
+
+    Raises:
+        typer.BadParameter: None is named, or nothing that it would let us in with.
+    """
+    if not app:
+        raise typer.BadParameter(
+            "name the deployed app: --app URL, or KEYTURN_APP", param_hint="'--app'"
+        )
+    try:
+        url = check_url(app)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--app'") from None
+    key = sys.stdin.readline().strip() if key_stdin else session.env.get("KEYTURN_FUNCTION_KEY", "")
+    if key:
+        return AppClient(url, lambda: {"x-functions-key": key})
+    if not audience:
+        raise typer.BadParameter(
+            "say how the app lets you in: --audience for Entra ID, or a function key in"
+            " KEYTURN_FUNCTION_KEY",
+            param_hint="'--audience'",
+        )
+    laptop, scope = session.laptop(), f"{audience.rstrip('/')}/.default"
+
+    def sign_in() -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {laptop.token(scope)}"}
+
+    return AppClient(url, sign_in)

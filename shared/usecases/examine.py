@@ -1,0 +1,247 @@
+"""See whether everything around Keyturn is as it must be, and say what mends it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from shared.catalog import KINDS
+from shared.domain.callers import Who
+from shared.domain.errors import AccessDeniedError, KeyturnError, NotSignedInError
+from shared.domain.events import (
+    ACCESS_POLICY_CHANGED,
+    KEY_EXPIRED,
+    KEY_NEAR_EXPIRY,
+    KEY_NEW_VERSION_CREATED,
+)
+from shared.domain.kinds import Plane
+from shared.domain.vault_settings import VaultSettings
+from shared.domain.views import CheckView, Health
+from shared.ports import EventSubscription, Resources, Surroundings, VaultRegistry, Vaults
+
+_ARM = [kind for kind in KINDS if kind.plane is Plane.ARM]
+_TYPES = (KEY_NEW_VERSION_CREATED, KEY_NEAR_EXPIRY, KEY_EXPIRED, ACCESS_POLICY_CHANGED)
+_UNSEEN = "<your object id>"
+
+
+@dataclass(slots=True, kw_only=True)
+class Examine:
+    """Look at identity, rights, vaults and their surroundings; nothing is changed.
+
+    What cannot be looked at is a finding too. Advice is the command that mends it, as it is to be
+    typed; what only the reader knows stands in it in ``<angle brackets>``.
+
+    Attributes:
+        who: Returns who we are.
+    """
+
+    resources: Resources
+    vaults: Vaults
+    registry: VaultRegistry
+    surroundings: Surroundings
+    who: Callable[[], Who]
+    _object_id: str = field(default=_UNSEEN)
+
+    def run(self, vaults: Sequence[str], subscriptions: Sequence[str]) -> Iterator[CheckView]:
+        """Yield what was found, part by part.
+
+        Args:
+            vaults: Hosts of those to look at; none: all in the subscriptions.
+            subscriptions: Ids of those to look at; none: all that are visible.
+
+        Raises:
+            NotSignedInError: Nothing can be looked at.
+        """
+        who = self.who()
+        self._object_id = who.object_id or _UNSEEN
+        yield _fine("identity", f"{who.name} (object id {who.object_id}, tenant {who.tenant})")
+        yield from _tried("subscriptions", lambda: self._subscriptions(subscriptions))
+        hosts = list(vaults)
+        if not hosts:
+            yield from _tried("vaults", lambda: self._found(subscriptions, hosts))
+        for host in hosts:
+            yield from self._vault(host)
+
+    def _found(self, subscriptions: Sequence[str], hosts: list[str]) -> Iterator[CheckView]:
+        hosts += self.surroundings.vaults(subscriptions)
+        if not hosts:
+            said = "Resource Graph shows no vault that we may read"
+            mend = self._grant("Reader", "/subscriptions/<id of the vaults' subscription>")
+            yield CheckView(name="vaults", status=Health.FAIL, said=said, advice=mend)
+
+    def _subscriptions(self, wanted: Sequence[str]) -> Iterator[CheckView]:
+        visible = self.resources.subscriptions()
+        if not visible:
+            said = "our identity sees no subscription"
+            mend = self._grant("Reader", "/subscriptions/<id>")
+            yield CheckView(name="subscriptions", status=Health.FAIL, said=said, advice=mend)
+        for each in wanted or visible:
+            name, scope = f"subscription {each}", f"/subscriptions/{each}"
+            lacking = self.resources.lacking(each, _ARM) if each in visible else ["every right"]
+            if lacking:
+                said = f"it cannot be searched whole: we lack {', '.join(lacking)}"
+                mend = self._grant("Reader", scope)
+                yield CheckView(name=name, status=Health.FAIL, said=said, advice=mend)
+            else:
+                yield _fine(name, "everything that may use a key can be read in it")
+
+    # -- a vault ---------------------------------------------------------------------------------
+
+    def _vault(self, host: str) -> Iterator[CheckView]:
+        name = host.partition(".")[0]
+        settings: list[VaultSettings] = []
+        yield from _tried(f"vault {name}", lambda: self._settings(host, settings))
+        rbac = not settings or settings[0].rbac
+        yield from self._keys(host, name, rbac=rbac)
+        vault_id: list[str] = []
+        yield from _tried(f"vault {name}", lambda: self._placed(host, vault_id))
+        for place in vault_id:
+            yield from _tried(f"events of {name}", lambda p=place: self._events(p, name))  # type: ignore[misc] # bound here
+            yield from _tried(f"audit log of {name}", lambda p=place: self._audit(p, name))  # type: ignore[misc] # likewise
+
+    def _placed(self, host: str, found: list[str]) -> Iterator[CheckView]:
+        if ".managedhsm." not in host:
+            found.append(self.surroundings.vault_id(host))
+        return iter(())
+
+    def _settings(self, host: str, found: list[VaultSettings]) -> Iterator[CheckView]:
+        name = host.partition(".")[0]
+        if ".managedhsm." in host:
+            said = "a managed HSM sends no events: its new versions are found by the timer alone"
+            yield _fine(f"vault {name}", said)
+            return
+        vault = self.registry.settings(host)
+        found.append(vault)
+        update = f"az keyvault update --name {name}"
+        if not vault.soft_delete:
+            said, mend = "soft delete is off", f"{update} --enable-soft-delete true"
+            yield CheckView(name=f"vault {name}", status=Health.FAIL, said=said, advice=mend)
+        if not vault.purge_protection:
+            said = "purge protection is off: services refuse its keys"
+            mend = f"{update} --enable-purge-protection true"
+            yield CheckView(name=f"vault {name}", status=Health.FAIL, said=said, advice=mend)
+        is_closed = vault.is_private or vault.is_shut
+        if is_closed and not vault.trusts_services:
+            said = "its firewall keeps Microsoft's trusted services out, and with them consumers"
+            mend = f"{update} --bypass AzureServices"
+            yield CheckView(name=f"vault {name}", status=Health.FAIL, said=said, advice=mend)
+        elif vault.is_perimeter:
+            said = "a network security perimeter decides who reaches it, which is not looked at"
+            mend = f"az resource show --ids $(az keyvault show --name {name} --query id -o tsv)"
+            yield CheckView(name=f"vault {name}", status=Health.WARN, said=said, advice=mend)
+        elif vault.soft_delete and vault.purge_protection:
+            door = "open to trusted services and what its rules name" if is_closed else "open"
+            said = f"soft delete and purge protection are on; its firewall is {door}"
+            yield _fine(f"vault {name}", said)
+
+    def _keys(self, host: str, name: str, *, rbac: bool) -> Iterator[CheckView]:
+        check = f"keys of {name}"
+        try:
+            found = next(iter(self.vaults.keys(host)), None)
+        except AccessDeniedError as error:
+            scope = f"$(az keyvault show --name {name} --query id -o tsv)"
+            mend = (
+                self._grant("Key Vault Reader", scope)
+                if rbac
+                else f"az keyvault set-policy --name {name} --object-id {self._object_id}"
+                " --key-permissions get list getrotationpolicy"
+            )
+            yield CheckView(name=check, status=Health.FAIL, said=str(error), advice=mend)
+        except KeyturnError as error:
+            mend = f"az keyvault network-rule add --name {name} --ip-address <this machine's>"
+            yield CheckView(name=check, status=Health.FAIL, said=str(error), advice=mend)
+        else:
+            yield _fine(check, "they can be listed" if found else "it has none")
+
+    def _events(self, vault_id: str, name: str) -> Iterator[CheckView]:
+        check = f"events of {name}"
+        heard = [
+            each
+            for each in self.surroundings.event_subscriptions(vault_id)
+            if each.endpoint.lower().endswith("/functions/key_events")
+        ]
+        if not heard:
+            said = "no event subscription leads to a Keyturn: only the timer finds new versions"
+            yield CheckView(
+                name=check, status=Health.WARN, said=said, advice=_subscribe(vault_id, name)
+            )
+        for each in heard:
+            yield from _of_subscription(check, each)
+
+    def _audit(self, vault_id: str, name: str) -> Iterator[CheckView]:
+        check = f"audit log of {name}"
+        if self.surroundings.audits(vault_id):
+            yield _fine(check, "its audit events go to a workspace")
+            return
+        said = "its audit events go to no workspace: who still uses an old version is not on record"
+        mend = (
+            f"az monitor diagnostic-settings create --name keyturn --resource {vault_id}"
+            " --workspace <id of a Log Analytics workspace>"
+            """ --logs '[{"categoryGroup": "audit", "enabled": true}]'"""
+        )
+        yield CheckView(name=check, status=Health.WARN, said=said, advice=mend)
+
+    def _grant(self, role: str, scope: str) -> str:
+        return (
+            f'az role assignment create --assignee {self._object_id} --role "{role}"'
+            f" --scope {scope}"
+        )
+
+
+def _of_subscription(check: str, found: EventSubscription) -> Iterator[CheckView]:
+    source, _, name = found.id.rpartition("/eventSubscriptions/")
+    if "/systemTopics/" in source:
+        group = source.partition("/resourceGroups/")[2].partition("/")[0]
+        topic = source.rpartition("/")[2]
+        update = (
+            f"az eventgrid system-topic event-subscription update --name {name}"
+            f" --resource-group {group} --system-topic-name {topic}"
+        )
+    else:
+        resource = source.partition("/providers/Microsoft.EventGrid")[0]
+        update = (
+            f"az eventgrid event-subscription update --name {name} --source-resource-id {resource}"
+        )
+    held = {each.lower() for each in found.types}
+    missing = [each for each in _TYPES if held and each.lower() not in held]
+    if found.problem:
+        said = f"the event subscription {name} is {found.problem}"
+        yield CheckView(name=check, status=Health.FAIL, said=said, advice=update)
+    if missing:
+        said = f"the event subscription {name} leaves out {', '.join(missing)}"
+        mend = f"{update} --included-event-types {' '.join(_TYPES)}"
+        yield CheckView(name=check, status=Health.WARN, said=said, advice=mend)
+    if not found.dead_letters:
+        said = f"the event subscription {name} has no dead-letter: undelivered events are dropped"
+        mend = (
+            f"{update} --deadletter-endpoint"
+            " <id of a storage account>/blobServices/default/containers/<container>"
+        )
+        yield CheckView(name=check, status=Health.WARN, said=said, advice=mend)
+    if not (found.problem or missing) and found.dead_letters:
+        yield _fine(check, f"the event subscription {name} delivers them, with a dead-letter")
+
+
+def _subscribe(vault_id: str, name: str) -> str:
+    group = vault_id.partition("/resourceGroups/")[2].partition("/")[0]
+    return (
+        f"az eventgrid system-topic create --name {name} --resource-group {group}"
+        f" --location <the vault's> --topic-type Microsoft.KeyVault.vaults --source {vault_id} &&"
+        f" az eventgrid system-topic event-subscription create --name keyturn"
+        f" --resource-group {group} --system-topic-name {name} --endpoint-type azurefunction"
+        " --endpoint <id of the function app>/functions/key_events"
+        f" --included-event-types {' '.join(_TYPES)} --deadletter-endpoint"
+        " <id of a storage account>/blobServices/default/containers/<container>"
+    )
+
+
+def _tried(name: str, look: Callable[[], Iterator[CheckView]]) -> Iterator[CheckView]:
+    try:
+        yield from look()
+    except NotSignedInError:
+        raise
+    except KeyturnError as error:
+        advice = "mend what the message says, and run keyturn doctor again"
+        yield CheckView(name=name, status=Health.FAIL, said=str(error), advice=advice)
+
+
+def _fine(name: str, said: str) -> CheckView:
+    return CheckView(name=name, status=Health.PASS, said=said, advice=None)

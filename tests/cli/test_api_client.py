@@ -1,0 +1,170 @@
+"""The app's client: what is sent again, and what is followed nowhere."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from cli.api import AppClient, check_url
+from shared.domain import errors
+
+ACCEPTED: "Answer" = (202, {"id": "req-1", "state": "requested"}, {})
+type Answer = tuple[int, Any, dict[str, str]] | None
+
+
+@dataclass
+class Server:
+    """An HTTP server on a real socket; what it answers, the test says: ``None`` hangs up."""
+
+    answers: list[Answer] = field(default_factory=list)
+    seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    url: str = ""
+
+    def once_keys(self) -> list[str]:
+        return [headers.get("Idempotency-Key", "") for _, _, headers in self.seen]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    mine = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            mine.seen.append((self.command, self.path, dict(self.headers.items())))
+            answer = mine.answers.pop(0)
+            if answer is None:
+                self.close_connection = True
+                self.connection.close()
+                return
+            status, body, headers = answer
+            content = b"" if body is None else json.dumps(body).encode()
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = _answer  # noqa: N815 - its names
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=httpd.serve_forever, daemon=True)
+    thread.start()
+    mine.url = f"http://127.0.0.1:{httpd.server_address[1]}"
+    yield mine
+    httpd.shutdown()
+    httpd.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[AppClient]:
+    waited: list[float] = []
+    found = AppClient(server.url, lambda: {"x-functions-key": "k"}, wait=waited.append)
+    yield found
+    found.close()
+
+
+def test_a_wish_whose_answer_was_lost_is_sent_again_under_the_same_key(
+    server: Server, client: AppClient
+) -> None:
+    server.answers = [None, (503, {"detail": "not now"}, {"Retry-After": "1"}), ACCEPTED]
+    assert client.post("/api/keys/kv/cmk/rotate", {"reason": "r"}, once="one")["id"] == "req-1"
+    assert server.once_keys() == ["one", "one", "one"]
+
+
+def test_a_wish_without_a_key_is_sent_once(server: Server, client: AppClient) -> None:
+    server.answers = [None]
+    with pytest.raises(errors.UnansweredError, match="took the wish, maybe"):
+        client.post("/api/rotations/r/cancel", {"reason": "r"})
+    assert len(server.seen) == 1
+
+
+def test_after_several_tries_it_says_that_the_wish_may_have_been_taken(
+    server: Server, client: AppClient
+) -> None:
+    server.answers = [None] * 4
+    with pytest.raises(errors.UnansweredError):
+        client.post("/api/keys/kv/cmk/rotate", {"reason": "r"}, once="one")
+    assert server.once_keys() == ["one"] * 4
+
+
+def test_what_has_not_changed_is_not_sent_again(server: Server, client: AppClient) -> None:
+    server.answers = [(200, {"state": "moving"}, {"ETag": '"a"'}), (304, None, {})]
+    assert client.get("/api/rotations/r") == client.get("/api/rotations/r")
+    assert server.seen[1][2]["If-None-Match"] == '"a"'
+
+
+def test_pages_are_followed_on_the_app_alone(server: Server, client: AppClient) -> None:
+    server.answers = [
+        (200, {"items": [{"n": 1}], "next": "/api/rotations?after=x"}, {}),
+        (200, {"items": [{"n": 2}], "next": "https://evil.example/api"}, {}),
+    ]
+    found = client.items("/api/rotations")
+    assert [next(found), next(found)] == [{"n": 1}, {"n": 2}]
+    with pytest.raises(errors.NotAllowedError, match="another host"):
+        next(found)
+
+
+def test_a_redirect_takes_no_token_along(server: Server, client: AppClient) -> None:
+    server.answers = [(302, None, {"Location": "https://evil.example/"})]
+    with pytest.raises(errors.RejectedError, match="answered with 302"):
+        client.get("/api/rotations")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, errors.RejectedError),
+        (401, errors.NotSignedInError),
+        (403, errors.NotPermittedError),
+        (404, errors.NotFoundError),
+        (409, errors.NotActiveError),
+        (422, errors.AlreadyUsedError),
+        (502, errors.RejectedError),
+    ],
+)
+def test_a_problem_is_told_in_the_apps_words(
+    server: Server, client: AppClient, status: int, error: type[Exception]
+) -> None:
+    problem = {"detail": "why not", "errors": [{"pointer": "#/reason", "detail": "too short"}]}
+    server.answers = [(status, problem, {})]
+    with pytest.raises(error, match="why not: #/reason: too short"):
+        client.get("/api/rotations/r")
+
+
+def test_what_is_no_keyturn_is_said(server: Server, client: AppClient) -> None:
+    server.answers = [(200, ["something", "else"], {})]
+    with pytest.raises(errors.UnreadableError, match="is no Keyturn"):
+        client.get("/api/rotations/r")
+
+
+@pytest.mark.parametrize(
+    ("url", "accepted"),
+    [
+        ("https://kt.azurewebsites.net/", "https://kt.azurewebsites.net"),
+        ("https://kt.azurewebsites.net/api", "https://kt.azurewebsites.net"),
+        ("http://localhost:7071", "http://localhost:7071"),
+        ("http://kt.azurewebsites.net", None),
+        ("https://me:secret@kt.azurewebsites.net", None),
+        ("https://kt.azurewebsites.net/?code=secret", None),
+        ("kt.azurewebsites.net", None),
+        ("https://[", None),
+        ("file:///etc/passwd", None),
+    ],
+)
+def test_a_token_goes_to_https_alone(url: str, accepted: str | None) -> None:
+    check: Callable[[], str] = lambda: check_url(url)  # noqa: E731 - called below
+    if accepted:
+        assert check() == accepted
+    else:
+        with pytest.raises(ValueError, match="is n"):
+            check()

@@ -1,0 +1,407 @@
+"""What uses which key, from a laptop: real clients, real host names, a signed-in Azure CLI."""
+
+import csv
+import io
+from typing import Any
+
+import msgspec
+import pytest
+
+from sandbox.arm.extensions import DIAGNOSTIC_SETTINGS, EVENT_SUBSCRIPTIONS
+from sandbox.faults import Answer, Fault
+from tests.cli.desk import KEYS, ME, READER, Desk, plain
+from tests.cli.estates import VAULT, Small
+
+KEY = f"{VAULT}/cmk-payments"
+
+
+def by_name(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {row["name"]: row for row in rows}
+
+
+# -- inventory -----------------------------------------------------------------------------------
+
+
+def test_the_inventory_has_every_consumer_with_its_form_and_version(
+    desk: Desk, found: Small
+) -> None:
+    ran = desk.run("inventory", "-o", "json")
+    rows = by_name(ran.json())
+    told = {name: (row["form"], row["names"], row["inUse"]) for name, row in rows.items()}
+    assert told == {
+        "cg-batch": ("pinned", found.old, None),
+        "cosmos-orders": ("following", None, found.old),
+        "stinvoices": ("following", None, found.old),
+        "stledger": ("pinned", found.old, found.old),
+        "stmoved": ("pinned", found.new, found.new),
+        "stmoved/tenant-a": ("pinned", found.old, found.old),
+    }
+    assert {row["newest"] for row in rows.values()} == {found.new}
+    assert {name for name, row in rows.items() if row["state"] == "current"} == {"stmoved"}
+    assert "6 consumers in 2 readable subscriptions: 1 current, 5 stale." in ran.err
+    assert ran.code == 3
+
+
+def test_what_would_break_is_who_names_uses_or_follows_the_version(
+    desk: Desk, found: Small
+) -> None:
+    def broken(version: str) -> set[str]:
+        rows = desk.run("inventory", "--if-disabled", version, "-o", "json").json()
+        return {str(row["name"]) for row in rows if row["ifDisabled"] == "breaks"}
+
+    old = broken(found.old.rpartition("/")[2])
+    assert old == {"cg-batch", "cosmos-orders", "stinvoices", "stledger", "stmoved/tenant-a"}
+    # Those that name no version follow the newest one, whenever their service comes to it.
+    assert broken(found.new) == {"stmoved", "stinvoices", "cosmos-orders"}
+    elsewhere = found.old.replace(VAULT, "kv-restored")
+    assert broken(elsewhere) == set(), "a restored key keeps its version ids"
+
+
+def test_the_inventory_of_a_subscription_has_no_other(desk: Desk, found: Small) -> None:
+    for name in ("Research", found.research):
+        rows = desk.run("inventory", "--subscription", name, "-o", "json").json()
+        assert [row["name"] for row in rows] == ["cg-batch"]
+
+
+def test_a_management_group_is_searched_below(desk: Desk, found: Small) -> None:
+    estate = desk.azure.estate
+    estate.management_group("mg-lab", {found.research: "Research"})
+    estate.management_group("mg-empty", {})
+    group = "/providers/Microsoft.Management/managementGroups"
+    estate.arm.rbac.allow(ME, READER, f"{group}/mg-lab")
+    estate.arm.rbac.allow(ME, READER, f"{group}/mg-empty")
+    rows = desk.run("inventory", "--management-group", "mg-lab", "-o", "json").json()
+    assert [row["name"] for row in rows] == ["cg-batch"]
+    empty = desk.run("inventory", "--management-group", "mg-empty")
+    assert (empty.code, empty.out) == (2, "")
+    assert "no subscription lies below 'mg-empty'" in empty.err
+
+
+@pytest.mark.parametrize(
+    ("args", "names"),
+    [
+        (["--key", KEY], 6),
+        (["--vault", VAULT, "--key", "cmk-payments"], 6),
+        (["--vault", VAULT], 6),
+        (["--key", f"{VAULT}/another"], 0),
+        (["--vault", "kv-another"], 0),
+    ],
+)
+def test_keys_and_vaults_narrow_the_inventory(desk: Desk, args: list[str], names: int) -> None:
+    assert len(desk.run("inventory", *args, "-o", "json").json()) == names
+
+
+def test_nothing_found_says_where_was_searched_and_is_fine(desk: Desk) -> None:
+    ran = desk.run("inventory", "--vault", "kv-another")
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err == "No consumer found in 2 readable subscriptions.\n"
+
+
+def test_a_fresh_read_sees_what_the_inventory_does_not_know_yet(desk: Desk, found: Small) -> None:
+    graph, account = desk.azure.estate.resource_graph, "stlate"
+    made = desk.azure.estate.storage_account(
+        account, subscription=found.research, key=found.old, version="pinned"
+    )
+    stale_row = desk.azure.estate.arm.resources.snapshot(desk.azure.clock.now())
+    body = next(body for identifier, body in stale_row if identifier.name == account)
+    page = {"data": [body], "totalRecords": 1, "count": 1, "resultTruncated": "false"}
+    try:
+        desk.azure.estate.arm.rbac.allow(ME, {"*"}, f"/subscriptions/{found.research}")
+        _patch(desk, made.id, found.new)
+        for fresh, version in ((False, found.old), (True, found.new)):
+            desk.azure.faults.add(
+                Fault(method="POST", path="*ResourceGraph*", answer=Answer(200, page))
+            )
+            args = ["--subscription", found.research, *(["--fresh"] if fresh else [])]
+            rows = by_name(desk.run("inventory", *args, "-o", "json").json())
+            assert rows[account]["names"] == version
+    finally:
+        desk.azure.estate.delete(made)
+        assert graph is not None
+
+
+def _patch(desk: Desk, account: str, version: str) -> None:
+    import requests  # noqa: PLC0415 - here alone
+
+    token = desk.azure.tokens.issue("https://management.azure.com", principal=ME)
+    encryption = {
+        "keySource": "Microsoft.Keyvault",
+        "keyvaultproperties": {
+            "keyvaulturi": f"https://{VAULT}.vault.azure.net",
+            "keyname": "cmk-payments",
+            "keyversion": version.rpartition("/")[2],
+        },
+    }
+    answer = requests.patch(
+        f"https://management.azure.com{account}?api-version=2024-01-01",
+        json={"properties": {"encryption": encryption}},
+        headers={"Authorization": f"Bearer {token}"},
+        proxies={"https": desk.azure.serving.proxy.url},
+        verify=str(desk.azure.serving.ca_file),
+        timeout=30,
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_subscription_that_cannot_be_read_whole_is_no_success(desk: Desk) -> None:
+    hidden = desk.azure.estate.subscription("Hidden")
+    rbac, scope = desk.azure.estate.arm.rbac, f"/subscriptions/{hidden}"
+    rbac.allow(ME, {"Microsoft.Resources/subscriptions/read"}, scope)
+    try:
+        ran = desk.run("inventory", "--vault", "kv-another")
+    finally:
+        rbac.revoke(ME, scope)
+    assert ran.code == 3
+    assert "1 not readable" in ran.err
+    assert "keyturn doctor" in ran.err
+
+
+def test_a_vault_that_cannot_be_read_leaves_its_consumers_unknown(desk: Desk, found: Small) -> None:
+    vault = desk.azure.estate.vault("kv-closed", subscription=found.research)
+    old = vault.create_key("cmk")
+    account = desk.azure.estate.storage_account(
+        "stclosed", subscription=found.research, key=old, version="pinned"
+    )
+    try:
+        ran = desk.run("inventory", "--vault", "kv-closed", "-o", "json")
+    finally:
+        desk.azure.estate.delete(account)
+    (row,) = ran.json()
+    assert (ran.code, row["state"], row["newest"]) == (3, "unknown", None)
+    assert "403" in str(row["problem"])
+
+
+def test_throttled_requests_wait_and_are_sent_again(desk: Desk) -> None:
+    said = {"error": {"code": "RateLimiting", "message": "wait"}}
+    answer = Answer(429, said, {"retry-after": "1"})
+    desk.azure.faults.add(Fault(method="POST", path="*ResourceGraph*", times=2, answer=answer))
+    assert len(desk.run("inventory", "-o", "json").json()) == 6
+
+
+# -- one key -------------------------------------------------------------------------------------
+
+
+def test_versions_come_newest_first_and_say_which_is_current(desk: Desk, found: Small) -> None:
+    ran = desk.run("versions", KEY, "-o", "json")
+    told = [(row["version"], row["current"], row["problem"]) for row in ran.json()]
+    assert told == [(found.new, True, None), (found.old, False, None)]
+    assert ran.code == 0
+    assert desk.run("versions", found.old, "-o", "json").json() == ran.json()
+
+
+def test_a_current_version_that_cannot_be_used_needs_somebody(desk: Desk, found: Small) -> None:
+    vault = desk.azure.estate.vault("kv-dark", subscription=found.research)
+    vault.grant(ME, KEYS)
+    vault.create_key("cmk")
+    newest = vault.rotate("cmk")
+    vault.set_enabled(newest, False)
+    ran = desk.run("versions", "kv-dark/cmk")
+    assert ran.code == 3
+    assert "disabled" in ran.out
+    assert "follow the current one all the same" in ran.err
+
+
+def test_verify_proves_by_the_rule_of_each_kind(desk: Desk, found: Small) -> None:
+    ran = desk.run("verify", KEY, "-o", "json")
+    rows = by_name(ran.json())
+    proven = {name: row["level"] for name, row in rows.items() if row["proven"]}
+    assert proven == {"stmoved": "reported"}
+    assert rows["stledger"]["seen"] == f"currentVersionedKeyIdentifier is {found.old}"
+    assert ran.code == 3
+
+
+def test_the_plan_says_what_a_rotation_would_do(desk: Desk) -> None:
+    ran = desk.run("plan", KEY, "-o", "json")
+    actions = {row["name"]: row["action"] for row in ran.json()}
+    assert actions == {
+        "cg-batch": "manual",
+        "cosmos-orders": "verify",
+        "stinvoices": "verify",
+        "stledger": "repoint",
+        "stmoved": "verify",
+        "stmoved/tenant-a": "repoint",
+    }
+    assert ran.code == 3
+    new = desk.run("plan", KEY, "--new-version", "-o", "json").json()
+    assert by_name(new)["stmoved"]["action"] == "repoint"
+
+
+def test_the_plan_is_made_under_the_policy(desk: Desk) -> None:
+    (desk.folder / "observe.yaml").write_text("defaults: {mode: observe}\n")
+    rows = by_name(desk.run("plan", KEY, "--policy", "observe.yaml", "-o", "json").json())
+    assert rows["stledger"]["action"] == "manual"
+    (desk.folder / "bad.yaml").write_text("modes: 1\n")
+    bad = desk.run("plan", KEY, "--policy", "bad.yaml")
+    assert (bad.code, bad.out) == (1, "")
+    assert "keyturn policy check FILE" in bad.err
+
+
+def test_nothing_is_written_by_what_reads(desk: Desk) -> None:
+    before = len(desk.azure.front_door.traffic())
+    for args in (["inventory", "--fresh"], ["plan", KEY], ["verify", KEY], ["doctor"]):
+        desk.run(*args)
+    sent = {(c.method, c.path.rpartition("/")[2]) for c in desk.azure.front_door.traffic()[before:]}
+    assert {method for method, _ in sent} <= {"GET", "POST"}
+    assert {path for method, path in sent if method == "POST"} == {"resources"}
+
+
+# -- doctor --------------------------------------------------------------------------------------
+
+
+def checks(ran_json: list[dict[str, Any]]) -> dict[str, tuple[str, str | None]]:
+    return {row["name"]: (row["status"], row["advice"]) for row in ran_json}
+
+
+def test_the_doctor_says_who_we_are_and_what_we_may(desk: Desk, found: Small) -> None:
+    ran = desk.run("doctor", "--vault", VAULT, "-o", "json")
+    told = checks(ran.json())
+    assert told["identity"] == ("pass", None)
+    assert told[f"subscription {found.payments}"] == ("pass", None)
+    assert told[f"vault {VAULT}"] == ("pass", None)
+    assert told[f"keys of {VAULT}"] == ("pass", None)
+    assert ME in str(ran.json()[0]["said"])
+
+
+def test_the_doctor_names_the_command_that_mends_a_finding(desk: Desk, found: Small) -> None:
+    vaults = desk.azure.estate.vaults
+    vault = vaults.create("kv-ill", subscription_id=found.research, purge_protection=False)
+    vault.network.default, vault.network.trusted_services = "Deny", False
+    ran = desk.run("doctor", "--vault", "kv-ill", "-o", "json")
+    said = [(row["name"], row["status"], row["advice"]) for row in ran.json()]
+    update = "az keyvault update --name kv-ill"
+    assert ("vault kv-ill", "fail", f"{update} --enable-purge-protection true") in said
+    assert ("vault kv-ill", "fail", f"{update} --bypass AzureServices") in said
+    assert ran.code == 3
+    shown = desk.run("doctor", "--vault", "kv-ill").err
+    assert f"To mend vault kv-ill:\n  {update} --bypass AzureServices\n" in shown
+
+
+def test_the_doctor_asks_for_the_right_that_the_vault_refuses(desk: Desk, found: Small) -> None:
+    desk.azure.estate.vault("kv-refusing", subscription=found.research)
+    by_role = checks(desk.run("doctor", "--vault", "kv-refusing", "-o", "json").json())
+    status, advice = by_role["keys of kv-refusing"]
+    assert status == "fail"
+    assert f'--assignee {ME} --role "Key Vault Reader"' in str(advice)
+    desk.azure.estate.vault("kv-refusing").use_roles(rbac=False)
+    by_policy = checks(desk.run("doctor", "--vault", "kv-refusing", "-o", "json").json())
+    assert by_policy["keys of kv-refusing"] == (
+        "fail",
+        (
+            f"az keyvault set-policy --name kv-refusing --object-id {ME}"
+            " --key-permissions get list getrotationpolicy"
+        ),
+    )
+
+
+def test_the_doctor_looks_at_events_their_dead_letter_and_the_audit_log(
+    desk: Desk, found: Small
+) -> None:
+    vault = desk.azure.estate.vault("kv-heard", subscription=found.research)
+    vault.grant(ME, KEYS)
+    place, held = vault.resource_id, desk.azure.estate.arm.extensions
+    app = f"/subscriptions/{found.research}/resourceGroups/rg/providers/Microsoft.Web/sites/kt"
+
+    def look() -> dict[str, tuple[str, str | None]]:
+        return checks(desk.run("doctor", "--vault", "kv-heard", "-o", "json").json())
+
+    unheard = look()
+    assert unheard["events of kv-heard"][0] == "warn"
+    assert "az eventgrid system-topic create" in str(unheard["events of kv-heard"][1])
+    assert "az monitor diagnostic-settings create" in str(unheard["audit log of kv-heard"][1])
+
+    to_app: dict[str, Any] = {
+        "provisioningState": "Succeeded",
+        "destination": {
+            "endpointType": "AzureFunction",
+            "properties": {"resourceId": f"{app}/functions/key_events"},
+        },
+        "filter": {"includedEventTypes": None},
+        "deadLetterDestination": None,
+    }
+    held.add(place, EVENT_SUBSCRIPTIONS, "keyturn", to_app)
+    status, advice = look()["events of kv-heard"]
+    assert status == "warn"
+    assert str(advice).startswith(
+        f"az eventgrid event-subscription update --name keyturn --source-resource-id {place}"
+        " --deadletter-endpoint"
+    )
+    to_app["deadLetterDestination"] = {"endpointType": "StorageBlob"}
+    logs = [{"categoryGroup": "audit", "enabled": True}]
+    held.add(place, DIAGNOSTIC_SETTINGS, "d", {"workspaceId": f"{app}/w", "logs": logs})
+    well = look()
+    assert well["events of kv-heard"] == ("pass", None)
+    assert well["audit log of kv-heard"] == ("pass", None)
+
+
+def test_the_doctor_looks_at_the_policy(desk: Desk) -> None:
+    (desk.folder / "bad.yaml").write_text("modes: 1\n")
+    args = ("doctor", "--vault", VAULT, "--policy", "bad.yaml", "-o", "json")
+    told = checks(desk.run(*args).json())
+    assert told["policy"] == ("fail", "keyturn policy check bad.yaml")
+
+
+# -- policy --------------------------------------------------------------------------------------
+
+
+def test_a_policy_is_checked_without_a_network_and_every_problem_listed(desk: Desk) -> None:
+    (desk.folder / "p.yaml").write_text("version: 2\ndefaults: {mode: yes, windows: 1}\n")
+    ran = desk.run("policy", "check", "p.yaml", "-o", "json", env={"HTTPS_PROXY": "", "PATH": ""})
+    assert ran.code == 1
+    assert [str(row["problem"]).partition(":")[0] for row in ran.json()] == [
+        "#/version",
+        "#/defaults/mode",
+        "#/defaults/windows",
+    ]
+    good = desk.run("policy", "check", "-", stdin="version: 1\n")
+    assert (good.code, good.out) == (0, "")
+    assert "- is good: 0 rules" in good.err
+    absent = desk.run("policy", "check", "nowhere.yaml")
+    assert absent.code == 1
+    assert "No such file or directory" in absent.out
+
+
+def test_a_policy_to_begin_with_names_the_keys_that_were_found_and_is_good(desk: Desk) -> None:
+    begun = desk.run("policy", "init", "--subscription", "Payments")
+    assert f'  - "{KEY}"  # 5 consumers' in begun.out
+    assert begun.code == 0
+    assert desk.run("policy", "check", "-", stdin=begun.out).code == 0
+
+
+# -- how it is written ---------------------------------------------------------------------------
+
+
+def test_every_form_says_the_same(desk: Desk) -> None:
+    rows = desk.run("inventory", "-o", "json").json()
+    yaml = msgspec.yaml.decode(desk.run("inventory", "-o", "yaml").out)
+    assert yaml == rows
+    read = list(csv.DictReader(io.StringIO(desk.run("inventory", "-o", "csv").out)))
+    assert read == [{name: value or "" for name, value in row.items()} for row in rows]
+
+
+def test_nothing_is_cut_or_coloured_where_it_is_piped(desk: Desk) -> None:
+    ran = desk.run("inventory", env={"COLUMNS": "40", "TERM": "xterm-256color"})
+    assert "\x1b" not in ran.out + ran.err
+    assert len(ran.out.splitlines()) == 7
+    assert all("…" not in line and not line.endswith(" ") for line in ran.out.splitlines())
+    assert "storage account with its file shares" in ran.out
+
+
+@pytest.mark.parametrize("columns", [200, 100, 60, 30])
+def test_a_narrow_terminal_has_fewer_columns_and_no_broken_lines(desk: Desk, columns: int) -> None:
+    shown = plain(desk.on_terminal("inventory", columns=columns).out)
+    table = [line for line in shown.splitlines() if line.endswith(("STATE", "stale", "current"))]
+    assert len(table) == 7
+    assert all(len(line.rpartition("\r")[2]) <= columns for line in table)
+    assert ("no room here for" in shown) == (columns < 200)
+
+
+def test_progress_is_shown_on_a_terminal_and_quiet_has_none(desk: Desk) -> None:
+    assert "Searching 2 readable subscriptions: " in plain(desk.on_terminal("inventory").out)
+    quiet = desk.on_terminal("inventory", "--quiet").out
+    assert "Searching" not in quiet
+    assert "readable subscriptions" not in quiet
+
+
+def test_no_color_is_heeded(desk: Desk) -> None:
+    assert "\x1b[33mstale" in desk.on_terminal("inventory").out
+    assert "\x1b[33m" not in desk.on_terminal("inventory", env={"NO_COLOR": "1"}).out
