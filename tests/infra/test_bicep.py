@@ -319,8 +319,7 @@ def test_the_vaults_send_just_what_the_app_understands() -> None:
     }
     sent = subscription()["includedEventTypes"]
     assert isinstance(sent, list)
-    # The app lets go in peace what it does not know (yet).
-    assert set(sent) == understood | {"Microsoft.KeyVault.VaultAccessPolicyChanged"}
+    assert set(sent) == understood
 
 
 def test_events_go_to_a_function_that_exists_and_to_blobs_if_they_cannot() -> None:
