@@ -193,6 +193,14 @@ class Resources(Protocol):
         """
         ...
 
+    def denied(self, resource: str, actions: Sequence[str]) -> Sequence[str]:
+        """Return which of some actions our identity may not perform on a resource.
+
+        Where it may not even ask that, the action that asking takes; where there is no such
+        resource, all of them.
+        """
+        ...
+
     def read(self, kind: Kind, resource: str) -> Reading:
         """Return the resource as it is now.
 

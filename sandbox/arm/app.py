@@ -35,7 +35,12 @@ _SCOPED = re.compile(
     r"/providers/(?P<namespace>[^/]+)(?P<path>(?:/[^/]+)+)/?",
     re.IGNORECASE,
 )
-_PERMISSIONS = "microsoft.authorization/permissions"
+_PERMISSIONS = re.compile(
+    r"(?P<scope>/subscriptions/[^/]+(?:/resourceGroups/[^/]+"
+    r"(?:/providers/[^/]+(?:/[^/]+/[^/]+)+)?)?)/providers/Microsoft\.Authorization/permissions/?",
+    re.IGNORECASE,
+)
+"""Of a subscription, a group, or a resource, which need not be one that is served here."""
 _METHODS = ["GET", "PUT", "PATCH", "DELETE", "POST"]
 
 
@@ -144,10 +149,10 @@ class Arm:
     def _scoped(self, call: ArmCall, found: re.Match[str]) -> Answer:
         """Answer a request for the resources of a provider."""
         left = self._left(call, found)
+        if asked := _PERMISSIONS.fullmatch(call.path):
+            return 200, self.rbac.permissions(call.principal, asked["scope"]), left
         words = found["path"].strip("/").split("/")
         kind, name = "/".join(words[::2]), "/".join(words[1::2])
-        if f"{found['namespace']}/{kind}".lower() == _PERMISSIONS and not name:
-            return 200, self.rbac.permissions(call.principal, found["scope"]), left
         provider = self._provider(call, found["namespace"], kind)
         if len(words) == 1:
             with self.resources.lock:

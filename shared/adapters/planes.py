@@ -48,6 +48,10 @@ class EveryPlane:
         """See ``Resources.lacking``. Files lie in sources, not in subscriptions."""
         return self.arm.lacking(subscription, [k for k in kinds if k.plane is Plane.ARM])
 
+    def denied(self, resource: str, actions: Sequence[str]) -> Sequence[str]:
+        """See ``Resources.denied``. The blob service tells no rights, and is not asked for any."""
+        return self.arm.denied(resource, actions)
+
     def read(self, kind: Kind, resource: str) -> Reading:
         """See ``Resources.read``."""
         if kind.plane is Plane.ARM:

@@ -14,11 +14,13 @@ from shared.catalog.resource_manager import (
     JOIN_SUBNET,
     advice,
 )
-from shared.domain.kinds import Completion, Kind, Looks, Recreation, Secret, Window, Write
+from shared.domain.kinds import Completion, Kind, Linked, Looks, Recreation, Secret, Window, Write
 from shared.domain.pacing import Budget, Limit
 from shared.domain.proofs import AllOf, EchoesTarget, FieldIs, Level
 from shared.domain.shapes import SplitReference
 
+_WRITE = "Microsoft.ContainerInstance/containerGroups/write"
+_DELETE = "Microsoft.ContainerInstance/containerGroups/delete"
 _KEY = "properties.encryptionProperties"
 _SHAPE = SplitReference(
     place="container group",
@@ -108,6 +110,13 @@ _RECREATION = Recreation(
         " its encryptionProperties, make the group again from it as it was made at first, and see"
         " that its keyVersion is the new one; its containers stop meanwhile"
     ),
+    actions=(_WRITE, _DELETE),
+    linked=(
+        Linked(names="identity.userAssignedIdentities", action=ASSIGN_IDENTITY),
+        # That it takes the right where the identity is named here is a guess, the careful one.
+        Linked(names=f"{_KEY}.identity", action=ASSIGN_IDENTITY),
+        Linked(names="properties.subnetIds.*.id", action=JOIN_SUBNET),
+    ),
     consequences=(
         "The group is deleted and made new: its containers stop and start again, on another host;"
         " images are pulled afresh; what is in emptyDir volumes and in its logs is lost; its public"
@@ -171,8 +180,8 @@ CONTAINER_GROUP = Kind(
     actions=(
         "Microsoft.ContainerInstance/containerGroups/read",
         # These only where groups may be made again.
-        "Microsoft.ContainerInstance/containerGroups/write",
-        "Microsoft.ContainerInstance/containerGroups/delete",
+        _WRITE,
+        _DELETE,
         ASSIGN_IDENTITY,
         JOIN_SUBNET,
         GROUP_READ,

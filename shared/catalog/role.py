@@ -99,6 +99,7 @@ _EVERY = (
     Right(PERMISSIONS_READ, Where.SUBSCRIPTIONS, "to tell whether all of it can be read"),
     Right(GROUP_READ, Where.SUBSCRIPTIONS, "to leave managed resource groups alone"),
     *_of_kinds(),
+    Right(PERMISSIONS_READ, Where.GROUPS, "to see beforehand that they can be made again"),
     Right(VAULTS_READ, Where.VAULTS, "for the preflight"),
     Right(KEYS_READ, Where.KEYS, "to read keys and their versions"),
     Right(POLICIES_READ, Where.KEYS, "to see whether the vault rotates the key itself"),

@@ -205,6 +205,28 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Linked:
+    """A right that a write takes on other resources, which its body names.
+
+    Attributes:
+        names: Path of their ids; ``*`` stands for every name or item. Of an object, its names are
+            the ids.
+        action: What it takes on each.
+    """
+
+    names: str
+    action: str
+
+    def ids(self, body: Json) -> Iterator[str]:
+        """Yield the ids that ``body`` names."""
+        for found in every(body, self.names):
+            if isinstance(found, dict):
+                yield from found
+            elif isinstance(found, str) and found:
+                yield found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recreation:
     """What it takes to delete a resource and make it again, where no write changes its key.
 
@@ -221,6 +243,8 @@ class Recreation:
         made_from: Paths of which none may have a value: the resource then comes from a definition
             that lies elsewhere, and what a body that names it brings back is documented nowhere.
         at_source: For people: what to do then.
+        actions: What deleting it and making it again takes on the resource itself.
+        linked: What making it again takes on others.
         consequences: For people: what the resource and its users will notice.
         commands: The way by hand, with ``{subscription}``, ``{group}``, ``{name}``; ``{url}`` of
             the resource, from ``/subscriptions`` on, at the kind's API version; ``{change}``, what
@@ -233,8 +257,25 @@ class Recreation:
     own_identity: str
     made_from: tuple[str, ...]
     at_source: str
+    actions: tuple[str, ...]
+    linked: tuple[Linked, ...]
     consequences: str
     commands: str
+
+    def takes(self, resource: str, body: Json) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return the actions that it takes, with the id of the resource on which: each id once.
+
+        Args:
+            resource: Id of the one that is made again.
+            body: The definition that is sent.
+        """
+        spelt, taken = {resource.lower(): resource}, {resource.lower(): self.actions}
+        for link in self.linked:
+            for each in link.ids(body):
+                key = each.lower()
+                spelt.setdefault(key, each)
+                taken[key] = tuple(dict.fromkeys((*taken.get(key, ()), link.action)))
+        return tuple((spelt[key], actions) for key, actions in taken.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

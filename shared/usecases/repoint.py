@@ -21,7 +21,7 @@ from shared.domain.errors import (
     UnavailableError,
     UnreadableError,
 )
-from shared.domain.json_paths import Json, text_at
+from shared.domain.json_paths import Json
 from shared.domain.keys import KeyVersion
 from shared.domain.kinds import Kind
 from shared.domain.permit import why_held, why_left
@@ -33,7 +33,6 @@ from shared.domain.plans import (
     Repoint,
     Skip,
     VerifyOnly,
-    at_rest,
     needed_first,
     plan,
     references_to,
@@ -46,6 +45,7 @@ from shared.domain.work import Intent, Wave, Work
 from shared.ports import Accepted, Clock, Kept, Reading, Resources, Rows, Vaults
 from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.ages import ages_of, target_of
+from shared.usecases.guards import why_not_written
 from shared.usecases.leases import Hold, Leases
 from shared.usecases.ledger import Ledger
 from shared.usecases.overdue import LEASE
@@ -162,7 +162,7 @@ class RepointResource:
         body = reading.body
         references, in_use = references_to(kind, body, target.id.key), kind.version_in_use(body)
         # What follows the vault on its own is nudged only where the vault leads it to the target.
-        rules, decided = rotation.rules, kept.row.intent
+        rules = rotation.rules
         wants_nudge = rules.versionless == "nudge" or kept.row.owes == "restore"
         may_nudge = wants_nudge and kind.may_nudge and not rotation.current_problem
         named = [*(r.pinned for r in references), in_use if may_nudge else None]
@@ -184,29 +184,30 @@ class RepointResource:
                 held = rows_of_work.hold(kept.row)
                 self.ledger.change(kept, replace(held, wave=Wave.REST))
             case Repoint() as planned:
-                why, advice = why_left(right.head, rotation, body, self.clock.now())
-                if why and decided is None:
-                    self._close(kept, Verdict.MANUAL, why, advice)
-                elif self._is_ours_to_write(kept, body) and self._is_prepared(
+                sending = _Sending(kind, planned, reading, right.hold)
+                if self._may_write(kept, rotation, sending, right.head) and self._is_prepared(
                     kept, kind, target.id
                 ):
-                    self._write(kept, rotation, _Sending(kind, planned, reading, right.hold))
+                    self._write(kept, rotation, sending)
 
-    def _is_ours_to_write(self, kept: Kept[Work], body: Json) -> bool:
-        """Return whether nothing else owns the resource; if something does, close the work.
+    def _may_write(
+        self, kept: Kept[Work], rotation: Rotation, sending: "_Sending", head: KeyHead
+    ) -> bool:
+        """Return whether the resource is ours to write to; if it is not, close the work.
 
         Raises:
             BusyError: Another change of it is under way.
         """
-        resource = kept.row.resource
-        if owner := text_at(body, "managedBy") or self.resources.managed_by(resource):
-            advice = f"change it through what owns it: {owner}; then rotate again"
-            reason = "it lies in a managed resource group, which is never written to"
-            self._close(kept, Verdict.MANUAL, reason, advice)
-            return False
-        if not at_rest(body):
-            raise BusyError(f"{resource} is being changed: its provisioningState is not final")
-        return True
+        work, body, why, advice = kept.row, sending.reading.body, "", ""
+        if work.intent is None:
+            why, advice = why_left(head, rotation, body, self.clock.now())
+        if not why:
+            why, advice = why_not_written(
+                self.resources, sending.kind, work.resource, body, sending.planned
+            )
+        if why:
+            self._close(kept, Verdict.MANUAL, why, advice)
+        return not why
 
     def _is_prepared(self, kept: Kept[Work], kind: Kind, target: KeyVersion) -> bool:
         """Return whether what must be there before the write is; if it cannot be, close the work.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.catalog import KINDS
-from shared.catalog.role import ROLE, ROLE_READ, ROLE_WRITE, Where, actions
+from shared.catalog.role import PERMISSIONS_READ, ROLE, ROLE_READ, ROLE_WRITE, Where, actions
 from shared.domain.kinds import Kind, Plane
 
 README = Path(__file__).parents[2] / "README.md"
@@ -62,7 +62,7 @@ def test_no_right_is_given_twice_and_none_is_a_pattern() -> None:
 
 def test_what_is_read_only_writes_nothing() -> None:
     assert all(action.endswith("/read") for action in ROLE_READ)
-    assert not set(ROLE_READ) & set(ROLE_WRITE)
+    assert set(ROLE_READ) & set(ROLE_WRITE) == {PERMISSIONS_READ}  # on what groups are made from
 
 
 def test_rights_to_data_are_told_from_those_to_resources() -> None:

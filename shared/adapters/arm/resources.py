@@ -25,7 +25,7 @@ from shared.ports import Accepted, Reading
 _SUBSCRIPTIONS_VERSION = "2022-12-01"
 _GROUPS_VERSION = "2021-04-01"
 _PERMISSIONS_VERSION = "2022-04-01"
-_PERMISSIONS_READ = "Microsoft.Authorization/permissions/read"
+_PERMISSIONS = "Microsoft.Authorization/permissions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +46,29 @@ class ArmResources:
         Source: azure-docs, "Use Resource Manager authentication API to access subscriptions": the
         caller's own permissions on a subscription, each a list of actions less its notActions.
         """
-        path = f"/subscriptions/{subscription}/providers/Microsoft.Authorization/permissions"
-        doing = f"read our rights on subscription {subscription}"
         needed = list(dict.fromkeys(each for kind in kinds for each in kind.search_actions))
+        return self._denied(f"/subscriptions/{subscription}", needed)
+
+    def denied(self, resource: str, actions: Sequence[str]) -> Sequence[str]:
+        """See ``Resources.denied``.
+
+        Source: the API's own page, "Permissions - List For Resource" (2022-04-01): all permissions
+        the caller has for a resource, at any depth of parents. That a subnet's are told so, too,
+        follows from its path; it is on no record.
+        """
+        return self._denied(ResourceId.parse(resource).text, actions)
+
+    def _denied(self, scope: str, actions: Sequence[str]) -> list[str]:
+        path, doing = f"{scope}/providers/{_PERMISSIONS}", f"read our rights on {scope}"
         try:
             granted = self._all(path, _PERMISSIONS_VERSION, doing)
         except AccessDeniedError:
-            return [_PERMISSIONS_READ]
+            return [f"{_PERMISSIONS}/read"]
         except (NotFoundError, GoneError):
-            return needed
+            return [*actions]
         return [
             action
-            for action in needed
+            for action in actions
             if not any(_allows(permission, action) for permission in granted)
         ]
 
