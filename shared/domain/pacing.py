@@ -54,7 +54,8 @@ MOVE = Cost(reads=3, writes=1)
 
 MOVE_TWICE = Cost(reads=5, writes=2)
 """Moving a resource that is owed something by that: a write, and a read, more for giving it back,
-and another look."""
+and another look. Of a container group, what we may do is asked besides, on it and on what it names:
+not counted, since its provider's writes are what it waits for."""
 
 WATCH = Cost(reads=2, writes=0)
 """A resource that follows by itself, or is on the target: two looks."""

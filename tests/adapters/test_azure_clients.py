@@ -118,6 +118,47 @@ def test_a_read_and_a_write_name_the_catalogs_version_and_carry_their_id(served:
     assert write.bearer
 
 
+SUBNET = (
+    "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/net/subnets/one"
+)
+
+
+def test_what_we_may_not_do_is_asked_at_the_resource_itself(served: Served) -> None:
+    granted = [
+        {"actions": ["Microsoft.Network/*/read", "a/B/write"], "notActions": ["a/b/Write"]},
+        {"actions": ["x/y/*"], "notActions": ["x/y/delete"]},
+        {"actions": ["X/Y/Delete"]},
+    ]
+    answering(served, Answer(200, {"value": granted}))
+    wanted = ["a/b/write", "x/y/join/action", "x/y/delete", "microsoft.network/v/read", "x/z"]
+
+    assert ArmResources(served.arm).denied(SUBNET, wanted) == ["a/b/write", "x/z"]
+    (call,) = served.azure.front_door.traffic()
+    assert (call.method, call.query) == ("GET", "api-version=2022-04-01")
+    assert call.path == f"{SUBNET}/providers/Microsoft.Authorization/permissions"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "denied"),
+    [
+        (403, "AuthorizationFailed", ["Microsoft.Authorization/permissions/read"]),
+        (404, "ResourceNotFound", ["a/join/action", "a/write"]),
+    ],
+)
+def test_where_rights_cannot_be_asked_nothing_is_taken_for_granted(
+    served: Served, status: int, code: str, denied: list[str]
+) -> None:
+    answering(served, Answer(status, {"error": {"code": code, "message": "no"}}))
+
+    assert ArmResources(served.arm).denied(SUBNET, ["a/join/action", "a/write"]) == denied
+
+
+def test_of_what_is_no_resource_no_rights_are_asked(served: Served) -> None:
+    with pytest.raises(errors.InvalidResourceIdError):
+        ArmResources(served.arm).denied(f"{SUBNET}/../../other", ["a/write"])
+    assert served.azure.front_door.traffic() == []
+
+
 @pytest.mark.parametrize(
     ("fault", "error"),
     [

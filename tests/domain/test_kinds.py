@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from shared.catalog.container_instances import CONTAINER_GROUP
+from shared.catalog.resource_manager import ASSIGN_IDENTITY, JOIN_SUBNET
 from shared.catalog.storage import STORAGE_ACCOUNT
 from shared.domain.errors import UnreadableError
 from shared.domain.json_paths import Json
@@ -162,3 +164,40 @@ def test_a_secret_may_be_there_only_on_a_condition(sku: str, *, hides: bool) -> 
 
 def test_a_kind_without_a_field_for_it_says_no_version_in_use() -> None:
     assert replace(STORAGE_ACCOUNT, in_use="").version_in_use({"": str(OLD)}) is None
+
+
+GROUP = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.ContainerInstance/containerGroups/g"
+REMAKE = ("write", "delete")
+RIGHTS = tuple(f"Microsoft.ContainerInstance/containerGroups/{each}" for each in REMAKE)
+
+
+@pytest.mark.parametrize(
+    ("body", "others"),
+    [
+        pytest.param({}, (), id="nothing else"),
+        pytest.param({"identity": None, "properties": {"subnetIds": None}}, (), id="nulls"),
+        pytest.param(
+            {"properties": {"encryptionProperties": {"identity": "/ids/a"}}},
+            (("/ids/a", (ASSIGN_IDENTITY,)),),
+            id="the identity of the key alone",
+        ),
+        pytest.param(
+            {
+                "Identity": {"userAssignedIdentities": {"/ids/A": {}, "/ids/b": {}}},
+                "properties": {"encryptionProperties": {"identity": "/IDS/a"}},
+            },
+            (("/ids/A", (ASSIGN_IDENTITY,)), ("/ids/b", (ASSIGN_IDENTITY,))),
+            id="an identity in two casings is one",
+        ),
+        pytest.param(
+            {"properties": {"subnetIds": [{"id": "/net/1"}, {"id": ""}, {}, {"id": "/net/2"}]}},
+            (("/net/1", (JOIN_SUBNET,)), ("/net/2", (JOIN_SUBNET,))),
+            id="subnets",
+        ),
+    ],
+)
+def test_what_it_takes_to_make_a_group_again_is_told_from_its_definition(
+    body: Json, others: tuple[tuple[str, tuple[str, ...]], ...]
+) -> None:
+    assert CONTAINER_GROUP.recreation is not None
+    assert CONTAINER_GROUP.recreation.takes(GROUP, body) == ((GROUP, RIGHTS), *others)

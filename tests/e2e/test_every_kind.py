@@ -51,7 +51,7 @@ BUDGETS = {
     "cosmos-moved": {"GET": 3},
     # The version, the versionless form again, and a read to see each.
     "stfollows": {"GET": 5, "PATCH": 2},
-    # A read to see that it is gone, and one to see that it is there.
+    # A read to see that it is gone, and one to see that it is there; our rights are asked apart.
     "aci-moved": {"GET": 5, "DELETE": 1, "PUT": 1},
     # What else there is to keep of a blob is asked for before it is written.
     "moved/deploy.yaml": {"GET": 3 + SEARCHES, "HEAD": 1, "PUT": 1},
@@ -105,6 +105,18 @@ def test_a_resource_is_sent_no_more_requests_than_its_kind_may(moved: Rotated, n
         m: count for m, count in budget.items() if m != "GET"
     }
     assert sent["GET"] <= budget["GET"]
+
+
+def test_before_a_group_is_deleted_our_rights_are_asked_once_on_it_and_on_each_identity(
+    moved: Rotated,
+) -> None:
+    asked = Counter(
+        call.path.removesuffix("/providers/Microsoft.Authorization/permissions").split("/")[-1]
+        for call in moved.stage.calls("GET", "/resourceGroups/")
+        if call.path.endswith("/permissions")
+    )
+
+    assert asked == {"aci-moved": 1, "id-aci-moved": 1}
 
 
 def test_every_resource_has_a_budget(moved: Rotated) -> None:

@@ -113,6 +113,42 @@ def test_a_caller_without_the_action_gets_the_recorded_refusal(
     )
 
 
+@pytest.mark.parametrize(
+    ("scope", "held"),
+    [
+        pytest.param("", {"all"}, id="a subscription"),
+        pytest.param("/resourceGroups/rg-net", {"all", "group"}, id="a group"),
+        pytest.param(
+            "/resourceGroups/RG-net/providers/Microsoft.Network/virtualNetworks/net/subnets/one",
+            {"all", "group", "subnet"},
+            id="a child resource that is not served",
+        ),
+        pytest.param(
+            "/resourceGroups/rg-net/providers/Microsoft.Network/virtualNetworks/net/subnets/two",
+            {"all", "group"},
+            id="another one",
+        ),
+    ],
+)
+def test_permissions_are_told_at_every_scope_from_what_holds_there(
+    served: Rig, production: str, scope: str, held: set[str]
+) -> None:
+    whole, allow = f"/subscriptions/{production}", served.estate.arm.rbac.allow
+    served.estate.arm.rbac.revoke(APP_PRINCIPAL, whole)
+    path = f"{whole}{scope}/providers/Microsoft.Authorization/permissions"
+    assert served.send("GET", path, version="2022-04-01").code == "AuthorizationFailed"
+
+    net = f"{whole}/resourceGroups/rg-net"
+    allow(APP_PRINCIPAL, {"Microsoft.Authorization/permissions/read", "all"}, whole)
+    allow(APP_PRINCIPAL, {"group"}, net)
+    subnet = "providers/Microsoft.Network/virtualNetworks/net/subnets/one"
+    allow(APP_PRINCIPAL, {"subnet"}, f"{net}/{subnet}")
+
+    told = served.send("GET", path, version="2022-04-01").body["value"]
+    actions = {action for each in told for action in each["actions"]}
+    assert actions == {"microsoft.authorization/permissions/read", *held}
+
+
 def test_a_subscription_that_the_caller_may_not_read_is_not_listed(
     served: Rig, production: str
 ) -> None:

@@ -33,7 +33,7 @@ from tests.usecases.rotations import announced, head, report_of
 NOW = datetime(2027, 3, 1, tzinfo=UTC)
 FILES = "stfiles"
 CANARY = "keyturn-canary"
-_GROUP_WRITE = "Microsoft.ContainerInstance/containerGroups/write"
+_GROUP = "Microsoft.ContainerInstance/containerGroups"
 _URL = f"https://{FILES}.blob.core.windows.net"
 SETTINGS = {
     "KEYTURN_CONFIG_SOURCES": f"{_URL}/configs,{_URL}/tagged?tag=keyturn=yes",
@@ -282,7 +282,8 @@ _READS = {
 def test_without_the_right_to_read_all_the_rotation_fails_and_names_the_right(
     azure: LocalAzure, kinds: str, action: str
 ) -> None:
-    told = place(azure, (action, Where.SUBSCRIPTIONS), kinds=kinds).rotate()
+    everywhere = [(right.action, right.where) for right in ROLE if right.action == action]
+    told = place(azure, *everywhere, kinds=kinds).rotate()
 
     assert told.state == "failed"
     assert action in json.loads(told.said)["summary"]
@@ -298,7 +299,6 @@ _WRITES = {
         Where.MOVED,
     ),
     "Microsoft.DocumentDB/databaseAccounts/write": ("cosmos", "cosmos", "failed", Where.MOVED),
-    "Microsoft.ContainerInstance/containerGroups/delete": ("group", "aci", "failed", Where.GROUPS),
 }
 
 
@@ -330,20 +330,28 @@ def test_without_the_right_to_assign_an_identity_an_account_that_uses_one_stays(
 _REMADE = {
     ASSIGN_IDENTITY: _ASSIGN,
     JOIN_SUBNET: ((JOIN_SUBNET, Where.GROUPS),),
-    _GROUP_WRITE: ((_GROUP_WRITE, Where.GROUPS),),
+    f"{_GROUP}/write": ((f"{_GROUP}/write", Where.GROUPS),),
+    f"{_GROUP}/delete": ((f"{_GROUP}/delete", Where.GROUPS),),
 }
 
 
 @pytest.mark.parametrize("action", _REMADE)
-def test_without_a_right_to_make_a_group_again_it_is_owed_and_the_report_names_the_right(
+def test_without_a_right_to_make_a_group_again_it_is_not_deleted_and_the_report_names_the_right(
     azure: LocalAzure, action: str
 ) -> None:
-    told = place(azure, *_REMADE[action], kinds="group").rotate()
+    here, estate = place(azure, *_REMADE[action], kinds="group"), azure.estate
+    group = str(estate.arm.resources.named(_GROUP, f"aci{here.name}"))
+    used = estate.truth.version_in_use(group)
 
-    assert told.verdicts == {"aci": "failed"}
-    assert told.state != "completed"
-    assert f"'{action}'" in told.said
-    assert json.loads(told.said)["consumers"][0]["owed"] == "recreate"
+    told = here.rotate()
+
+    (consumer,) = json.loads(told.said)["consumers"]
+    assert (told.state, consumer["verdict"], consumer["owed"]) == ("failed", "manual", None)
+    assert "it was not deleted" in consumer["reason"]
+    assert f"'{action}' on " in consumer["reason"]
+    assert "grant that there" in consumer["advice"]
+    assert (estate.truth.deletions(group), estate.truth.writes(group)) == (0, 0)
+    assert estate.truth.version_in_use(group) == used
 
 
 # -- the vault -----------------------------------------------------------------------------------

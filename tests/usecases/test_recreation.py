@@ -14,8 +14,11 @@ from sandbox.arm.resource_ids import ResourceId
 from sandbox.azure import LocalAzure
 from sandbox.container_estate import ContainerGroup, Secrets
 from sandbox.faults import Answer, Fault
+from sandbox.identity import APP_PRINCIPAL
 from shared.adapters.arm.client import ArmClient
 from shared.catalog.container_instances import CONTAINER_GROUP
+from shared.catalog.resource_manager import ASSIGN_IDENTITY
+from shared.catalog.role import PERMISSIONS_READ
 from shared.domain.callers import NOBODY
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.errors import GoneError
@@ -136,6 +139,53 @@ def test_a_group_is_made_again_with_the_target_and_nothing_else_changed(
     assert bench.in_use(it) == new  # type: ignore[arg-type]
     assert deletes(bench) == 1
     assert bench.rows.load(Debt, *debt_address(it.id)) is None
+
+
+def test_a_group_is_deleted_only_once_it_is_known_that_it_can_be_made_again(bench: Bench) -> None:
+    key, estate = bench.key(), bench.azure.estate
+    elsewhere = estate.subscription("of the identities")
+    identity = estate.user_assigned_identity(elsewhere, "rg-id", "id-web")
+    it = estate.container_group(
+        "web", subscription=bench.subscription, key=key, user_assigned=identity
+    )
+    it.pace.creation = timedelta(0)
+    new = bench.later_version(key)
+    rotation, step = bench.opened(key)
+    lacks = [PERMISSIONS_READ, ASSIGN_IDENTITY]
+    for n, action in enumerate(lacks):
+        bench.run(step)
+
+        consumer = the_consumer(bench, rotation)
+        assert consumer.verdict is Verdict.MANUAL
+        assert consumer.reason == (
+            "it was not deleted, because it could not be deleted and made again: our identity"
+            f" lacks '{action}' on {identity}"
+        )
+        assert (deletes(bench), bench.work(rotation).owes) == (0, "")
+        assert bench.rows.load(Debt, *debt_address(it.id)) is None
+        estate.arm.rbac.allow(APP_PRINCIPAL, lacks[: n + 1], f"/subscriptions/{elsewhere}")
+        bench.forget_sent()
+        bench.steer.retry(rotation, "granted", NOBODY)
+        bench.supervise(rotation)
+        (step,) = bench.sent(Repoint)
+    bench.run(step)
+    assert bench.finish(rotation).outcome is Outcome.COMPLETED
+    assert version(bench, it) == new.rpartition("/")[2]
+    assert deletes(bench) == 1
+
+
+def test_while_our_rights_cannot_be_told_a_group_is_not_deleted(bench: Bench) -> None:
+    key = bench.key()
+    it = group(bench, key)
+    bench.later_version(key)
+    rotation, step = bench.opened(key)
+    path = f"{it.id}/providers/Microsoft.Authorization/permissions"
+    bench.azure.faults.add(Fault(path=path, answer=Answer(503)))
+
+    bench.run(step)
+    assert (deletes(bench), the_consumer(bench, rotation).verdict) == (0, None)
+    go_on(bench)
+    assert deletes(bench) == 1
 
 
 def test_unless_it_is_allowed_a_person_gets_the_exact_commands(bench: Bench) -> None:
