@@ -183,7 +183,7 @@ def test_while_our_rights_cannot_be_told_a_group_is_not_deleted(bench: Bench) ->
     bench.azure.faults.add(Fault(path=path, answer=Answer(503)))
 
     bench.run(step)
-    assert (deletes(bench), the_consumer(bench, rotation).verdict) == (0, None)
+    assert (deletes(bench), bench.work(rotation).intent) == (0, None)
     go_on(bench)
     assert deletes(bench) == 1
 
