@@ -51,6 +51,9 @@ class MakeVersion:
 
     def _run(self, step: RotateKey) -> None:
         kept = self._request(step)
+        if not kept.row.asks_for(step):
+            logger.error("no new version of %s: request %s asks for none", step.key, step.request)
+            return
         if kept.row.needs_approval:
             if step.expiring:  # the watch comes again, and so does who approves
                 return
