@@ -54,6 +54,10 @@ class Request(Row, frozen=True, kw_only=True):
         """See ``Row.address``."""
         return self.id, "request"
 
+    def asks_for(self, step: Open | RotateKey) -> bool:
+        """Return whether a step that names this request does what was wished: none else may."""
+        return step.key == self.key and (self.new_version or not isinstance(step, RotateKey))
+
 
 PENDING = "pending"
 """The partition of ``Pending``."""

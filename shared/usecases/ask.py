@@ -10,7 +10,7 @@ from shared.domain.policy import Mode, Policy, Rules
 from shared.domain.records import Pending, Request
 from shared.domain.rows import Cause
 from shared.domain.steps import Open, RotateKey
-from shared.ports import Clock, Policies, Put, Queue, Rows
+from shared.ports import Clock, Policies, Queue, Rows
 from shared.usecases.announce import Announce
 
 
@@ -57,17 +57,30 @@ class AskForRotation:
         return self._queued(self._kept(request))
 
     def _kept(self, request: Request) -> Request:
-        # Ahead of the request: with it alone, a lost message would be lost for good.
-        self.rows.commit(Put(Pending(request=request.id, step=_step(request), at=request.asked_at)))
-        if self.rows.insert(request):
-            return request
+        # Before anything is written: what is refused here must not be served.
         kept = self.rows.load(Request, *request.address)
-        wish = (request.key, request.reason, request.new_version)
-        if kept is None or (kept.row.key, kept.row.reason, kept.row.new_version) != wish:
-            raise AlreadyUsedError(
-                "this Idempotency-Key was used for another request: use a new one for a new wish"
-            )
+        if kept and _wish_of(kept.row) != _wish_of(request):
+            raise _already_used()
+        # Ahead of the request: with it alone, a lost message would be lost for good.
+        self._await(request)
+        kept = kept or self.rows.insert(request) or self.rows.load(Request, *request.address)
+        if kept is None or _wish_of(kept.row) != _wish_of(request):
+            raise _already_used()
         return kept.row
+
+    def _await(self, request: Request) -> None:
+        """Have the sweep look after a request; the first wish under its id is the one that counts.
+
+        Raises:
+            AlreadyUsedError: It looks after another wish, whose request is about to be kept, or
+                was to be by somebody who died.
+        """
+        step = _step(request)
+        fresh = Pending(request=request.id, step=step, at=request.asked_at)
+        while (pending := self.rows.load(Pending, *fresh.address)) is None:
+            self.rows.insert(fresh)
+        if _wish_in(pending.row.step) != _wish_in(step):
+            raise _already_used()
 
     def _queued(self, request: Request) -> Request:
         """Queue what serves the request: again, too, if whoever kept it died before."""
@@ -76,6 +89,20 @@ class AskForRotation:
             return request
         self.queue.send(_step(request))
         return request
+
+
+def _wish_of(request: Request) -> tuple[str, str, bool]:
+    return request.key, request.reason, request.new_version
+
+
+def _wish_in(step: Open | RotateKey) -> tuple[str, str, bool]:
+    return step.key, step.cause.reason, isinstance(step, RotateKey)
+
+
+def _already_used() -> AlreadyUsedError:
+    return AlreadyUsedError(
+        "this Idempotency-Key was used for another request: use a new one for a new wish"
+    )
 
 
 def _step(request: Request) -> Open | RotateKey:

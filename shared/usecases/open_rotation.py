@@ -61,6 +61,9 @@ class OpenRotation:
     def _run(self, step: Open) -> None:
         key, now = Key.parse(step.key), self.clock.now()
         policy = self.policies.current()
+        if not self._is_wished(step):
+            logger.error("nothing opened for %s: request %s is another's", step.key, step.request)
+            return
         if not policy.manages(key):
             answer_request(self.rows, step, problem=let_go(self.rows, step, now))
             return
@@ -248,6 +251,11 @@ class OpenRotation:
             return False
         active = self.rows.load(Rotation, head.active, "rotation")
         return active is None or active.row.outcome is None
+
+    def _is_wished(self, step: Open) -> bool:
+        """Whether the request that a step names, if it does, asks for it: one serves no other."""
+        request = self.rows.load(Request, step.request, "request") if step.request else None
+        return request is None or request.row.asks_for(step)
 
     def _served(self, step: Open) -> bool:
         """Whether the operator's request has had its rotation, ended since."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.domain.records import Refusal
-from shared.domain.steps import Open, Refuse, Watch
+from shared.domain.steps import Open, Refuse, RotateKey, Watch
 from shared.ports import Rows
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ class RememberRefusal:
         self.rows.insert(Refusal(event_id=step.event_id, problem=step.problem, at=step.at))
 
 
-def let_go(rows: Rows, step: Open | Watch, now: datetime) -> str:
+def let_go(rows: Rows, step: Open | RotateKey | Watch, now: datetime) -> str:
     """Count an event for a key that the policy leaves out; return why it is let go."""
     problem = f"the policy does not let Keyturn manage {step.key}: see its `manage`"
     if step.cause.trigger == "event":

@@ -1,5 +1,6 @@
 """Have the vault make a new version of a key, once."""
 
+import dataclasses
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,14 +8,17 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from shared.domain.errors import BusyError, NotFoundError, PermanentError
+from shared.domain.expiry import concern_of
 from shared.domain.keys import Key, VersionState
-from shared.domain.policy import Mode, Rules
+from shared.domain.policy import Mode, Policy, Reaction, Rules
 from shared.domain.records import EXPIRING, Pending, Request
 from shared.domain.steps import Open, RotateKey
 from shared.domain.windows import is_open, opens_at
 from shared.ports import Clock, Kept, Policies, Put, Queue, Rows, Vaults
+from shared.usecases.announce import Announce
 from shared.usecases.open_rotation import FURTHEST_DELAY, answer_request, note_problem
 from shared.usecases.overdue import LEASE
+from shared.usecases.refuse import let_go
 from shared.usecases.unexpire import Unexpire
 
 logger = logging.getLogger(__name__)
@@ -31,7 +35,8 @@ class MakeVersion:
     an operator is another wish. For a version that nears its expiry there is one request, however
     often that is announced.
 
-    To make a version is a write: one that nobody asked for waits for a change window. Versions
+    To make a version is a write: whether it may be made the policy says when the vault is about to
+    be asked, and one that nobody asked for waits for a change window. Versions
     that have expired are made valid again before, where consumers need that; see ``Unexpire``.
     """
 
@@ -40,6 +45,7 @@ class MakeVersion:
     queue: Queue
     clock: Clock
     policies: Policies
+    announce: Announce
     unexpire: Unexpire
 
     def run(self, step: RotateKey) -> None:
@@ -51,21 +57,19 @@ class MakeVersion:
 
     def _run(self, step: RotateKey) -> None:
         kept = self._request(step)
+        if not kept.row.asks_for(step):
+            logger.error("no new version of %s: request %s asks for none", step.key, step.request)
+            return
         if kept.row.needs_approval:
             if step.expiring:  # the watch comes again, and so does who approves
                 return
             raise BusyError(f"request {kept.row.id} waits for an approval")
-        key = Key.parse(step.key)
-        rules, current = self.policies.current().rules_for(key), self.vaults.current(key)
-        is_expiring = bool(step.expiring) and str(current.id) == step.expiring
-        if is_expiring and (why := self._why_not_expiring(step, kept.row, current, rules)):
-            logger.info("no new version of %s: %s", step.key, why)
-            answer_request(self.rows, step, problem=why)
-            return
+        key, policy = Key.parse(step.key), self.policies.current()
+        current = self.vaults.current(key)
         if kept.row.version_before in ("", str(current.id)):
-            if self._waits(step, kept, rules):
+            if self._is_held(step, kept, current, policy):
                 return
-            self._make(self.unexpire.run(kept, rules), current, step)
+            self._make(self.unexpire.run(kept, policy.rules_for(key)), current, step)
         self.queue.send(Open(key=step.key, cause=step.cause, request=step.request))  # (3)
 
     def _make(self, kept: Kept[Request], current: VersionState, step: RotateKey) -> None:
@@ -89,18 +93,44 @@ class MakeVersion:
         made = self.vaults.rotate(current.id.key)  # (2)
         logger.info("the vault made %s", made.id)
 
-    def _waits(self, step: RotateKey, kept: Kept[Request], rules: Rules) -> bool:
-        """Return whether a version that nobody asked for waits: for its window, or an approval."""
-        request, now = kept.row, self.clock.now()
-        is_begun = request.vault_asked_at is not None or bool(request.unexpire)
-        if request.by is not None or is_begun or not request.id.startswith(EXPIRING):
+    def _is_held(
+        self, step: RotateKey, kept: Kept[Request], current: VersionState, policy: Policy
+    ) -> bool:
+        """Return whether today's policy has no version made, or not yet.
+
+        A wish may be days old when it is served, and a try may have failed since. What the vault
+        may be doing at this moment is past that, and waited for.
+        """
+        asked_at, rules = kept.row.vault_asked_at, policy.rules_for(current.id.key)
+        if asked_at is not None and asked_at + LEASE > self.clock.now():
             return False
-        if request.approved_until is not None and request.approved_until <= now:
-            until = f"{request.approved_until:%Y-%m-%d at %H:%M} UTC"
-            problem = f"its approval ran out on {until}: it waits for another"
-            self.rows.replace(kept, replace(request, needs_approval=True, problem=problem))
+        if why := self._why_not(step, kept.row, current, policy):
+            logger.info("no new version of %s: %s", step.key, why)
+            answer_request(self.rows, step, problem=why)
             return True
-        if is_open(rules.windows, now):
+        return self._lacks_approval(kept, rules) or self._waits(step, kept.row, rules)
+
+    def _lacks_approval(self, kept: Kept[Request], rules: Rules) -> bool:
+        """Return whether a version waits for an approver, at first or again; see that it does."""
+        request, until = kept.row, kept.row.approved_until
+        if until is None and rules.mode is not Mode.APPROVE:
+            return False
+        if until is not None and (until > self.clock.now() or _is_begun(request)):
+            return False
+        lapsed = f"its approval ran out on {until:%Y-%m-%d at %H:%M} UTC" if until else ""
+        logger.info("request %s waits for an approval; %s", request.id, lapsed)
+        problem = ""  # a wish that has one is not looked after any more
+        if request.id.startswith(EXPIRING):  # the watch announces it, and looks after it
+            problem = f"{lapsed}: it waits for another"
+        else:
+            self.announce.request_needs_approval(request)
+        self.rows.replace(kept, replace(request, needs_approval=True, problem=problem))
+        return True
+
+    def _waits(self, step: RotateKey, request: Request, rules: Rules) -> bool:
+        """Return whether a version that nobody asked for waits for its change window."""
+        now = self.clock.now()
+        if not request.id.startswith(EXPIRING) or _is_begun(request) or is_open(rules.windows, now):
             return False
         opens = opens_at(rules.windows, now)
         when = f"opens on {opens:%Y-%m-%d at %H:%M} UTC" if opens else "never opens"
@@ -127,6 +157,18 @@ class MakeVersion:
             raise NotFoundError(f"there is no request {step.request!r}")
         return kept
 
+    def _why_not(
+        self, step: RotateKey, request: Request, current: VersionState, policy: Policy
+    ) -> str:
+        """Return why no version is made for a request as things are; empty: it may be."""
+        key, now = current.id.key, self.clock.now()
+        if not policy.manages(key):
+            return let_go(self.rows, step, now)
+        rules = policy.rules_for(key)
+        if rules.mode is Mode.OBSERVE:
+            return f"the policy lets Keyturn only observe {key}"
+        return self._why_not_expiring(step, request, current, rules) if step.expiring else ""
+
     def _why_not_expiring(
         self, step: RotateKey, request: Request, current: VersionState, rules: Rules
     ) -> str:
@@ -135,17 +177,25 @@ class MakeVersion:
         The vault's own rotation policy is relied upon until the version has expired: by then it
         has had its time.
         """
-        if rules.mode is Mode.OBSERVE:
-            return f"the policy lets Keyturn only observe {current.id.key}"
-        if rules.mode is Mode.APPROVE and request.approved_until is None:
-            return "the policy asks for an approval"
+        now = self.clock.now()
         if not current.enabled:
             return f"{current.id} is disabled: whoever did that does not want another"
         ours = request.unexpire.get(str(current.id))  # put off by ourselves, until then
         ends = max(step.expires, ours) if step.expires and ours else step.expires
         if ends and (current.expires is None or current.expires > ends):
             return f"the expiry of {current.id} was put off"
-        has_expired = bool(ours) or bool(current.expires and current.expires <= self.clock.now())
+        seen = dataclasses.replace(current, expires=now) if ours else current
+        concern = concern_of(seen, rules, now)
+        if concern is None or concern.reaction not in (Reaction.ASK, Reaction.ROTATE):
+            return f"the policy does not want a version after {current.id} now"
+        if concern.reaction is Reaction.ASK and request.approved_until is None:
+            return "the policy asks for an approval"
+        has_expired = seen.expires is not None and seen.expires <= now
         if not has_expired and self.vaults.rotates_itself(current.id.key):
             return f"the vault's own rotation policy makes the version after {current.id}"
         return ""
+
+
+def _is_begun(request: Request) -> bool:
+    """Return whether consumers have been readied for the version, which was not asked for since."""
+    return bool(request.unexpire) and request.vault_asked_at is None

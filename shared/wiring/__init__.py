@@ -101,6 +101,7 @@ class Wiring:
                 queue=queue,
                 clock=clock,
                 policies=policies,
+                announce=announce,
                 unexpire=Unexpire(vaults=vaults, rows=rows, clock=clock, announce=announce),
             ),
             preflight=LookAhead(vaults=vaults, registry=out.registry, rows=rows, clock=clock),

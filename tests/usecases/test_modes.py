@@ -1,5 +1,7 @@
 """How far the policy lets a rotation go by itself: observe, approve, auto, windows and tags."""
 
+from collections.abc import Callable
+
 import pytest
 from msgspec.structs import replace
 
@@ -11,13 +13,13 @@ from shared.domain.errors import (
     PolicyError,
 )
 from shared.domain.keys import Key
-from shared.domain.policy import Mode, Policy, Window
+from shared.domain.policy import Mode, Policy, Rule, Window
 from shared.domain.records import Act, Refusal, Request
 from shared.domain.rows import Cause
-from shared.domain.steps import Open, Repoint, RotateKey
+from shared.domain.steps import Open, Repoint, Revive, RotateKey
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Wave
-from tests.usecases.bench import Bench, at, open_step
+from tests.usecases.bench import Bench, Died, at, open_step
 from tests.usecases.rotations import announced, carry_out, finish, head, steering, verdicts, waves
 
 ANNE = Caller(id="t/anne", name="anne@contoso.com")
@@ -315,6 +317,49 @@ def test_the_same_wish_sent_twice_is_one_and_another_under_its_key_is_refused(
         with pytest.raises(AlreadyUsedError):
             ask.run(key, reason=reason, new_version=by_vault, by=ANNE, once="k1")
     assert ask.run(key, reason="old", new_version=True, by=BERT, once="k1").id != first.id
+
+
+@pytest.mark.parametrize(
+    ("died", "kept"), [(at("send"), True), (at("insert", Request), False)], ids=["kept", "not kept"]
+)
+def test_a_wish_that_is_refused_under_anothers_key_is_never_served(
+    bench: Bench,
+    died: Callable[..., bool],
+    kept: bool,  # noqa: FBT001 - a table
+) -> None:
+    """Whoever kept the first has died, and the sweep serves that one."""
+    first, second = bench.key("first"), bench.key("second")
+    rule = Rule(keys=("kv-bench/second",), mode=Mode.APPROVE)
+    bench.policies.document = Policy(rules=(rule,))
+    ask = bench.mortal(steering(bench).ask)
+    with bench.dying(before=died), pytest.raises(Died):
+        ask.run(Key.parse(first), reason="one", new_version=False, by=ANNE, once="k")
+    with pytest.raises(AlreadyUsedError):
+        ask.run(Key.parse(second), reason="two", new_version=True, by=ANNE, once="k")
+
+    bench.pass_time(minutes=20)
+    bench.forget_sent()
+    bench.run(Revive())
+    for step, _ in list(bench.life.sent):
+        bench.run(step)
+
+    assert bench.versions(second) == 1
+    assert bench.sent(RotateKey) == []
+    assert [step.key for step in bench.sent(Open)] == [first] * kept
+
+
+def test_a_step_that_is_not_its_requests_does_nothing(bench: Bench) -> None:
+    wished, other = bench.key("wished"), bench.key("other")
+    request = bench.mortal(steering(bench).ask).run(
+        Key.parse(wished), reason="r", new_version=False, by=ANNE
+    )
+    cause = Cause(trigger="operator", id=request.id, by=ANNE)
+    for key in (wished, other):
+        bench.run(RotateKey(key=key, cause=cause, request=request.id))
+    bench.run(Open(key=other, cause=cause, request=request.id))
+
+    assert (bench.versions(wished), bench.versions(other)) == (1, 1)
+    assert bench.row(Request, request.id, "request") == request
 
 
 def test_the_key_let_go_forgets_the_approval(bench: Bench) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from sandbox.estate import Account
 from sandbox.identity import APP_PRINCIPAL
+from shared.domain.policy import Reaction
 from shared.domain.records import Request
 from shared.domain.resources import digest
 from shared.domain.rows import Cause
@@ -31,6 +32,7 @@ def announced(bench: Bench, version: str, event: str = "e1") -> RotateKey:
 @pytest.fixture(name="expiring")
 def _expiring(bench: Bench) -> str:
     """The only version of a key, thirty days before its end."""
+    bench.policies.set_defaults(near_expiry=Reaction.ROTATE, near_expiry_days=60)
     version = bench.azure.estate.vault(VAULT).create_key("cmk")
     expire(bench, version, days=30)
     return version
@@ -73,9 +75,11 @@ _CALLS = 10
 
 
 def test_of_two_at_once_whenever_the_second_comes_one_makes_the_version(bench: Bench) -> None:
+    bench.policies.set_defaults(near_expiry=Reaction.ROTATE)
     met = 0
     for nth in range(1, _CALLS):
         version = bench.azure.estate.vault(VAULT).create_key(f"cmk{nth}")
+        bench.pass_time(days=1)
         expire(bench, version, days=30)
         first, second = (announced(bench, version, event) for event in ("e1", "e2"))
         left, done = nth, False

@@ -7,7 +7,7 @@ import pytest
 from sandbox.faults import Answer, Fault
 from shared.domain.callers import Caller
 from shared.domain.keys import Key
-from shared.domain.policy import Mode
+from shared.domain.policy import Mode, Policy, Reaction
 from shared.domain.records import PENDING, Pending, Request
 from shared.domain.rows import Cause
 from shared.domain.steps import Open, Revive, RotateKey
@@ -15,7 +15,11 @@ from shared.domain.verdicts import Outcome
 from shared.usecases.overdue import LEASE
 from tests.usecases.bench import VAULT, Bench, at
 from tests.usecases.memory import in_memory
+from tests.usecases.rotations import steering
 from tests.usecases.runner import Runner
+
+ANNE = Caller(id="t/anne", name="anne@contoso.com")
+BERT = Caller(id="t/bert", name="bert@contoso.com")
 
 
 def wish(bench: Bench, key: str, request: str = "req-1") -> RotateKey:
@@ -103,6 +107,71 @@ def test_two_wishes_are_two_versions(bench: Bench) -> None:
     assert bench.versions(key) == 3
 
 
+def asked(bench: Bench, key: str) -> Request:
+    """Return the request of somebody who wants a new version."""
+    ask = bench.mortal(steering(bench).ask)
+    return ask.run(Key.parse(key), reason="old", new_version=True, by=ANNE, once="k")
+
+
+@pytest.mark.parametrize("change", ["observe", "manage"])
+def test_a_wish_that_the_policy_forbids_by_now_makes_no_version(bench: Bench, change: str) -> None:
+    key = bench.key()
+    request = asked(bench, key)
+    if change == "manage":
+        bench.policies.document = Policy(manage=())
+    else:
+        bench.policies.set_defaults(mode=Mode.OBSERVE)
+    bench.run(bench.sent(RotateKey)[-1])
+    assert bench.versions(key) == 1
+    assert "the policy" in bench.row(Request, request.id, "request").problem
+    assert bench.sent(Open) == []
+
+
+def test_a_wish_that_needs_an_approval_by_now_waits_for_one(bench: Bench) -> None:
+    key = bench.key()
+    request = asked(bench, key)
+    bench.policies.set_defaults(mode=Mode.APPROVE)
+    bench.run(bench.sent(RotateKey)[-1])
+    assert bench.versions(key) == 1
+    assert needs_approval(bench) == [request.id]
+
+    bench.steer.approve(request.id, "seen", BERT)
+    bench.run(bench.sent(RotateKey)[-1])
+    assert bench.versions(key) == 2
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["message late", "failed and sent again"])
+def test_an_approval_that_has_run_out_makes_no_version(
+    bench: Bench,
+    again: bool,  # noqa: FBT001 - a table
+) -> None:
+    bench.policies.set_defaults(mode=Mode.APPROVE, approval_hours=2)
+    key = bench.key()
+    request = asked(bench, key)
+    bench.steer.approve(request.id, "seen", BERT)
+    if again:
+        no = Answer(403, {"error": {"code": "Forbidden", "message": "may not rotate"}})
+        bench.azure.faults.add(Fault(method="POST", path="*/rotate", answer=no, times=1))
+        bench.run(bench.sent(RotateKey)[-1])
+    bench.pass_time(hours=72)
+    if again:
+        asked(bench, key)
+    bench.run(bench.sent(RotateKey)[-1])
+    assert bench.versions(key) == 1
+    assert bench.row(Request, request.id, "request").needs_approval
+    assert needs_approval(bench) == [request.id] * 2
+
+    bench.steer.approve(request.id, "seen again", BERT)
+    bench.run(bench.sent(RotateKey)[-1])
+    assert bench.versions(key) == 2
+
+
+def needs_approval(bench: Bench) -> list[str]:
+    """Return the requests for which an approval was asked, one as often as it was."""
+    events = bench.azure.topics.published(bench.azure.topic.name)
+    return [e["data"]["request"] for e in events if e["type"].endswith("NeedsApproval")]
+
+
 def test_a_wish_that_was_never_kept_makes_no_version(bench: Bench) -> None:
     key = bench.key()
     bench.run(RotateKey(key=key, cause=Cause(trigger="operator", id="x"), request="nobody"))
@@ -170,7 +239,9 @@ def test_the_request_of_a_version_that_nears_its_expiry_is_served_by_the_sweep_t
     swift: Bench, problem: str
 ) -> None:
     """Once the vault has been asked: until then the next look at the key asks again."""
+    swift.policies.set_defaults(near_expiry=Reaction.ROTATE)
     version = swift.azure.estate.vault(VAULT).create_key("cmk")
+    swift.pass_time(days=31)
     swift.azure.estate.vault(VAULT).set_expiry(version, swift.clock.now() + timedelta(days=9))
     key = version.rpartition("/")[0]
     runner, cause = Runner(swift), Cause(trigger="event", id="e1")

@@ -426,6 +426,39 @@ def test_a_window_that_is_days_away_is_left_to_a_later_watch(watching: Bench) ->
     assert watching.versions(key_of(version)) == 2
 
 
+def test_a_version_that_could_not_be_made_in_its_window_waits_for_the_next(
+    watching: Bench,
+) -> None:
+    now = watching.clock.now()
+    opens, closes = now - timedelta(minutes=5), now + timedelta(hours=1)
+    window = Window(opens=f"{opens:%H:%M}", closes=f"{closes:%H:%M}")
+    watching.policies.set_defaults(near_expiry=ROTATE, windows=(window,))
+    version = made(watching, days=20)
+    watching.azure.faults.add(Fault(method="POST", path="*/rotate", answer=DENIED, times=1))
+    watching.run(rotate_step(watching, version))
+    watching.pass_time(hours=7)
+    watching.run(rotate_step(watching, version))
+    assert watching.versions(key_of(version)) == 1
+    assert "its change window is closed" in request_of(watching, version).problem
+
+
+@pytest.mark.parametrize("change", [Reaction.IGNORE, ALARM, ASK, "manage"])
+def test_what_the_rules_do_not_want_any_more_when_the_window_opens_is_not_made(
+    watching: Bench, change: Reaction | str
+) -> None:
+    watching.policies.set_defaults(near_expiry=ROTATE, windows=closed_for(watching, 5))
+    version = made(watching, days=20)
+    watching.run(rotate_step(watching, version))
+    if isinstance(change, Reaction):
+        watching.policies.set_defaults(near_expiry=change)
+    else:
+        watching.policies.document = replace(watching.policies.document, manage=())
+    watching.pass_until(watching.due(RotateKey))
+    watching.run(watching.sent(RotateKey)[-1])
+    assert watching.versions(key_of(version)) == 1
+    assert "the policy" in request_of(watching, version).problem
+
+
 def test_an_operator_who_asks_now_does_not_wait_for_a_window(watching: Bench) -> None:
     watching.policies.set_defaults(windows=closed_for(watching, 5))
     version = made(watching, days=20)
