@@ -162,7 +162,7 @@ class RepointResource:
         body = reading.body
         references, in_use = references_to(kind, body, target.id.key), kind.version_in_use(body)
         # What follows the vault on its own is nudged only where the vault leads it to the target.
-        rules, decided = rotation.rules, kept.row.intent
+        rules = rotation.rules
         wants_nudge = rules.versionless == "nudge" or kept.row.owes == "restore"
         may_nudge = wants_nudge and kind.may_nudge and not rotation.current_problem
         named = [*(r.pinned for r in references), in_use if may_nudge else None]
@@ -185,7 +185,7 @@ class RepointResource:
                 self.ledger.change(kept, replace(held, wave=Wave.REST))
             case Repoint() as planned:
                 why, advice = why_left(right.head, rotation, body, self.clock.now())
-                if why and decided is None:
+                if why and not kept.row.decided:
                     self._close(kept, Verdict.MANUAL, why, advice)
                 elif self._is_ours_to_write(kept, body) and self._is_prepared(
                     kept, kind, target.id
@@ -256,6 +256,7 @@ class RepointResource:
         about_to = replace(
             before,
             intent=intent,
+            decided=True,
             accepted_at=None,
             writes=before.writes + 1,
             sent=before.sent + 1,
@@ -318,6 +319,7 @@ class RepointResource:
         logger.info("accepted: %s is asked to use %s", kept.row.resource, rotation.target)
         moved = replace(
             kept.row,
+            decided=False,
             accepted_at=self.clock.now(),
             writes=0,
             correlation_id=accepted.correlation_id,

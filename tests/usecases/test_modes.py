@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from sandbox.faults import Fault
 from shared.domain.callers import NOBODY, Caller
 from shared.domain.errors import (
     AlreadyUsedError,
@@ -18,7 +19,16 @@ from shared.domain.steps import Open, Repoint, RotateKey
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Wave
 from tests.usecases.bench import Bench, at, open_step
-from tests.usecases.rotations import announced, carry_out, finish, head, steering, verdicts, waves
+from tests.usecases.rotations import (
+    REFUSED,
+    announced,
+    carry_out,
+    finish,
+    head,
+    steering,
+    verdicts,
+    waves,
+)
 
 ANNE = Caller(id="t/anne", name="anne@contoso.com")
 BERT = Caller(id="t/bert", name="bert@contoso.com")
@@ -173,6 +183,35 @@ def test_a_changed_policy_does_not_reach_a_write_that_was_intended_before(bench:
     bench.run(step)
     assert bench.writes(account) == 1
     assert finish(bench, rotation).outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("strictness", ["tag", "tag-approve", "policy"])
+def test_what_was_refused_is_tried_again_under_the_rules_of_the_new_try(
+    bench: Bench, strictness: str
+) -> None:
+    key = bench.key()
+    account = bench.account("stone", key)
+    bench.new_version(key)
+    rotation, step = bench.opened(key)
+    bench.azure.faults.add(Fault(method="PATCH", path="*stone*", answer=REFUSED, times=1))
+    bench.run(step)
+    assert verdicts(bench, rotation)["stone"] is Verdict.FAILED
+    intent = bench.work(rotation).intent
+    assert intent is not None
+    if strictness == "policy":
+        bench.policies.set_defaults(mode=Mode.OBSERVE)
+    else:
+        mode = "approve" if strictness == "tag-approve" else "observe"
+        bench.patch(account, {"tags": {"keyturn-mode": mode}})
+    before = bench.writes(account)
+
+    bench.steer.retry(rotation, "again", ANNE)
+    bench.forget_sent()
+    bench.settle(rotation)
+
+    assert bench.writes(account) == before
+    assert verdicts(bench, rotation)["stone"] is Verdict.MANUAL
+    assert bench.work(rotation).intent == intent  # kept for the evidence
 
 
 def test_nothing_begins_under_a_policy_that_cannot_be_read_and_all_goes_on_after_it_can(
