@@ -116,6 +116,7 @@ class Wiring:
                 leases=leases,
                 pace=pace,
                 verify=verify,
+                policies=policies,
             ),
             verify=verify,
             settle=SettleDebt(

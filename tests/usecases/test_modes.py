@@ -237,6 +237,33 @@ def test_nothing_begins_under_a_policy_that_cannot_be_read_and_all_goes_on_after
     assert bench.writes(account) == 1
 
 
+def test_a_move_that_was_let_go_begins_nothing_once_the_policy_cannot_be_read(
+    bench: Bench,
+) -> None:
+    key = bench.key()
+    account = bench.account("stone", key)
+    bench.new_version(key)
+    rotation, step = bench.opened(key)
+    bench.policies.problem = "line 3: no such setting"
+    bench.run(step)
+    assert bench.writes(account) == 0
+
+    bench.policies.problem = ""
+    assert carry_out(bench, rotation).outcome is Outcome.COMPLETED
+    assert bench.writes(account) == 1
+
+
+def test_a_move_that_was_let_go_follows_the_policy_of_its_own_moment(bench: Bench) -> None:
+    key = bench.key()
+    account = bench.account("stone", key)
+    bench.new_version(key)
+    rotation, step = bench.opened(key)
+    bench.policies.set_defaults(mode=Mode.OBSERVE)
+    bench.run(step)
+    assert bench.writes(account) == 0
+    assert verdicts(bench, rotation)["stone"] is Verdict.MANUAL
+
+
 def test_a_key_that_the_policy_leaves_out_is_let_go_and_counted(bench: Bench) -> None:
     key, managed = bench.key("other"), bench.key("cmk-1")
     ask = steering(bench).ask
