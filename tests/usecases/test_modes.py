@@ -352,6 +352,47 @@ def test_no_version_is_made_before_somebody_else_than_who_asked_has_approved(
     assert (bench.versions(key), bench.writes(account)) == (2, 1)
 
 
+def approved_version(bench: Bench) -> tuple[str, Open]:
+    """Have a version made that was approved; return its key, and the step that comes next."""
+    bench.policies.set_defaults(mode=Mode.APPROVE, approval_hours=2)
+    key = bench.key()
+    bench.account("stone", key)
+    ask = bench.mortal(steering(bench).ask)
+    request = ask.run(Key.parse(key), reason="old", new_version=True, by=ANNE)
+    bench.steer.approve(request.id, "seen", BERT)
+    bench.run(bench.sent(RotateKey)[-1])
+    step = bench.sent(Open)[-1]
+    assert bench.row(Request, request.id, "request").made
+    return key, step
+
+
+def test_the_approval_of_a_version_is_not_that_of_a_later_one(bench: Bench) -> None:
+    key, step = approved_version(bench)
+    later = bench.later_version(key)
+    bench.run(step)
+    assert bench.rotation(bench.active(key)).target == later
+    assert head(bench, key).approved_until is None
+
+
+def test_a_message_that_comes_twice_carries_no_approval_to_the_rotation_that_took_over(
+    bench: Bench,
+) -> None:
+    key, step = approved_version(bench)
+    bench.run(step)
+    first = bench.active(key)
+    assert head(bench, key).approved_until is not None
+    bench.later_version(key)
+    second = bench.open(key, Cause(trigger="event", id="e3"))
+    assert second != first
+
+    bench.pass_time(minutes=6)
+    bench.run(step)
+
+    assert bench.active(key) == second
+    assert head(bench, key).approved_until is None
+    assert bench.row(Request, step.request, "request").rotation == first
+
+
 def test_an_approval_that_the_policy_has_overtaken_makes_no_version(bench: Bench) -> None:
     bench.policies.set_defaults(mode=Mode.APPROVE)
     key = bench.key()
