@@ -23,6 +23,7 @@ class Request(Row, frozen=True, kw_only=True):
             for one, which it does not make idempotently; empty until then. A newer one means that
             this request has had its version.
         vault_asked_at: When the vault was last about to be asked.
+        made: URL of the version that the vault made for it; empty: none, or its answer was lost.
         by: Who asked; ``None``: nobody did, a version nears its expiry.
         needs_approval: Whether an approver has to agree before the vault is asked.
         unexpire: Versions that are made valid again first, and until when: saved before the vault
@@ -46,6 +47,7 @@ class Request(Row, frozen=True, kw_only=True):
     unexpire: dict[str, datetime] = field(default_factory=dict)
     unexpired_at: datetime | None = None
     vault_asked_at: datetime | None = None
+    made: str = ""
     rotation: str = ""
     problem: str = ""
 

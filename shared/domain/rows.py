@@ -165,8 +165,9 @@ class Rotation(Row, frozen=True, kw_only=True):
         target: URL of the version.
         key_type, bits: What kind of key the target is.
         policy: Digest of the policy that ``rules`` are from.
-        rules: What holds for the key. A changed policy takes hold at the supervisor's next look;
-            a write that was intended before goes on under the rules of its intent.
+        rules: What holds for the key. A changed policy takes hold at the supervisor's next look,
+            and of what is not written yet at once; a write that was intended before goes on under
+            the rules of its intent.
         policy_problem: Why the policy cannot be used now, so that nothing is begun; empty: it can.
         request: Id of the request that it was opened for; empty: for none. Others may have come
             to it since.

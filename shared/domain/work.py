@@ -126,6 +126,8 @@ class Work(Row, frozen=True, kw_only=True):
         next: The step that is due.
         due_at: When it is, as far as the last step said; see ``Outstanding``.
         read_at: When it was first read: a window without a write begins then.
+        decided: Whether a write was intended in this try, and has got no answer: it goes on under
+            the rules of its intent.
         accepted_at: When the service accepted our write; ``None``: nothing was written.
         correlation_id: The write's ``x-ms-correlation-request-id``.
         writes: How many writes in a row got no answer, the one under way included.
@@ -161,6 +163,7 @@ class Work(Row, frozen=True, kw_only=True):
     due_at: datetime | None = None
     read_at: datetime | None = None
     intent: Intent | None = None
+    decided: bool = False
     accepted_at: datetime | None = None
     writes: int = 0
     sent: int = 0
@@ -314,7 +317,10 @@ def promote(work: Work) -> Work:
 
 
 def reopen(work: Work) -> Work:
-    """Take back the verdict, to be moved again once released; the *before* stays."""
+    """Take back the verdict, to be moved again once released; the *before* stays.
+
+    That is another try, under the rules that hold by then.
+    """
     return replace(
         work,
         seq=work.seq + 1,
@@ -323,6 +329,7 @@ def reopen(work: Work) -> Work:
         next="repoint",
         due_at=None,
         read_at=None,
+        decided=False,
         consumers=tuple(
             replace(c, verdict=None, level=None, reason="", advice="")
             for c in work.consumers

@@ -1,8 +1,13 @@
-"""Whether a rotation may still write."""
+"""Whether a rotation may still write, and under which rules."""
 
+from msgspec.structs import replace
+
+from shared.domain.errors import PolicyError
+from shared.domain.keys import Key
+from shared.domain.policy import Mode
 from shared.domain.rows import KeyHead, Rotation
 from shared.domain.verdicts import Outcome, Verdict
-from shared.ports import Kept, Rows
+from shared.ports import Kept, Policies, Rows
 
 
 def head_if_active(rows: Rows, rotation: Rotation) -> Kept[KeyHead] | None:
@@ -13,6 +18,19 @@ def head_if_active(rows: Rows, rotation: Rotation) -> Kept[KeyHead] | None:
     if head is None or head.row.active != rotation.id or head.row.cancelled:
         return None
     return head
+
+
+def under_policy(policies: Policies, rotation: Rotation) -> Rotation:
+    """Return the rotation under the policy of now; no write begins under one that is wrong."""
+    key = Key.parse(rotation.key)
+    try:
+        policy = policies.current()
+    except PolicyError as error:
+        return replace(rotation, policy_problem=str(error)[:1000])
+    rules = policy.rules_for(key)
+    if not policy.manages(key):
+        rules = replace(rules, mode=Mode.OBSERVE)
+    return replace(rotation, policy=policy.digest, rules=rules, policy_problem="")
 
 
 def why_not_active(rows: Rows, rotation: Rotation) -> tuple[Verdict, str]:

@@ -68,7 +68,7 @@ class OpenRotation:
             answer_request(self.rows, step, problem=let_go(self.rows, step, now))
             return
         head = head_of(self.rows, step.key)
-        if self._served(step) or (step.recheck and not self._may_recheck(head.row, now)):
+        if self._served(step, head.row) or (step.recheck and not self._may_recheck(head.row, now)):
             return
         current = self.vaults.current(key)
         self._free(head.row)
@@ -175,7 +175,10 @@ class OpenRotation:
         )
 
     def _start(self, head: Kept[KeyHead], rotation: Rotation, step: Open) -> None:
-        is_ours, approved = head.row.active == rotation.id, self._approved_until(step)
+        is_ours, approved = (
+            head.row.active == rotation.id,
+            self._approved_until(step, rotation.target),
+        )
         if is_ours and approved and approved > (head.row.approved_until or rotation.opened_at):
             head = self.rows.replace(head, replace(head.row, approved_until=approved))
         if not is_ours:  # under the head's ETag, so that one message alone opens a run
@@ -211,10 +214,13 @@ class OpenRotation:
         self.queue.send(Discover(rotation=rotation.id))
         self.queue.send(Supervise(rotation=rotation.id))
 
-    def _approved_until(self, step: Open) -> datetime | None:
-        """Return until when writes are approved: with a new version, its rotation is."""
+    def _approved_until(self, step: Open, target: str) -> datetime | None:
+        """Return until when writes are approved: with a new version, its rotation is.
+
+        That of any other version, one that somebody made meanwhile, nobody has approved.
+        """
         request = self.rows.load(Request, step.request, "request") if step.request else None
-        return request.row.approved_until if request else None
+        return request.row.approved_until if request and request.row.made == target else None
 
     def _run_number(self, head: KeyHead, target: VersionState) -> int:
         """Return the run under way, or the first unused one.
@@ -257,13 +263,13 @@ class OpenRotation:
         request = self.rows.load(Request, step.request, "request") if step.request else None
         return request is None or request.row.asks_for(step)
 
-    def _served(self, step: Open) -> bool:
-        """Whether the operator's request has had its rotation, ended since."""
+    def _served(self, step: Open, head: KeyHead) -> bool:
+        """Whether the operator's request has had its rotation, ended or overtaken since."""
         request = self.rows.load(Request, step.request, "request") if step.request else None
         if request is None or not request.row.rotation:
             return False
         rotation = self.rows.load(Rotation, request.row.rotation, "rotation")
-        return bool(rotation and rotation.row.outcome)
+        return bool(rotation and (rotation.row.outcome or head.active != rotation.row.id))
 
 
 def _wanted(head: KeyHead, version: VersionState, step: Open, now: datetime) -> bool:

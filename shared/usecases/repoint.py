@@ -42,8 +42,8 @@ from shared.domain.rows import Debt, KeyHead, Rotation
 from shared.domain.steps import Repoint as RepointStep
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Intent, Wave, Work
-from shared.ports import Accepted, Clock, Kept, Reading, Resources, Rows, Vaults
-from shared.usecases.active import head_if_active, why_not_active
+from shared.ports import Accepted, Clock, Kept, Policies, Reading, Resources, Rows, Vaults
+from shared.usecases.active import head_if_active, under_policy, why_not_active
 from shared.usecases.ages import ages_of, target_of
 from shared.usecases.guards import why_not_written
 from shared.usecases.leases import Hold, Leases
@@ -95,7 +95,7 @@ class RepointResource:
     """Read a resource, plan on what was read, and write if the plan says so.
 
     (1) Load the work; a message with another ``seq`` is stale. (2) Take the resource's lease.
-    (3) Read the key's head: superseded, cancelled or paused? (4) Read the resource and plan.
+    (3) Read policy and head: superseded, cancelled or held? (4) Read the resource and plan.
     (5) Save the intent: what the references were, and under which request id we are about to
     write. (6) Read the head once more, and write. (7) Save that it was accepted, schedule the
     look, give the lease back. A message that returns after a crash finds the intent, reads again,
@@ -110,14 +110,15 @@ class RepointResource:
     leases: Leases
     pace: Pace
     verify: VerifyResource
+    policies: Policies
 
     def run(self, step: RepointStep) -> None:
         """See the class. What cannot be done closes the work with a verdict."""
         kept = self.ledger.load(step.rotation, step.resource)  # (1)
         if kept is None or kept.row.seq != step.seq:
             return
-        rotation = self.rows.load(Rotation, step.rotation, "rotation")
-        if rotation is None:
+        opened = self.rows.load(Rotation, step.rotation, "rotation")
+        if opened is None:
             return
         self.pace.await_turn(kept.row)
         kind = kind_named(kept.row.kind)
@@ -128,12 +129,13 @@ class RepointResource:
             self._close(kept, Verdict.FAILED, reason, _UNANSWERED_ADVICE)
             return
         self._await_intent(kept.row)
-        with self.leases.held(kept.row.resource, rotation.row) as hold:  # (2)
-            head = self._head_to_write(kept, rotation.row)  # (3)
+        with self.leases.held(kept.row.resource, opened.row) as hold:  # (2)
+            rotation = under_policy(self.policies, opened.row)  # (3)
+            head = self._head_to_write(kept, rotation)
             if head is None:
                 return
             try:
-                self._move(kept, rotation.row, kind, _Right(hold, head))
+                self._move(kept, rotation, kind, _Right(hold, head))
             except GoneError as error:
                 self.verify.close_gone(kept, error)
             except PermanentError as error:
@@ -199,7 +201,7 @@ class RepointResource:
             BusyError: Another change of it is under way.
         """
         work, body, why, advice = kept.row, sending.reading.body, "", ""
-        if work.intent is None:
+        if not work.decided:
             why, advice = why_left(head, rotation, body, self.clock.now())
         if not why:
             why, advice = why_not_written(
@@ -257,6 +259,7 @@ class RepointResource:
         about_to = replace(
             before,
             intent=intent,
+            decided=True,
             accepted_at=None,
             writes=before.writes + 1,
             sent=before.sent + 1,
@@ -267,7 +270,7 @@ class RepointResource:
         )
         kept = self.rows.replace(kept, about_to)  # (5)
         unsent = Kept(before, kept.etag)
-        if self._head_to_write(unsent, rotation) is None:
+        if self._head_to_write(unsent, under_policy(self.policies, rotation)) is None:
             self._owe_nothing_new(before)
             return
         try:
@@ -319,6 +322,7 @@ class RepointResource:
         logger.info("accepted: %s is asked to use %s", kept.row.resource, rotation.target)
         moved = replace(
             kept.row,
+            decided=False,
             accepted_at=self.clock.now(),
             writes=0,
             correlation_id=accepted.correlation_id,

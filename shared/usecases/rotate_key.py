@@ -89,8 +89,9 @@ class MakeVersion:
         self.rows.commit(Put(Pending(request=step.request, step=step, at=now)))
         before = str(current.id)
         asked = replace(kept.row, version_before=before, vault_asked_at=now, problem="")
-        self.rows.replace(kept, asked)  # (1)
+        kept = self.rows.replace(kept, asked)  # (1)
         made = self.vaults.rotate(current.id.key)  # (2)
+        self.rows.replace(kept, replace(asked, made=str(made.id)))
         logger.info("the vault made %s", made.id)
 
     def _is_held(

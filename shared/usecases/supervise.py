@@ -8,16 +8,14 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.errors import PolicyError, RowConflictError
-from shared.domain.keys import Key
+from shared.domain.errors import RowConflictError
 from shared.domain.permit import why_held, why_unapproved
-from shared.domain.policy import Mode
 from shared.domain.rows import BEATS, Beat, Foresight, KeyHead, Phase, Rotation, Search
 from shared.domain.steps import Discover, Preflight, Supervise
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Outstanding, Stage, Wave, close, confirm, promote
 from shared.ports import Clock, Kept, Policies, Queue, Rows
-from shared.usecases.active import head_if_active, why_not_active
+from shared.usecases.active import head_if_active, under_policy, why_not_active
 from shared.usecases.announce import Announce
 from shared.usecases.conclude import ConcludeRotation
 from shared.usecases.ledger import Ledger
@@ -86,17 +84,10 @@ class SuperviseRotation:
         self._look(kept, head, standing, since)
 
     def _renewed(self, kept: Kept[Rotation]) -> Kept[Rotation]:
-        """Return the rotation under the policy of now; no write begins under one that is wrong."""
-        try:
-            policy = self.policies.current()
-        except PolicyError as error:
-            logger.error("rotation %s begins nothing: %s", kept.row.id, error)  # noqa: TRY400 - theirs, not ours
-            now = replace(kept.row, policy_problem=str(error)[:1000])
-        else:
-            rules = policy.rules_for(Key.parse(kept.row.key))
-            if not policy.manages(Key.parse(kept.row.key)):
-                rules = replace(rules, mode=Mode.OBSERVE)
-            now = replace(kept.row, policy=policy.digest, rules=rules, policy_problem="")
+        """Keep what the policy of now lets the rotation do."""
+        now = under_policy(self.policies, kept.row)
+        if now.policy_problem:
+            logger.error("rotation %s begins nothing: %s", now.id, now.policy_problem)
         return kept if now == kept.row else self.rows.replace(kept, now)
 
     def _come_again(self, beat: Beat, last: Kept[Beat] | None, interval: timedelta) -> None:

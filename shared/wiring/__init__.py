@@ -117,6 +117,7 @@ class Wiring:
                 leases=leases,
                 pace=pace,
                 verify=verify,
+                policies=policies,
             ),
             verify=verify,
             settle=SettleDebt(

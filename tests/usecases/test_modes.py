@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
+from sandbox.faults import Fault
 from shared.domain.callers import NOBODY, Caller
 from shared.domain.errors import (
     AlreadyUsedError,
@@ -20,7 +21,16 @@ from shared.domain.steps import Open, Repoint, Revive, RotateKey
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Wave
 from tests.usecases.bench import Bench, Died, at, open_step
-from tests.usecases.rotations import announced, carry_out, finish, head, steering, verdicts, waves
+from tests.usecases.rotations import (
+    REFUSED,
+    announced,
+    carry_out,
+    finish,
+    head,
+    steering,
+    verdicts,
+    waves,
+)
 
 ANNE = Caller(id="t/anne", name="anne@contoso.com")
 BERT = Caller(id="t/bert", name="bert@contoso.com")
@@ -177,6 +187,35 @@ def test_a_changed_policy_does_not_reach_a_write_that_was_intended_before(bench:
     assert finish(bench, rotation).outcome is Outcome.COMPLETED
 
 
+@pytest.mark.parametrize("strictness", ["tag", "tag-approve", "policy"])
+def test_what_was_refused_is_tried_again_under_the_rules_of_the_new_try(
+    bench: Bench, strictness: str
+) -> None:
+    key = bench.key()
+    account = bench.account("stone", key)
+    bench.new_version(key)
+    rotation, step = bench.opened(key)
+    bench.azure.faults.add(Fault(method="PATCH", path="*stone*", answer=REFUSED, times=1))
+    bench.run(step)
+    assert verdicts(bench, rotation)["stone"] is Verdict.FAILED
+    intent = bench.work(rotation).intent
+    assert intent is not None
+    if strictness == "policy":
+        bench.policies.set_defaults(mode=Mode.OBSERVE)
+    else:
+        mode = "approve" if strictness == "tag-approve" else "observe"
+        bench.patch(account, {"tags": {"keyturn-mode": mode}})
+    before = bench.writes(account)
+
+    bench.steer.retry(rotation, "again", ANNE)
+    bench.forget_sent()
+    bench.settle(rotation)
+
+    assert bench.writes(account) == before
+    assert verdicts(bench, rotation)["stone"] is Verdict.MANUAL
+    assert bench.work(rotation).intent == intent  # kept for the evidence
+
+
 def test_nothing_begins_under_a_policy_that_cannot_be_read_and_all_goes_on_after_it_can(
     bench: Bench,
 ) -> None:
@@ -198,6 +237,33 @@ def test_nothing_begins_under_a_policy_that_cannot_be_read_and_all_goes_on_after
     bench.policies.problem = ""
     assert carry_out(bench, rotation).outcome is Outcome.COMPLETED
     assert bench.writes(account) == 1
+
+
+def test_a_move_that_was_let_go_begins_nothing_once_the_policy_cannot_be_read(
+    bench: Bench,
+) -> None:
+    key = bench.key()
+    account = bench.account("stone", key)
+    bench.new_version(key)
+    rotation, step = bench.opened(key)
+    bench.policies.problem = "line 3: no such setting"
+    bench.run(step)
+    assert bench.writes(account) == 0
+
+    bench.policies.problem = ""
+    assert carry_out(bench, rotation).outcome is Outcome.COMPLETED
+    assert bench.writes(account) == 1
+
+
+def test_a_move_that_was_let_go_follows_the_policy_of_its_own_moment(bench: Bench) -> None:
+    key = bench.key()
+    account = bench.account("stone", key)
+    bench.new_version(key)
+    rotation, step = bench.opened(key)
+    bench.policies.set_defaults(mode=Mode.OBSERVE)
+    bench.run(step)
+    assert bench.writes(account) == 0
+    assert verdicts(bench, rotation)["stone"] is Verdict.MANUAL
 
 
 def test_a_key_that_the_policy_leaves_out_is_let_go_and_counted(bench: Bench) -> None:
@@ -286,6 +352,47 @@ def test_no_version_is_made_before_somebody_else_than_who_asked_has_approved(
     ended = carry_out(bench, rotation)  # what was approved is the version, and its rotation too
     assert ended.outcome is Outcome.COMPLETED
     assert (bench.versions(key), bench.writes(account)) == (2, 1)
+
+
+def approved_version(bench: Bench) -> tuple[str, Open]:
+    """Have a version made that was approved; return its key, and the step that comes next."""
+    bench.policies.set_defaults(mode=Mode.APPROVE, approval_hours=2)
+    key = bench.key()
+    bench.account("stone", key)
+    ask = bench.mortal(steering(bench).ask)
+    request = ask.run(Key.parse(key), reason="old", new_version=True, by=ANNE)
+    bench.steer.approve(request.id, "seen", BERT)
+    bench.run(bench.sent(RotateKey)[-1])
+    step = bench.sent(Open)[-1]
+    assert bench.row(Request, request.id, "request").made
+    return key, step
+
+
+def test_the_approval_of_a_version_is_not_that_of_a_later_one(bench: Bench) -> None:
+    key, step = approved_version(bench)
+    later = bench.later_version(key)
+    bench.run(step)
+    assert bench.rotation(bench.active(key)).target == later
+    assert head(bench, key).approved_until is None
+
+
+def test_a_message_that_comes_twice_carries_no_approval_to_the_rotation_that_took_over(
+    bench: Bench,
+) -> None:
+    key, step = approved_version(bench)
+    bench.run(step)
+    first = bench.active(key)
+    assert head(bench, key).approved_until is not None
+    bench.later_version(key)
+    second = bench.open(key, Cause(trigger="event", id="e3"))
+    assert second != first
+
+    bench.pass_time(minutes=6)
+    bench.run(step)
+
+    assert bench.active(key) == second
+    assert head(bench, key).approved_until is None
+    assert bench.row(Request, step.request, "request").rotation == first
 
 
 def test_an_approval_that_the_policy_has_overtaken_makes_no_version(bench: Bench) -> None:
