@@ -100,7 +100,9 @@ def test_what_is_planned_is_what_a_rotation_then_does(keyed: CalledApi) -> None:
     assert told["stobserve"] == reasons["stobserve"]
 
 
-def test_a_plan_writes_nothing_and_leaves_nothing_but_the_pace_of_its_reads(keyed: CalledApi) -> None:
+def test_a_plan_writes_nothing_and_leaves_nothing_but_the_pace_of_its_reads(
+    keyed: CalledApi,
+) -> None:
     bench = keyed.bench
     mixed(bench)
     before = len(bench.azure.front_door.traffic())

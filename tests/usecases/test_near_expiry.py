@@ -32,6 +32,7 @@ def announced(bench: Bench, version: str, event: str = "e1") -> RotateKey:
 def _expiring(bench: Bench) -> str:
     """The only version of a key, thirty days before its end."""
     version = bench.azure.estate.vault(VAULT).create_key("cmk")
+    bench.azure.estate.vaults.vault(VAULT).backdate(version, days=31)
     expire(bench, version, days=30)
     return version
 

@@ -41,6 +41,8 @@ def made(bench: Bench, *, days: float | None = None, name: str = "cmk") -> str:
     """Make a key whose one version ends in so many days; return that version."""
     version = bench.azure.estate.vault(VAULT).create_key(name)
     if days is not None:
+        # Longer ago than nearExpiryDays: it was made to live longer than that.
+        bench.azure.estate.vaults.vault(VAULT).backdate(version, days=31)
         expire(bench, version, days)
     return version
 
@@ -135,6 +137,43 @@ def test_an_end_that_comes_is_news_after_one_that_was_near(watching: Bench) -> N
     watch(watching, version)
     assert [event["data"]["trouble"] for event in told(watching)] == ["near_expiry", "expired"]
     assert (types(watching), row.severity) == (["KeyExpiring"] * 2, "blocker")
+
+
+@pytest.mark.parametrize("overage", [ALARM, ASK, ROTATE])
+def test_an_expired_key_is_told_of_whatever_its_age_asks_for(
+    watching: Bench, overage: Reaction
+) -> None:
+    watching.policies.set_defaults(expired=ALARM, overage=overage, max_age_days=10)
+    version = made(watching, days=-1)
+    row = watch(watching, version)
+    alarms = [e["data"] for e in told(watching) if e["type"] == "Keyturn.KeyExpiring"]
+    assert "expired" in [data["trouble"] for data in alarms]
+    assert (row.done, row.severity) == (overage.value, "blocker")
+    assert "expired on" in row.problem
+    assert "days old" in row.problem
+
+
+@pytest.mark.parametrize("overage", [Reaction.IGNORE, ASK])
+def test_an_expired_key_that_is_to_be_ignored_is_not_told_of(
+    watching: Bench, overage: Reaction
+) -> None:
+    watching.policies.set_defaults(expired=Reaction.IGNORE, overage=overage, max_age_days=10)
+    watch(watching, made(watching, days=-1))
+    assert "KeyExpiring" not in types(watching)
+
+
+def test_versions_that_live_no_longer_than_the_warning_do_not_follow_each_other_without_end(
+    watching: Bench,
+) -> None:
+    watching.policies.set_defaults(near_expiry=ROTATE, near_expiry_days=30)
+    version = made(watching)
+    expire(watching, version, days=28)  # as a vault's rotation policy with expiryTime P28D has it
+    for number in range(3):
+        row = watch(watching, version, f"e{number}")
+        watching.pass_time(hours=7)
+    assert (row.done, watching.sent(RotateKey)) == ("alarm", [])
+    assert types(watching) == ["KeyExpiring"]
+    assert "lower that" in row.problem
 
 
 def test_a_key_that_is_well_has_no_problem_and_forgets_an_earlier_one(watching: Bench) -> None:
