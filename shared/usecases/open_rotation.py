@@ -299,4 +299,8 @@ def answer_request(
             reason=wish.reason,
         )
         rows.insert(act)
+    if rotation:  # the rotation's own record has who approved, also where nobody asked
+        for kept in rows.scan(Act, wish.id):
+            if kept.row.action == "approve":
+                rows.insert(replace(kept.row, rotation=rotation))
     rows.replace(request, replace(request.row, rotation=rotation, problem=problem))
