@@ -20,7 +20,7 @@ from shared.domain.steps import Open, RotateKey, Step, SweepVault, Watch
 from shared.domain.verdicts import Outcome
 from tests.usecases.bench import VAULT, Bench, Died, at
 from tests.usecases.memory import in_memory
-from tests.usecases.rotations import carry_out, head, point, steering
+from tests.usecases.rotations import carry_out, head, point, report_of, steering
 
 HOST = f"{VAULT}.vault.azure.net"
 ALARM, ASK, ROTATE = Reaction.ALARM, Reaction.ASK, Reaction.ROTATE
@@ -244,6 +244,21 @@ def test_an_approval_that_lapsed_before_it_was_used_is_asked_for_again(watching:
     assert request_of(watching, version).needs_approval
 
 
+def test_a_request_whose_approval_lapsed_needs_another_and_has_not_failed(watching: Bench) -> None:
+    watching.policies.set_defaults(near_expiry=ASK, approval_hours=2)
+    version = made(watching, days=20)
+    wanted = watch(watching, version).request
+    steering(watching).approve(wanted, "go", APPROVER)
+    watching.pass_time(hours=3)
+    watching.run(watching.sent(RotateKey)[-1])
+    lapsed = report_of(watching, wanted)
+    assert (lapsed["state"], lapsed["needsApproval"]) == ("needs_approval", True)
+    assert "its approval ran out on" in lapsed["problem"]
+    steering(watching).approve(wanted, "go", APPROVER)
+    again = report_of(watching, wanted)
+    assert (again["state"], again["problem"]) == ("requested", None)
+
+
 def test_what_was_approved_is_made_even_if_the_message_was_lost(watching: Bench) -> None:
     watching.policies.set_defaults(near_expiry=ASK)
     version = made(watching, days=20)
@@ -442,7 +457,10 @@ def test_a_version_waits_for_its_window_and_is_made_when_that_opens(watching: Be
     for step in (first, *others):
         watching.run(step)
     assert watching.versions(key_of(version)) == 1
-    assert "its change window is closed, and opens on" in request_of(watching, version).problem
+    request = report_of(watching, request_of(watching, version).id)
+    assert (request["state"], request["problem"]) == ("requested", None)
+    assert "its change window is closed, and opens on" in request["waitsFor"]
+    assert request["summary"] == request["waitsFor"]
     (again,) = watching.sent(RotateKey)
     watching.pass_until(watching.due(RotateKey))
     watching.run(again)
@@ -457,7 +475,7 @@ def test_a_window_that_is_days_away_is_left_to_a_later_watch(watching: Bench) ->
     watching.forget_sent()
     watching.run(step)
     assert watching.sent(RotateKey) == []
-    assert "opens on" in request_of(watching, version).problem
+    assert "opens on" in request_of(watching, version).waits_for
     watching.pass_time(hours=49, minutes=5)
     watch(watching, version, cause=SWEEP)
     (step,) = watching.sent(RotateKey)
