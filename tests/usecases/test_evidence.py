@@ -197,7 +197,7 @@ def test_who_approved_what_nobody_asked_for_is_in_it_whichever_message_opened_th
         new_version=True,
         asked_at=bench.clock.now(),
         needs_approval=True,
-        version_before=bench.in_use(account),
+        version_before=bench.in_use(account) or "",
     )
     bench.rows.insert(wish)
     bench.steer.approve(wish.id, "do it", BERT)
