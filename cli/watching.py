@@ -80,7 +80,7 @@ class Watch:
                 continue
             lost, seen = 0, True
             show(view)
-            if "consumers" not in view and view["problem"]:
+            if "consumers" not in view and view["state"] == "failed":
                 raise PermanentError(f"no rotation came of the request: {view['problem']}")
             if view.get("endedAt"):
                 return self._ended(view)

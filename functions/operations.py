@@ -7,6 +7,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -209,6 +210,8 @@ class _Call:
         """Raise unless the caller has the role that the operation needs."""
         needs = self.operation.needs
         if needs and not (self.principal and self.principal.may(needs)):
+            with suppress(RequestError):  # the audit has what was wanted, where it can be read
+                self.reason = str(getattr(self._body(), "reason", ""))
             hint = ", and a function key names nobody" if self.principal == WITH_KEY else ""
             raise RequestError(HTTPStatus.FORBIDDEN, f"this needs the app role {needs}{hint}")
 

@@ -269,6 +269,14 @@ class Vault:
         exp = None if when is None else int(when.timestamp())
         self.update(name, version, {"attributes": {"exp": exp}})
 
+    def backdate(self, kid: str, days: int) -> None:
+        """Let the version that ``kid`` names have been made so many days earlier."""
+        name, version = kid.split("/")[-2:]
+        with self._lock:
+            found, versions = self.find(name, version), self._key(name).versions
+            made = found.created - days * 86400
+            versions[versions.index(found)] = replace(found, created=made)
+
     def announce_near_expiry(self, kid: str) -> None:
         """Publish ``Microsoft.KeyVault.KeyNearExpiry`` for the version that ``kid`` names, now.
 

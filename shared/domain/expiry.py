@@ -47,10 +47,16 @@ class Concern:
 
 
 def concern_of(newest: VersionState, rules: Rules, now: datetime) -> Concern | None:
-    """Return what has to be done about a key; ``None``: nothing.
+    """Return what has to be done about a key, the first of ``concerns_of``; ``None``: nothing."""
+    return next(iter(concerns_of(newest, rules, now)), None)
 
-    Of two concerns the one with the stronger reaction, and of equals that of the expiry. A newest
-    version that is disabled is none: whoever did that does not want another one.
+
+def concerns_of(newest: VersionState, rules: Rules, now: datetime) -> tuple[Concern, ...]:
+    """Return why something has to be done about a key, the strongest reaction first.
+
+    Of equal reactions that of the expiry is the first. A newest version that is disabled has no
+    concern: whoever did that does not want another one. One that was near its end from its first
+    moment is not followed before it ends, since its successor may be so too.
 
     Args:
         newest: The version that the vault names when none is asked for.
@@ -59,10 +65,10 @@ def concern_of(newest: VersionState, rules: Rules, now: datetime) -> Concern | N
         now: The moment.
     """
     if not newest.enabled:
-        return None
+        return ()
     found = [*_of_expiry(newest, rules, now), *_of_age(newest, rules, now)]
     wanted = [concern for concern in found if concern.reaction is not Reaction.IGNORE]
-    return min(wanted, key=lambda c: _STRONGEST_FIRST.index(c.reaction), default=None)
+    return tuple(sorted(wanted, key=lambda c: _STRONGEST_FIRST.index(c.reaction)))
 
 
 def _of_expiry(newest: VersionState, rules: Rules, now: datetime) -> Iterator[Concern]:
@@ -77,12 +83,20 @@ def _of_expiry(newest: VersionState, rules: Rules, now: datetime) -> Iterator[Co
             reaction=_within(rules.mode, rules.expired),
         )
     elif newest.expires - now <= timedelta(days=rules.near_expiry_days):
+        text, reaction = f"{newest.id} expires on {when}", _within(rules.mode, rules.near_expiry)
+        if reaction in (Reaction.ASK, Reaction.ROTATE) and _lives_briefly(newest, rules):
+            # The next one may live no longer, and would be followed at once, without end.
+            days, reaction = rules.near_expiry_days, Reaction.ALARM
+            text += f"; it was made to live no longer than nearExpiryDays ({days}): lower that"
         yield Concern(
-            trouble=Trouble.NEAR_EXPIRY,
-            severity=Severity.WARNING,
-            text=f"{newest.id} expires on {when}",
-            reaction=_within(rules.mode, rules.near_expiry),
+            trouble=Trouble.NEAR_EXPIRY, severity=Severity.WARNING, text=text, reaction=reaction
         )
+
+
+def _lives_briefly(newest: VersionState, rules: Rules) -> bool:
+    """Return whether a version was near its end from its first moment."""
+    life = newest.expires - newest.created if newest.expires else timedelta.max
+    return life <= timedelta(days=rules.near_expiry_days)
 
 
 def _of_age(newest: VersionState, rules: Rules, now: datetime) -> Iterator[Concern]:

@@ -33,6 +33,7 @@ class Request(Row, frozen=True, kw_only=True):
             ask for an approval; ``None``: nobody has approved it.
         rotation: Id of the rotation that serves it; empty until one is opened.
         problem: Why none can be opened; empty otherwise.
+        waits_for: Until when, and why, the vault is not asked yet; empty: it need not wait.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Request(Row, frozen=True, kw_only=True):
     made: str = ""
     rotation: str = ""
     problem: str = ""
+    waits_for: str = ""
 
     @property
     def address(self) -> tuple[str, str]:

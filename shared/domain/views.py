@@ -224,7 +224,9 @@ class RequestView(View, frozen=True, kw_only=True):
         asked_at: When.
         by: Who asked; null: nobody did, a version nears its end.
         needs_approval: Whether an approver has to agree before the vault is asked.
-        problem: Why there will be no rotation; null: there may be.
+        waits_for: Why the vault is not asked yet, such as for a change window; null: it may be.
+        problem: Why there will be no rotation, or why an approval is needed once more; null: there
+            may be, and it is not.
     """
 
     id: str
@@ -236,6 +238,7 @@ class RequestView(View, frozen=True, kw_only=True):
     asked_at: Time
     by: Caller | None
     needs_approval: bool
+    waits_for: str | None
     problem: str | None
 
 

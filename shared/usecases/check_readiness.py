@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from shared.catalog import KINDS
 from shared.domain.errors import KeyturnError
+from shared.domain.findings import Severity
+from shared.domain.keys import Key
 from shared.domain.kinds import Plane
 from shared.domain.records import GAPS, Gap, Pulse, Unheard, Watched, watched_partition
 from shared.domain.rows import BEATS, Beat, Rotation
@@ -25,6 +27,7 @@ GAPS_MATTER_FOR = timedelta(days=7)
 MOST_SUBSCRIPTIONS = 20
 """Subscriptions whose rights are asked for: whoever asks waits, and ``/api/scope`` has them all."""
 
+_WORST_FIRST = list(Severity)
 _SEVERITY = (Health.PASS, Health.WARN, Health.FAIL)
 _ARM = [kind for kind in KINDS if kind.plane is Plane.ARM]
 
@@ -79,18 +82,19 @@ class CheckReadiness:
                 yield CheckView(name="evidence", status=Health.WARN, said=said, advice=advice)
 
     def _keys(self) -> Iterator[CheckView]:
+        policy = self.policies.current()
         watched = [
             kept.row
             for vault in sorted(self.allowed)
             for kept in self.rows.scan(Watched, watched_partition(vault))
+            if policy.manages(Key.parse(kept.row.key))
         ]
-        troubled = [row for row in watched if row.problem or row.findings]
+        troubled = [(trouble, row.key) for row in watched if (trouble := _trouble_of(row))]
         if not troubled:
             yield _fine("keys", f"{len(watched)} are watched, and nothing is wrong with them")
             return
-        worst = troubled[0]
-        what = worst.problem or worst.findings[0].text
-        said = f"{len(troubled)} of {len(watched)} watched keys need somebody: {worst.key}: {what}"
+        (_, what), key = min(troubled, key=lambda each: _WORST_FIRST.index(each[0][0]))
+        said = f"{len(troubled)} of {len(watched)} watched keys need somebody: {key}: {what}"
         advice = "GET /api/keys/{vault}/{key} has the findings of each"
         yield CheckView(name="keys", status=Health.WARN, said=said, advice=advice)
 
@@ -167,6 +171,14 @@ class CheckReadiness:
         said = f"{kept.row.event} was not taken: {kept.row.problem}"
         advice = "see the topic and our right to send to it (role EventGrid Data Sender)"
         yield CheckView(name="announcements", status=Health.WARN, said=said, advice=advice)
+
+
+def _trouble_of(row: Watched) -> tuple[Severity, str] | None:
+    """Return the worst that is known of a key, and how bad it is; a note needs nobody."""
+    known = [(row.severity or Severity.WARNING, row.problem)] if row.problem else []
+    known += [(each.severity, each.text) for each in row.findings]
+    needing = [each for each in known if each[0] is not Severity.NOTE]
+    return min(needing, key=lambda each: _WORST_FIRST.index(each[0]), default=None)
 
 
 def _tried(name: str, look: Callable[[], Iterator[CheckView]]) -> list[CheckView]:

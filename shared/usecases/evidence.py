@@ -114,9 +114,10 @@ class KeepEvidence:
         requests = {rotation.request} | {act.id for act in acts if act.action == "ask"}
         for request in sorted(requests - {""}):
             acts += [kept.row for kept in self.rows.scan(records.Act, request)]
+        once = {(act.at, act.id): act for act in acts}  # an approval is on both records
         return tuple(
             Act(at=act.at, action=act.action, by=_who(act.by), reason=act.reason, until=act.until)
-            for act in sorted(acts, key=lambda act: (act.at, act.id))
+            for _, act in sorted(once.items())
         )
 
     def _key(self, rotation: Rotation) -> RotatedKey:

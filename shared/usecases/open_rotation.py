@@ -296,11 +296,18 @@ def note_problem(rows: Rows, step: Open | RotateKey, problem: str) -> None:
 
 
 def answer_request(
-    rows: Rows, step: Open | RotateKey, *, rotation: str = "", problem: str = ""
+    rows: Rows,
+    step: Open | RotateKey,
+    *,
+    rotation: str = "",
+    problem: str = "",
+    waits_for: str = "",
 ) -> None:
     """Let the operator who asked, if one did, find what became of it."""
     request = rows.load(Request, step.request, "request") if step.request else None
-    if request is None or (problem and request.row.rotation):  # what it led to stays to be found
+    if request is None or (
+        request.row.rotation and not rotation
+    ):  # what it led to stays to be found
         return
     wish = request.row
     if rotation and wish.by:  # who asked may not approve
@@ -313,4 +320,9 @@ def answer_request(
             reason=wish.reason,
         )
         rows.insert(act)
-    rows.replace(request, replace(request.row, rotation=rotation, problem=problem))
+    if rotation:  # the rotation's own record has who approved, also where nobody asked
+        for kept in rows.scan(Act, wish.id):
+            if kept.row.action == "approve":
+                rows.insert(replace(kept.row, rotation=rotation))
+    answered = replace(request.row, rotation=rotation, problem=problem, waits_for=waits_for)
+    rows.replace(request, answered)

@@ -148,11 +148,11 @@ def _blockers(findings: tuple[Finding, ...] | None) -> str:
 
 def _of_request(request: Request) -> RequestView:
     state: Literal["requested", "needs_approval", "failed"] = "requested"
-    said = "waiting for the vault to be read"
-    if request.problem:
-        state, said = "failed", request.problem
-    elif request.needs_approval:
+    said = request.waits_for or "waiting for the vault to be read"
+    if request.needs_approval:  # ahead of a problem: an approval is what mends it
         state, said = "needs_approval", "waiting for an approval of the new version"
+    elif request.problem:
+        state, said = "failed", request.problem
     return RequestView(
         id=request.id,
         state=state,
@@ -163,6 +163,7 @@ def _of_request(request: Request) -> RequestView:
         asked_at=request.asked_at,
         by=request.by,
         needs_approval=request.needs_approval,
+        waits_for=request.waits_for or None,
         problem=request.problem or None,
     )
 

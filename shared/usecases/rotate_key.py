@@ -88,7 +88,9 @@ class MakeVersion:
         # A request that is about to be served has no answer: the sweep sees to that it gets one.
         self.rows.commit(Put(Pending(request=step.request, step=step, at=now)))
         before = str(current.id)
-        asked = replace(kept.row, version_before=before, vault_asked_at=now, problem="")
+        asked = replace(
+            kept.row, version_before=before, vault_asked_at=now, problem="", waits_for=""
+        )
         kept = self.rows.replace(kept, asked)  # (1)
         made = self.vaults.rotate(current.id.key)  # (2)
         self.rows.replace(kept, replace(asked, made=str(made.id)))
@@ -135,11 +137,11 @@ class MakeVersion:
             return False
         opens = opens_at(rules.windows, now)
         when = f"opens on {opens:%Y-%m-%d at %H:%M} UTC" if opens else "never opens"
-        problem = f"its change window is closed, and {when}"
+        why = f"its change window is closed, and {when}"
         # A further one that comes meanwhile finds that the first is queued.
-        if opens and opens - now <= FURTHEST_DELAY and request.problem != problem:
+        if opens and opens - now <= FURTHEST_DELAY and request.waits_for != why:
             self.queue.send(step, at=opens)
-        answer_request(self.rows, step, problem=problem)
+        answer_request(self.rows, step, waits_for=why)
         return True
 
     def _request(self, step: RotateKey) -> Kept[Request]:

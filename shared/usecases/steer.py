@@ -177,7 +177,8 @@ class SteerRotation:
         cause = Cause(trigger="operator", id=request.id, reason=request.reason, by=request.by)
         # Queued first: without the row's word the step waits, and the approval is asked again.
         self.queue.send(RotateKey(key=request.key, cause=cause, request=request.id))
-        self.rows.replace(kept, replace(request, needs_approval=False, approved_until=until))
+        agreed = replace(request, needs_approval=False, approved_until=until, problem="")
+        self.rows.replace(kept, agreed)
         self._keep(request.id, wish, until)
         return request.id
 

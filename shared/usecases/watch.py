@@ -1,14 +1,21 @@
 """Look at a key's expiry and age, and do about them what the policy says."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from shared.domain.errors import NotFoundError, PermanentError, RowConflictError
-from shared.domain.expiry import Concern, Trouble, concern_of, findings_of, key_gone, not_looked_at
+from shared.domain.expiry import (
+    Concern,
+    Trouble,
+    concerns_of,
+    findings_of,
+    key_gone,
+    not_looked_at,
+)
 from shared.domain.findings import Severity
 from shared.domain.keys import Key, VersionState
 from shared.domain.policy import Reaction, Rules
@@ -106,10 +113,10 @@ class WatchKey:
                 done=before.done,
                 request=request.row.id,
             )
-        concern = concern_of(newest, rules, now)
-        if concern is None:
+        concerns = concerns_of(newest, rules, now)
+        if not concerns:
             return replace(watched, announced=())
-        return self._react(step, watched, newest, concern)
+        return self._react(step, watched, newest, concerns)
 
     def _versions(self, newest: VersionState, usage: Usage) -> Mapping[str, VersionState]:
         """Return the versions that the vault knows; others than the newest only if in use."""
@@ -121,23 +128,25 @@ class WatchKey:
     # -- what is done about it -----------------------------------------------------------------
 
     def _react(
-        self, step: Watch, watched: Watched, newest: VersionState, concern: Concern
+        self, step: Watch, watched: Watched, newest: VersionState, concerns: Sequence[Concern]
     ) -> Watched:
-        logger.warning("%s: %s", concern.text, concern.reaction)
-        problem, request = concern.text, ""
-        told = [*self._alarm(watched, newest, concern)]
+        """Tell of every concern that nobody else will tell of, and do what the first asks for."""
+        concern, request = concerns[0], ""
+        problem = "; ".join(each.text for each in concerns)
+        logger.warning("%s: %s", problem, concern.reaction)
+        told = [mark for each in concerns for mark in self._alarm(watched, newest, each)]
         if concern.reaction is Reaction.ASK:
             request, asked = self._ask(step, watched, newest, concern)
             told.append(asked)
         elif concern.reaction is Reaction.ROTATE:
             request, stuck = self._rotate(step, newest, concern)
             if stuck:
-                problem = f"{concern.text}, and no new version can be made: {stuck}"
+                problem = f"{problem}, and no new version can be made: {stuck}"
                 told += self._told(watched, newest, problem, "stuck")
         return replace(
             watched,
             problem=problem,
-            severity=concern.severity,
+            severity=min((each.severity for each in concerns), key=list(Severity).index),
             done=concern.reaction.value,
             request=request,
             announced=tuple(told),

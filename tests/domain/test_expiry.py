@@ -94,7 +94,7 @@ def test_the_mode_bounds_what_is_done(
 ) -> None:
     named: dict[str, Any] = {setting: asked}
     rules = Rules(mode=mode, max_age_days=365, **named)
-    found = concern(rules, **fields)
+    found = concern(rules, **{"created": NOW - 90 * DAY, **fields})
     assert found
     assert found[1] is done
 
@@ -103,6 +103,26 @@ def test_what_is_to_be_ignored_is_no_concern() -> None:
     rules = Rules(near_expiry=IGNORE, expired=IGNORE, overage=IGNORE, max_age_days=1)
     for expires in (None, NOW + DAY, NOW - DAY):
         assert concern(rules, created=NOW - 9 * DAY, expires=expires) is None
+
+
+@pytest.mark.parametrize(
+    ("life", "age", "reaction"),
+    [
+        (30 * DAY, 0 * DAY, ALARM),
+        (30 * DAY, 29 * DAY, ALARM),
+        (30 * DAY + SECOND, DAY, None),
+        (30 * DAY, 30 * DAY, None),  # once it has ended, it is followed
+    ],
+)
+@pytest.mark.parametrize("asked", [ASK, ROTATE])
+def test_a_version_that_was_near_its_end_when_made_is_not_followed_by_another_such(
+    life: timedelta, age: timedelta, reaction: Reaction | None, asked: Reaction
+) -> None:
+    version = state(created=NOW - age, expires=NOW - age + life)
+    found = concern_of(version, Rules(near_expiry=asked, expired=asked), NOW)
+    assert found
+    assert found.reaction is (reaction or asked)
+    assert ("no longer than nearExpiryDays (30): lower that" in found.text) == bool(reaction)
 
 
 def test_of_two_concerns_the_stronger_reaction_counts_and_of_equals_the_expiry() -> None:

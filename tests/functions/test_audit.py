@@ -34,7 +34,7 @@ def test_every_call_is_on_record_with_its_caller_its_reason_and_what_came_of_it(
         ("rotate_key", 400, "otto@contoso.com"),
         ("rotate_key", 202, "otto@contoso.com"),
     ]
-    assert [c.reason for c in calls] == ["", "", "", "freeze", "", "an audit"]
+    assert [c.reason for c in calls] == ["", "", "freeze", "freeze", "", "an audit"]
     assert [c.outcome for c in calls] == [
         "OK",
         "sign in with Microsoft Entra ID: the request names no user of it",
@@ -49,6 +49,16 @@ def test_every_call_is_on_record_with_its_caller_its_reason_and_what_came_of_it(
         "/api/keys/kv-bench/cmk/rotate",
     }
     assert "secret" not in repr(calls)
+
+
+@pytest.mark.parametrize("body", [{"reason": ""}, {"reason": "x" * 5000}, {"no": "reason"}, []])
+def test_a_call_by_who_may_not_is_refused_as_such_whatever_it_says(
+    called: CalledApi, body: object
+) -> None:
+    answer = called.call("POST", "/api/rotations/r-1/pause", body, by=AUDITOR)
+    assert answer.status == 403
+    (kept,) = called.calls()
+    assert (kept.status, kept.reason) == (403, "")
 
 
 def test_a_call_that_fails_for_no_known_reason_is_on_record_too(

@@ -100,7 +100,9 @@ def test_what_is_planned_is_what_a_rotation_then_does(keyed: CalledApi) -> None:
     assert told["stobserve"] == reasons["stobserve"]
 
 
-def test_a_plan_writes_nothing_and_leaves_nothing(keyed: CalledApi) -> None:
+def test_a_plan_writes_nothing_and_leaves_nothing_but_the_pace_of_its_reads(
+    keyed: CalledApi,
+) -> None:
     bench = keyed.bench
     mixed(bench)
     before = len(bench.azure.front_door.traffic())
@@ -112,7 +114,7 @@ def test_a_plan_writes_nothing_and_leaves_nothing(keyed: CalledApi) -> None:
     assert posted == {"/providers/Microsoft.ResourceGraph/resources"}
     assert bench.life.sent == []
     assert isinstance(bench.rows, MemoryRows)
-    assert bench.rows.tables() == {"keyturncalls"}
+    assert bench.rows.tables() == {"keyturncalls", "keyturnlanes"}
 
 
 @pytest.mark.parametrize(("read", "turns"), [(1, 10), (2, 1), (3, 2), (50, 1)])

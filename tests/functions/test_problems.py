@@ -25,6 +25,7 @@ STATUS = {
     errors.InvalidResourceIdError: 502,
     errors.NotAllowedError: 403,
     errors.AccessDeniedError: 502,
+    errors.NotSignedInError: 502,
     errors.NotPermittedError: 403,
     errors.AlreadyUsedError: 422,
     errors.NotActiveError: 409,

@@ -200,7 +200,9 @@ def test_a_key_that_there_is_not_shows_in_the_problem_of_the_request(called: Cal
 # -- dry runs -----------------------------------------------------------------------------------
 
 
-def test_a_dry_run_answers_with_the_plan_and_leaves_nothing(called: CalledApi) -> None:
+def test_a_dry_run_answers_with_the_plan_and_leaves_only_the_pace_of_its_reads(
+    called: CalledApi,
+) -> None:
     bench = called.bench
     key = bench.key()
     bench.account("stone", key)
@@ -212,7 +214,7 @@ def test_a_dry_run_answers_with_the_plan_and_leaves_nothing(called: CalledApi) -
     assert queued(called) == []
     assert bench.calls("PATCH") == bench.calls("PUT") == []
     assert isinstance(bench.rows, MemoryRows)
-    assert bench.rows.tables() == {"keyturncalls"}
+    assert bench.rows.tables() == {"keyturncalls", "keyturnlanes"}
 
 
 # -- approvals ----------------------------------------------------------------------------------

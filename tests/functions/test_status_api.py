@@ -12,6 +12,7 @@ from sandbox.faults import Answer as Fake
 from sandbox.faults import Fault
 from sandbox.identity import APP_PRINCIPAL
 from shared.domain.errors import UnavailableError
+from shared.domain.findings import Finding, Severity
 from shared.domain.records import Gap, Pulse, Unheard, Watched
 from shared.domain.rows import Beat, Rotation
 from shared.ports import Put, QueueState
@@ -204,6 +205,48 @@ def test_what_is_wrong_is_said_with_what_to_do_and_the_rest_is_still_told(
     assert said in found[name]["said"]
     assert found[name]["advice"]
     assert {part.partition(" ")[0] for part in PARTS} <= {n.partition(" ")[0] for n in found}
+
+
+def watch_row(called: CalledApi, name: str, **found: Any) -> None:  # noqa: ANN401 - fields of a row
+    """Let this be known of a key."""
+    key = f"https://{HOST}/keys/{name}"
+    called.bench.rows.commit(Put(Watched(key=key, at=called.bench.clock.now(), **found)))
+
+
+def finding(severity: Severity) -> Finding:
+    return Finding(severity=severity, code="c", text=f"a {severity}")
+
+
+def test_the_worst_key_is_named_and_what_is_only_good_to_know_needs_nobody(
+    well: CalledApi,
+) -> None:
+    for number in range(6):
+        watch_row(well, f"noted{number}", findings=(finding(Severity.NOTE),))
+    assert checks(well)["keys"]["status"] == "pass"
+    for number in range(6):
+        watch_row(well, f"warned{number}", problem="it is old", severity=Severity.WARNING)
+    watch_row(
+        well,
+        "worst",
+        problem="it is old",
+        severity=Severity.WARNING,
+        findings=(finding(Severity.BLOCKER), finding(Severity.NOTE)),
+    )
+    found = checks(well)["keys"]
+    assert found["status"] == "warn"
+    assert found["said"] == (
+        f"7 of 13 watched keys need somebody: https://{HOST}/keys/worst: a blocker"
+    )
+
+
+def test_a_key_that_the_policy_leaves_out_by_now_needs_nobody(well: CalledApi) -> None:
+    watch_row(well, "ours", problem="it expires", severity=Severity.WARNING)
+    watch_row(well, "theirs", problem="it has expired", severity=Severity.BLOCKER)
+    bench = well.bench
+    bench.policies.document = with_fields(bench.policies.document, manage=(f"{VAULT}/ours",))
+    assert checks(well)["keys"]["said"] == (
+        f"1 of 1 watched keys need somebody: https://{HOST}/keys/ours: it expires"
+    )
 
 
 def test_a_gap_of_long_ago_is_over(well: CalledApi) -> None:

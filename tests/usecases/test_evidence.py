@@ -20,8 +20,9 @@ from shared.domain.evidence import LEVELS, SCHEMA_ID
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key
 from shared.domain.policy import Mode
+from shared.domain.records import Request
 from shared.domain.rows import BEATS, Beat, Cause, Evidence, Row
-from shared.domain.steps import Revive, Supervise
+from shared.domain.steps import Open, Revive, Supervise
 from shared.domain.tool import NAME, VERSION
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Work
@@ -176,10 +177,41 @@ def test_who_approved_the_making_of_the_version_is_in_it(bench: Bench) -> None:
     carry_out(bench, rotation)
 
     acts = evidence_of(bench, rotation)["acts"]
-    assert {(a["action"], a["by"]["name"]) for a in acts} == {
+    assert [(a["action"], a["by"]["name"]) for a in acts] == [
         ("ask", ANNE.name),
         ("approve", BERT.name),
-    }
+    ]
+
+
+def test_who_approved_what_nobody_asked_for_is_in_it_whichever_message_opened_the_rotation(
+    bench: Bench,
+) -> None:
+    bench.policies.set_defaults(mode=Mode.APPROVE)
+    key = bench.key()
+    account = bench.account("stone", key)
+    cause = Cause(trigger="event", id="e1", reason="it expires soon")
+    wish = Request(
+        id="exp-1",
+        key=key,
+        reason="it expires soon",
+        new_version=True,
+        asked_at=bench.clock.now(),
+        needs_approval=True,
+        version_before=bench.in_use(account) or "",
+    )
+    bench.rows.insert(wish)
+    bench.steer.approve(wish.id, "do it", BERT)
+    bench.new_version(key)
+    rotation = bench.open(key)  # the vault's event comes first
+    bench.run(Open(key=key, cause=cause, request=wish.id))
+    bench.run(Open(key=key, cause=cause, request=wish.id))
+
+    assert [act["by"]["name"] for act in report_of(bench, rotation)["acts"]] == [BERT.name]
+    assert carry_out(bench, rotation).request == ""
+
+    (act,) = evidence_of(bench, rotation)["acts"]
+    assert (act["action"], act["by"]["name"], act["reason"]) == ("approve", BERT.name, "do it")
+    assert act["until"] > act["at"]
 
 
 def test_a_rotation_that_failed_says_what_could_not_be_moved_and_what_was_hidden(

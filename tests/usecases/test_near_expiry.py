@@ -34,6 +34,7 @@ def _expiring(bench: Bench) -> str:
     """The only version of a key, thirty days before its end."""
     bench.policies.set_defaults(near_expiry=Reaction.ROTATE, near_expiry_days=60)
     version = bench.azure.estate.vault(VAULT).create_key("cmk")
+    bench.azure.estate.vaults.vault(VAULT).backdate(version, days=31)
     expire(bench, version, days=30)
     return version
 

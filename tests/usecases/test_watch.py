@@ -20,7 +20,7 @@ from shared.domain.steps import Open, RotateKey, Step, SweepVault, Watch
 from shared.domain.verdicts import Outcome
 from tests.usecases.bench import VAULT, Bench, Died, at
 from tests.usecases.memory import in_memory
-from tests.usecases.rotations import carry_out, head, point, steering
+from tests.usecases.rotations import carry_out, head, point, report_of, steering
 
 HOST = f"{VAULT}.vault.azure.net"
 ALARM, ASK, ROTATE = Reaction.ALARM, Reaction.ASK, Reaction.ROTATE
@@ -41,6 +41,8 @@ def made(bench: Bench, *, days: float | None = None, name: str = "cmk") -> str:
     """Make a key whose one version ends in so many days; return that version."""
     version = bench.azure.estate.vault(VAULT).create_key(name)
     if days is not None:
+        # Longer ago than nearExpiryDays: it was made to live longer than that.
+        bench.azure.estate.vaults.vault(VAULT).backdate(version, days=31)
         expire(bench, version, days)
     return version
 
@@ -137,6 +139,43 @@ def test_an_end_that_comes_is_news_after_one_that_was_near(watching: Bench) -> N
     assert (types(watching), row.severity) == (["KeyExpiring"] * 2, "blocker")
 
 
+@pytest.mark.parametrize("overage", [ALARM, ASK, ROTATE])
+def test_an_expired_key_is_told_of_whatever_its_age_asks_for(
+    watching: Bench, overage: Reaction
+) -> None:
+    watching.policies.set_defaults(expired=ALARM, overage=overage, max_age_days=10)
+    version = made(watching, days=-1)
+    row = watch(watching, version)
+    alarms = [e["data"] for e in told(watching) if e["type"] == "Keyturn.KeyExpiring"]
+    assert "expired" in [data["trouble"] for data in alarms]
+    assert (row.done, row.severity) == (overage.value, "blocker")
+    assert "expired on" in row.problem
+    assert "days old" in row.problem
+
+
+@pytest.mark.parametrize("overage", [Reaction.IGNORE, ASK])
+def test_an_expired_key_that_is_to_be_ignored_is_not_told_of(
+    watching: Bench, overage: Reaction
+) -> None:
+    watching.policies.set_defaults(expired=Reaction.IGNORE, overage=overage, max_age_days=10)
+    watch(watching, made(watching, days=-1))
+    assert "KeyExpiring" not in types(watching)
+
+
+def test_versions_that_live_no_longer_than_the_warning_do_not_follow_each_other_without_end(
+    watching: Bench,
+) -> None:
+    watching.policies.set_defaults(near_expiry=ROTATE, near_expiry_days=30)
+    version = made(watching)
+    expire(watching, version, days=28)  # as a vault's rotation policy with expiryTime P28D has it
+    for number in range(3):
+        row = watch(watching, version, f"e{number}")
+        watching.pass_time(hours=7)
+    assert (row.done, watching.sent(RotateKey)) == ("alarm", [])
+    assert types(watching) == ["KeyExpiring"]
+    assert "lower that" in row.problem
+
+
 def test_a_key_that_is_well_has_no_problem_and_forgets_an_earlier_one(watching: Bench) -> None:
     version = made(watching, days=20)
     watch(watching, version)
@@ -203,6 +242,21 @@ def test_an_approval_that_lapsed_before_it_was_used_is_asked_for_again(watching:
     assert types(watching) == ["RotationNeedsApproval"] * 2
     assert len(told(watching)) == 2, "the second is another one"
     assert request_of(watching, version).needs_approval
+
+
+def test_a_request_whose_approval_lapsed_needs_another_and_has_not_failed(watching: Bench) -> None:
+    watching.policies.set_defaults(near_expiry=ASK, approval_hours=2)
+    version = made(watching, days=20)
+    wanted = watch(watching, version).request
+    steering(watching).approve(wanted, "go", APPROVER)
+    watching.pass_time(hours=3)
+    watching.run(watching.sent(RotateKey)[-1])
+    lapsed = report_of(watching, wanted)
+    assert (lapsed["state"], lapsed["needsApproval"]) == ("needs_approval", True)
+    assert "its approval ran out on" in lapsed["problem"]
+    steering(watching).approve(wanted, "go", APPROVER)
+    again = report_of(watching, wanted)
+    assert (again["state"], again["problem"]) == ("requested", None)
 
 
 def test_what_was_approved_is_made_even_if_the_message_was_lost(watching: Bench) -> None:
@@ -403,7 +457,10 @@ def test_a_version_waits_for_its_window_and_is_made_when_that_opens(watching: Be
     for step in (first, *others):
         watching.run(step)
     assert watching.versions(key_of(version)) == 1
-    assert "its change window is closed, and opens on" in request_of(watching, version).problem
+    request = report_of(watching, request_of(watching, version).id)
+    assert (request["state"], request["problem"]) == ("requested", None)
+    assert "its change window is closed, and opens on" in request["waitsFor"]
+    assert request["summary"] == request["waitsFor"]
     (again,) = watching.sent(RotateKey)
     watching.pass_until(watching.due(RotateKey))
     watching.run(again)
@@ -418,7 +475,7 @@ def test_a_window_that_is_days_away_is_left_to_a_later_watch(watching: Bench) ->
     watching.forget_sent()
     watching.run(step)
     assert watching.sent(RotateKey) == []
-    assert "opens on" in request_of(watching, version).problem
+    assert "opens on" in request_of(watching, version).waits_for
     watching.pass_time(hours=49, minutes=5)
     watch(watching, version, cause=SWEEP)
     (step,) = watching.sent(RotateKey)
