@@ -131,9 +131,11 @@ def plan(
     references = references_to(kind, body, target.id.key)
     if not references:
         return Skip()
+    moving = [r for r in references if r.pinned not in (None, target.id)]
+    if not moving and kind.proof.check(body, target.id).holds:
+        return VerifyOnly(references)  # what would stand in the way of a move is no matter
     if obstacle := _obstacle(kind, body, target):
         return Manual(references, *obstacle)
-    moving = [r for r in references if r.pinned not in (None, target.id)]
     if not moving:
         return _follow(kind, body, references, target.id, ages if allowed.nudge else {})
     refusals = [_refusal(reference, references, target, ages) for reference in moving]
