@@ -79,7 +79,7 @@ AKS_CLUSTER = Kind(
             by="",
             says="its disks are encrypted through",
             keeps_old=Symptom(
-                path="properties.agentPoolProfiles.*.osDiskType",
+                path="osDiskType",
                 says="Ephemeral",
                 advice=(
                     "the nodes of a pool with ephemeral OS disks keep the old version until they"
@@ -88,6 +88,8 @@ AKS_CLUSTER = Kind(
                     " until then"
                 ),
             ),
+            parts="properties.agentPoolProfiles.*",
+            part_type="agentPools",
         ),
     ),
     limits=(

@@ -165,8 +165,10 @@ class Through:
         by: Path, in the other, of the ids by which it may be named; empty: by its own.
         says: For people: what it has to do with the key, such as "its disks are encrypted
             through".
-        keeps_old: What shows that it keeps the old version by itself, and what to do then;
-            ``None``: it never does.
+        keeps_old: What shows, in one of its parts, that this keeps the old version by itself, and
+            what to do then; ``None``: none ever does.
+        parts: Path of its parts: objects with a ``name``, which are child resources too.
+        part_type: Type of these children, below that of the resource itself.
     """
 
     kind: str
@@ -174,6 +176,14 @@ class Through:
     by: str
     says: str
     keeps_old: Symptom | None = None
+    parts: str = ""
+    part_type: str = ""
+
+    def keeping(self, body: Json) -> list[Json]:
+        """Return the parts of ``body`` that keep the old version by themselves."""
+        if self.keeps_old is None:
+            return []
+        return [part for part in every(body, self.parts) if self.keeps_old.shows(part)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

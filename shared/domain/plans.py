@@ -132,12 +132,10 @@ def plan(
     if not references:
         return Skip()
     moving = [r for r in references if r.pinned not in (None, target.id)]
-    if not moving and kind.proof.check(body, target.id).holds:
-        return VerifyOnly(references)  # what would stand in the way of a move is no matter
+    if not moving:
+        return _follow(kind, body, references, target, ages if allowed.nudge else {})
     if obstacle := _obstacle(kind, body, target):
         return Manual(references, *obstacle)
-    if not moving:
-        return _follow(kind, body, references, target.id, ages if allowed.nudge else {})
     refusals = [_refusal(reference, references, target, ages) for reference in moving]
     if found := [refusal for refusal in refusals if refusal]:
         return found[0]
@@ -243,16 +241,18 @@ def _follow(
     kind: Kind,
     body: Json,
     references: tuple[Reference, ...],
-    target: KeyVersion,
+    target: VersionState,
     ages: Mapping[KeyVersion, Age],
 ) -> Repoint | VerifyOnly | Manual:
     """Plan for references that need not be moved: nudge what lags behind, where ``ages`` tell."""
-    if unseen := unseen_of(kind, body, references, target):
-        return Manual(references, *unseen)
+    if kind.proof.check(body, target.id).holds:
+        return VerifyOnly(references)  # what would stand in the way of a move is no matter
+    if why := _obstacle(kind, body, target) or unseen_of(kind, body, references, target.id):
+        return Manual(references, *why)
     in_use = kind.version_in_use(body)
     is_free = kind.may_nudge and all(r.pinned is None for r in references)
     if is_free and in_use is not None and ages.get(in_use) is Age.OLDER:
-        request = request_body(kind, body, references, target)
+        request = request_body(kind, body, references, target.id)
         return Repoint(references, request, "restore", _NUDGE_NOTE)
     return VerifyOnly(references)
 

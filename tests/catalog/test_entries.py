@@ -77,7 +77,10 @@ def test_what_is_reached_through_another_kind_is_reached_through_an_entry(kind: 
         assert find_kind(link.kind) in WRITTEN
         assert link.names
         assert link.says
-        assert link.keeps_old is None or link.keeps_old.advice
+        if link.keeps_old:
+            assert link.keeps_old.advice
+            assert link.parts
+            assert link.part_type
 
 
 @every_kind

@@ -56,7 +56,7 @@ def paths_of(kind: Kind) -> set[str]:
     found |= {kind.write.guard, kind.in_use, kind.in_use_key}
     found |= {symptom.path for symptom in kind.symptoms}
     for link in kind.through:
-        found |= {link.names, link.keeps_old.path if link.keeps_old else ""}
+        found |= {link.names, f"{link.parts}.{link.keeps_old.path}" if link.keeps_old else ""}
     if kind.recreation:
         found |= {kind.recreation.identity, kind.recreation.own_identity}
         found |= {*kind.recreation.made_from}
