@@ -141,8 +141,12 @@ def _facts(kind: Kind) -> Iterator[str]:
 def _steps(kind: Kind) -> str:
     if kind.by_hand is None:
         return ""
-    steps = kind.by_hand.steps.format(resource="<id>", target="<URL of the version>")
-    return f"\n```\n{steps}\n```\n"
+    steps = kind.by_hand.steps.format(
+        resource="<id>", group="<group>", name="<name>", target="<URL of the version>"
+    )
+    following = kind.by_hand.following
+    told = f"\nWhere it follows the vault by itself: {following}.\n" if following else ""
+    return f"\n```\n{steps}\n```\n{told}"
 
 
 def _says(text: str) -> str:

@@ -74,11 +74,15 @@ class ByHand:
 
     Attributes:
         why: What stands in the way, to go on "Keyturn does not change it: ".
-        steps: What to do, with ``{resource}``, its id, and ``{target}``, the version's URL.
+        steps: What to do, with ``{resource}``, its id, ``{group}`` and ``{name}`` in that, and
+            ``{target}``, the version's URL.
+        following: What to do where it names no version and follows the vault by itself; empty:
+            the same as for any kind, to see that it does.
     """
 
     why: str
     steps: str
+    following: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -177,7 +177,7 @@ def _obstacle(kind: Kind, body: Json, target: VersionState) -> tuple[str, str] |
 _FITTING = "rotate to a key of a type and size the service takes"
 _NO_EXPIRY = (
     "take the expiry out of the key's rotation policy and have the vault make a version without"
-    " one, or take it off this version (az keyvault key set-attributes)"
+    " one: the expiry of this one can be changed, and not taken off"
 )
 
 
@@ -203,7 +203,9 @@ def _unversioned(kind: Kind, body: Json, free: Reference, target: KeyVersion) ->
             f"{free.place} names no version: it follows the vault by itself, and Azure shows"
             " nowhere which version it uses"
         )
-        return why, _steps(kind.by_hand, body, target) if kind.by_hand else _SEE_THE_LOG
+        # Not the steps by hand: they would pin it.
+        following = kind.by_hand.following if kind.by_hand else ""
+        return why, following or _SEE_THE_LOG
     if kind.recreation is None:
         why = (
             f"{free.place} names no version that can be read, and it is documented nowhere that"
@@ -225,7 +227,10 @@ _SEE_THE_LOG = (
 
 
 def _steps(by_hand: ByHand, body: Json, target: KeyVersion) -> str:
-    return by_hand.steps.format(resource=text_at(body, "id"), target=target)
+    resource = ResourceId.parse(text_at(body, "id"))
+    return by_hand.steps.format(
+        resource=resource, group=resource.group, name=resource.name, target=target
+    )
 
 
 def symptom_of(kind: Kind, body: Json) -> tuple[str, str] | None:

@@ -1,5 +1,7 @@
 """What stands in the way of a move, and no longer does once nothing must be moved."""
 
+from datetime import timedelta
+
 import pytest
 
 from shared.catalog import kind_named
@@ -7,9 +9,10 @@ from shared.domain.json_paths import Json, put
 from shared.domain.keys import KeyVersion
 from shared.domain.kinds import Kind
 from shared.domain.plans import Age, Allowed, Manual, Plan, Repoint, VerifyOnly, plan
+from shared.domain.resources import ResourceId
 from tests.catalog.references import parts, refer
 from tests.catalog.samples import sample
-from tests.domain.values import NEWER, OLD, TARGET, state
+from tests.domain.values import NEWER, NOW, OLD, TARGET, state
 
 
 def planned(kind: Kind, body: Json) -> Plan:
@@ -55,3 +58,40 @@ def test_confidential_vms_are_stopped_by_a_person_before_their_set_is_moved() ->
     decided = planned(kind, body)
     assert isinstance(decided, Manual)
     assert "stop (deallocate) every confidential VM" in decided.advice
+
+
+def test_the_steps_for_a_cluster_name_it_as_the_command_takes_it() -> None:
+    kind = kind_named("aks_cluster")
+    body = on(OLD, kind)
+    decided = planned(kind, body)
+    assert isinstance(decided, Manual)
+    resource = ResourceId.parse(body["id"])
+    assert f"az aks update -g {resource.group} -n {resource.name} --enable" in decided.advice
+    assert str(TARGET) in decided.advice
+
+
+@pytest.mark.parametrize("kind_id", ["aks_cluster", "sql_database"])
+def test_what_follows_the_vault_is_not_told_to_name_the_target(kind_id: str) -> None:
+    kind = kind_named(kind_id)
+    body = sample(kind.id)
+    for place in parts(kind.shape):
+        refer(place, body, OLD.key, None)
+    decided = planned(kind, body)
+    assert isinstance(decided, Manual)
+    assert "audit log" in decided.advice
+    assert str(TARGET) not in decided.advice
+
+
+def test_the_steps_for_a_netapp_account_have_all_that_the_command_asks_for() -> None:
+    kind = kind_named("netapp_account")
+    decided = planned(kind, sample(kind.id))
+    assert isinstance(decided, Manual)
+    assert '--key-vault-private-endpoints "[{virtual-network-id:' in decided.advice
+
+
+def test_no_expiry_is_said_to_be_taken_off_a_version() -> None:
+    kind = kind_named("mysql_flexible")
+    expiring = state(bits=min(kind.key_bits), expires=NOW + timedelta(days=90))
+    decided = plan(kind, on(OLD, kind), expiring, {OLD: Age.OLDER}, Allowed())
+    assert isinstance(decided, Manual)
+    assert "set-attributes" not in decided.advice

@@ -55,9 +55,7 @@ def test_machine_learning_is_told_once_whatever_there_is_of_it(bench: Bench) -> 
     assert outcome is Outcome.NOTHING_FOUND
 
 
-def test_search_services_that_ask_for_keys_are_named_with_steps_and_are_no_obstacle(
-    bench: Bench,
-) -> None:
+def test_search_services_that_ask_for_keys_are_named_and_are_no_obstacle(bench: Bench) -> None:
     make(bench, SEARCH, "plain")
     asking = make(bench, SEARCH, "asking", encryptionWithCmk={"enforcement": "Enabled"})
     rotation, outcome = rotated(bench)
