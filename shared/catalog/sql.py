@@ -201,7 +201,10 @@ SQL_DATABASE = Kind(
     api_version="2025-01-01",
     shape=_DATABASE_SHAPE,
     write=NO_WRITE,
-    proof=AllOf((EchoesTarget(_DATABASE_SHAPE), FieldIs("properties.status", "Online"))),
+    # A serverless database pauses by itself, and keeps its key.
+    proof=AllOf(
+        (EchoesTarget(_DATABASE_SHAPE), FieldIs("properties.status", "Online", ("Paused",)))
+    ),
     level=Level.CONFIGURED,
     in_use="",
     pinned=ASSUMED,

@@ -109,16 +109,17 @@ class EchoesTarget:
 
 @dataclass(frozen=True, slots=True)
 class FieldIs:
-    """The field has this text, in any casing."""
+    """The field has this text, or one of some others as good, in any casing."""
 
     path: str
     value: str
+    others: tuple[str, ...] = ()
 
     def check(self, body: Json, target: KeyVersion) -> Finding:  # noqa: ARG002 - the rule's shape
         """See ``Rule.check``."""
         text = text_at(body, self.path)
         return Finding(
-            holds=text.lower() == self.value.lower(),
+            holds=text.lower() in {good.lower() for good in (self.value, *self.others)},
             seen=f"{_last(self.path)} is {text[:200] or 'absent'}",
         )
 

@@ -95,3 +95,13 @@ def test_no_expiry_is_said_to_be_taken_off_a_version() -> None:
     decided = plan(kind, on(OLD, kind), expiring, {OLD: Age.OLDER}, Allowed())
     assert isinstance(decided, Manual)
     assert "set-attributes" not in decided.advice
+
+
+@pytest.mark.parametrize(
+    ("status", "is_well"), [("Online", True), ("paused", True), ("Inaccessible", False)]
+)
+def test_a_database_on_the_target_may_be_paused(status: str, *, is_well: bool) -> None:
+    kind = kind_named("sql_database")
+    body = on(TARGET, kind)
+    put(body, "properties.status", status)
+    assert kind.proof.check(body, TARGET).holds is is_well
