@@ -264,6 +264,7 @@ class Kind:
         level: What that proof is worth.
         in_use: Path of the field that names the version in use; empty where there is none.
         in_use_key: Path of the field that names its key, where ``in_use`` may be a bare version.
+        in_use_bare: Path of the field with the bare version, where ``in_use`` may name a key alone.
         pinned, versionless: The windows of the two forms of reference; ``versionless`` is
             ``None`` where the service needs a version, or is not known to follow the vault.
         key_types, key_bits: Which keys the service takes.
@@ -321,6 +322,7 @@ class Kind:
     has_blobs: bool = False
     refuses_while_expired: bool = False
     in_use_key: str = ""
+    in_use_bare: str = ""
     if_stuck: str = (
         "keep the old version enabled; check that the resource's identity can reach the vault,"
         " unwrap with the old version and wrap with the new; then rotate again"
@@ -344,4 +346,9 @@ class Kind:
 
     def version_in_use(self, body: Json) -> KeyVersion | None:
         """Return the version that the service itself says it uses; ``None`` if it does not say."""
-        return version_at(body, self.in_use, self.in_use_key) if self.in_use else None
+        if not self.in_use:
+            return None
+        found = version_at(body, self.in_use, self.in_use_key)
+        if found is None and self.in_use_bare:
+            return version_at(body, self.in_use_bare, self.in_use)
+        return found

@@ -11,7 +11,7 @@ from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.kinds import ByHand, Kind, Recreation
 from shared.domain.resources import Reference, ResourceId
 from shared.domain.rows import Owing
-from shared.domain.shapes import SplitReference, by_version
+from shared.domain.shapes import NamedReference, SplitReference, UrlReference, by_version
 
 
 class Age(StrEnum):
@@ -189,9 +189,20 @@ def unseen_of(
     A resource with other references, which name a version, is moved before it is said.
     """
     free = [r for r in references if r.pinned is None]
-    if free and (kind.versionless is None or not kind.in_use):
+    if free and (kind.versionless is None or not _can_show(kind, body)):
         return _unversioned(kind, body, free[0], target)
     return None
+
+
+def _can_show(kind: Kind, body: Json) -> bool:
+    """Return whether a resource may come to show which version it uses.
+
+    Not where the one field that would is the reference itself, and has none.
+    """
+    shape = kind.shape
+    is_same = isinstance(shape, UrlReference | NamedReference) and shape.url == kind.in_use
+    is_alone = is_same and not kind.in_use_bare
+    return bool(kind.in_use) and not (is_alone and kind.version_in_use(body) is None)
 
 
 def _unversioned(kind: Kind, body: Json, free: Reference, target: KeyVersion) -> tuple[str, str]:

@@ -105,3 +105,41 @@ def test_a_database_on_the_target_may_be_paused(status: str, *, is_well: bool) -
     body = on(TARGET, kind)
     put(body, "properties.status", status)
     assert kind.proof.check(body, TARGET).holds is is_well
+
+
+def following(kind: Kind, version: str) -> Json:
+    """A protector that follows the vault by a server key without a version."""
+    body = on(OLD, kind)
+    put(body, "properties.uri", str(OLD.key))
+    put(body, "properties.autoRotationEnabled", value=True)
+    put(body, "properties.keyVersion", version)
+    return body
+
+
+@pytest.mark.parametrize(
+    ("version", "in_use"), [(OLD.version, OLD), (TARGET.version, TARGET), ("", None)]
+)
+def test_a_protector_by_a_key_without_a_version_is_proven_by_the_version_beside_it(
+    version: str, in_use: KeyVersion | None
+) -> None:
+    kind = kind_named("sql_server_tde")
+    body = following(kind, version)
+    assert isinstance(planned(kind, body), VerifyOnly)
+    assert kind.version_in_use(body) == in_use
+    assert kind.proof.check(body, TARGET).holds is (in_use == TARGET)
+    # The URL of a version goes before what stands beside it.
+    put(body, "properties.uri", str(OLD))
+    put(body, "properties.keyVersion", TARGET.version)
+    assert not kind.proof.check(body, TARGET).holds
+    assert kind.version_in_use(body) == OLD
+
+
+def test_a_managed_instance_by_a_key_without_a_version_is_left_to_a_person_at_once() -> None:
+    kind = kind_named("sql_mi_tde")
+    body = following(kind, "")
+    decided = planned(kind, body)
+    assert isinstance(decided, Manual)
+    assert "Azure shows nowhere which version it uses" in decided.reason
+    assert "audit log" in decided.advice
+    put(body, "properties.uri", str(OLD))
+    assert isinstance(planned(kind, body), VerifyOnly)  # it follows, and will name the target
