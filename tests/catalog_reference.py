@@ -10,6 +10,7 @@ from shared.catalog import KINDS
 from shared.catalog.beside import BESIDE
 from shared.catalog.resource_manager import ASSIGN_IDENTITY
 from shared.catalog.role import Where, actions
+from shared.domain.beside import Beside
 from shared.domain.kinds import Kind, Plane, Window
 from shared.domain.proofs import Unprovable
 
@@ -43,6 +44,15 @@ in its reference. *Assumed* windows are an hour, where Microsoft gives no figure
 {beside}"""
 
 
+def _looked_at(beside: Beside) -> str:
+    if beside.by_hand is None:
+        return ""
+    return (
+        f" Those {beside.marked} are named, with what to look at before a version is retired; no"
+        " rotation fails for them."
+    )
+
+
 def supported_services() -> str:
     """Return the page of supported services."""
     return _PAGE.format(
@@ -50,8 +60,8 @@ def supported_services() -> str:
         table="".join(_row(kind) for kind in KINDS),
         sections="\n".join(_section(kind) for kind in KINDS),
         beside="".join(
-            f"- **{each.title}**: {each.why}. Counted per rotation, by type. Sources:"
-            f" {_sources(each.sources)}.\n"
+            f"- **{each.title}**: {each.why}. Counted per rotation, by type.{_looked_at(each)}"
+            f" Sources: {_sources(each.sources)}.\n"
             for each in BESIDE
         ),
     )
@@ -131,8 +141,12 @@ def _facts(kind: Kind) -> Iterator[str]:
 def _steps(kind: Kind) -> str:
     if kind.by_hand is None:
         return ""
-    steps = kind.by_hand.steps.format(resource="<id>", target="<URL of the version>")
-    return f"\n```\n{steps}\n```\n"
+    steps = kind.by_hand.steps.format(
+        resource="<id>", group="<group>", name="<name>", target="<URL of the version>"
+    )
+    following = kind.by_hand.following
+    told = f"\nWhere it follows the vault by itself: {following}.\n" if following else ""
+    return f"\n```\n{steps}\n```\n{told}"
 
 
 def _says(text: str) -> str:

@@ -24,6 +24,7 @@ _KEY = "properties.activeKey"
 _ERROR = "properties.autoKeyRotationError"
 
 _DISKS = "https://learn.microsoft.com/azure/virtual-machines/disk-encryption"
+_CONFIDENTIAL = "https://learn.microsoft.com/azure/confidential-computing/key-rotation-offline"
 
 _ACCESS = vault_access("the set's identity")
 
@@ -87,10 +88,12 @@ DISK_ENCRYPTION_SET = Kind(
     limits=(
         "the vault in the region of the set, and in its tenant unless it has a federated client",
         "the old version stays enabled until no disk is moved from it any more",
+        "of confidential VMs: it is moved by hand, while all of them are stopped",
         PROTECTED_VAULT,
     ),
     sources=(
         _DISKS,
+        _CONFIDENTIAL,
         "azure-rest-api-specs: DiskEncryptionSet_Update.json",
         "azure-rest-api-specs: DiskEncryptionSet_Update_WithRotationToLatest…InProgress.json",
         "azure-rest-api-specs: DiskEncryptionSet_Get_WithAutoKeyRotationError.json",
@@ -104,6 +107,17 @@ DISK_ENCRYPTION_SET = Kind(
             path=f"{_ERROR}.code",
             says="",
             advice="its rotation is suspended: " + _ACCESS,
+        ),
+        # "Stop all confidential VMs with the same Disk Encryption Set": if one of them runs, none
+        # can receive the new key.
+        Symptom(
+            path="properties.encryptionType",
+            says="ConfidentialVmEncryptedWithCustomerKey",
+            advice=(
+                "stop (deallocate) every confidential VM whose disks use the set; have the set name"
+                " the new version (az disk-encryption-set update --key-url), and wait until that"
+                " has ended; start the VMs; keep the old version enabled until then"
+            ),
         ),
     ),
     if_stuck=(

@@ -62,14 +62,18 @@ AKS_CLUSTER = Kind(
         steps=(
             "# First see that the last change is over: every secret encrypted anew, state"
             " Succeeded.\n"
-            "az aks update --ids {resource} --enable-azure-keyvault-kms"
+            "az aks update -g {group} -n {name} --enable-azure-keyvault-kms"
             " --azure-keyvault-kms-key-id {target}\n"
             "kubectl get secrets --all-namespaces -o json | kubectl replace -f -\n"
             "# Keep the old version enabled until that is done; never change the key twice without"
             " it.\n"
-            "# Nodes with ephemeral OS disks keep the old version until they are made new.\n"
-            "# With infrastructureEncryption the key names no version: the cluster follows within"
-            " six hours; see in the vault's audit log that it encrypts with the new version."
+            "# Nodes with ephemeral OS disks keep the old version until they are made new."
+        ),
+        # "checks every 6 hours", with infrastructureEncryption.
+        following=(
+            "see in the vault's audit log (AuditEvent) that the cluster encrypts with the new"
+            " version, within six hours of its creation with infrastructureEncryption, and keep"
+            " the old one enabled until it does; let the cluster name no version: that would pin it"
         ),
     ),
     through=(
@@ -79,7 +83,7 @@ AKS_CLUSTER = Kind(
             by="",
             says="its disks are encrypted through",
             keeps_old=Symptom(
-                path="properties.agentPoolProfiles.*.osDiskType",
+                path="osDiskType",
                 says="Ephemeral",
                 advice=(
                     "the nodes of a pool with ephemeral OS disks keep the old version until they"
@@ -88,6 +92,8 @@ AKS_CLUSTER = Kind(
                     " until then"
                 ),
             ),
+            parts="properties.agentPoolProfiles.*",
+            part_type="agentPools",
         ),
     ),
     limits=(

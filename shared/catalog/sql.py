@@ -63,8 +63,9 @@ _WRITE = Write(
         body=(("properties.serverKeyType", "AzureKeyVault"), ("properties.uri", "{target}")),
     ),
 )
-# The service sets ``uri``, of the server key that it uses.
-_PROOF = AllOf((NamesTarget("properties.uri"), FieldIs(_TYPE, "AzureKeyVault")))
+# The service sets ``uri``, of the server key that it uses; of a server key without a version it
+# names none, and the version stands in ``keyVersion``, which managed instances do not have.
+_IS_CUSTOMERS = FieldIs(_TYPE, "AzureKeyVault")
 # "… the server's TDE protector is rotated within 60 minutes" of the new version.
 _FOLLOWS = Window(
     length=timedelta(hours=1), looks=Looks(first=timedelta(minutes=5)), source=_ROTATION
@@ -101,9 +102,8 @@ _SOURCES = (
 )
 _IF_STUCK = (
     "keep the old version enabled; have the server look at the vault again (POST"
-    " …/encryptionProtector/current/revalidate); a protector that follows the vault by a server key"
-    " without a version never shows one; check that the server's identity may get, wrap and unwrap;"
-    " then rotate again"
+    " …/encryptionProtector/current/revalidate); check that the server's identity may get, wrap and"
+    " unwrap; then rotate again"
 )
 
 SQL_SERVER_PROTECTOR = Kind(
@@ -113,9 +113,10 @@ SQL_SERVER_PROTECTOR = Kind(
     api_version="2025-01-01",
     shape=_SHAPE,
     write=_WRITE,
-    proof=_PROOF,
+    proof=AllOf((NamesTarget("properties.uri", bare="properties.keyVersion"), _IS_CUSTOMERS)),
     level=Level.REPORTED,
     in_use="properties.uri",
+    in_use_bare="properties.keyVersion",
     pinned=ASSUMED,
     versionless=_FOLLOWS,
     key_types=RSA,
@@ -156,7 +157,7 @@ SQL_INSTANCE_PROTECTOR = Kind(
         completion=_WRITE.completion,
         first=_WRITE.first,
     ),
-    proof=_PROOF,
+    proof=AllOf((NamesTarget("properties.uri"), _IS_CUSTOMERS)),
     level=Level.REPORTED,
     in_use="properties.uri",
     pinned=ASSUMED,
@@ -201,7 +202,10 @@ SQL_DATABASE = Kind(
     api_version="2025-01-01",
     shape=_DATABASE_SHAPE,
     write=NO_WRITE,
-    proof=AllOf((EchoesTarget(_DATABASE_SHAPE), FieldIs("properties.status", "Online"))),
+    # A serverless database pauses by itself, and keeps its key.
+    proof=AllOf(
+        (EchoesTarget(_DATABASE_SHAPE), FieldIs("properties.status", "Online", ("Paused",)))
+    ),
     level=Level.CONFIGURED,
     in_use="",
     pinned=ASSUMED,

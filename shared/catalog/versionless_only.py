@@ -70,7 +70,10 @@ NETAPP_ACCOUNT = Kind(
             " which version the account's identity uses, before and after {target} was made.\n"
             "# If it stays on the old one, change to another key:\n"
             "az netappfiles account change-key-vault --ids {resource} --key-vault-uri <vault>"
-            " --key-name <new key> --keyvault-resource-id <its id>"
+            " --key-name <new key> --keyvault-resource-id <the vault's id>"
+            " --key-vault-private-endpoints"
+            ' "[{{virtual-network-id:<id>,private-endpoint-id:<id>}}]"\n'
+            "# One entry for each virtual network that has encrypted volumes."
         ),
     ),
     limits=("the vault's private endpoint in the volumes' network", PROTECTED_VAULT),

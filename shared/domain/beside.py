@@ -22,7 +22,8 @@ class Beside:
         mark: Path and text, in any casing, of the flag.
         marked: For people: what has the flag.
         why: Why no key is moved.
-        by_hand: What a person does where any has the flag; ``None``: nothing need be done.
+        by_hand: What a person does where any has the flag, before a version is retired; ``None``:
+            nothing need be done.
         sources: Where this comes from.
     """
 
@@ -37,5 +38,8 @@ class Beside:
     sources: tuple[str, ...]
 
     def said(self, tally: Tally) -> str:
-        """Return why no key is moved, and how much there is of it."""
-        return f"{self.why} ({tally.count} {self.counted}, {tally.marked} {self.marked})"
+        """Return why no key is moved, how much there is of it, and whether it must be looked at."""
+        said = f"{self.why} ({tally.count} {self.counted}, {tally.marked} {self.marked})"
+        if self.by_hand and tally.marked:
+            said += "; they may use this key: look at them before a version of it is retired"
+        return said

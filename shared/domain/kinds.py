@@ -74,11 +74,15 @@ class ByHand:
 
     Attributes:
         why: What stands in the way, to go on "Keyturn does not change it: ".
-        steps: What to do, with ``{resource}``, its id, and ``{target}``, the version's URL.
+        steps: What to do, with ``{resource}``, its id, ``{group}`` and ``{name}`` in that, and
+            ``{target}``, the version's URL.
+        following: What to do where it names no version and follows the vault by itself; empty:
+            the same as for any kind, to see that it does.
     """
 
     why: str
     steps: str
+    following: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,8 +169,10 @@ class Through:
         by: Path, in the other, of the ids by which it may be named; empty: by its own.
         says: For people: what it has to do with the key, such as "its disks are encrypted
             through".
-        keeps_old: What shows that it keeps the old version by itself, and what to do then;
-            ``None``: it never does.
+        keeps_old: What shows, in one of its parts, that this keeps the old version by itself, and
+            what to do then; ``None``: none ever does.
+        parts: Path of its parts: objects with a ``name``, which are child resources too.
+        part_type: Type of these children, below that of the resource itself.
     """
 
     kind: str
@@ -174,6 +180,14 @@ class Through:
     by: str
     says: str
     keeps_old: Symptom | None = None
+    parts: str = ""
+    part_type: str = ""
+
+    def keeping(self, body: Json) -> list[Json]:
+        """Return the parts of ``body`` that keep the old version by themselves."""
+        if self.keeps_old is None:
+            return []
+        return [part for part in every(body, self.parts) if self.keeps_old.shows(part)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +305,7 @@ class Kind:
         level: What that proof is worth.
         in_use: Path of the field that names the version in use; empty where there is none.
         in_use_key: Path of the field that names its key, where ``in_use`` may be a bare version.
+        in_use_bare: Path of the field with the bare version, where ``in_use`` may name a key alone.
         pinned, versionless: The windows of the two forms of reference; ``versionless`` is
             ``None`` where the service needs a version, or is not known to follow the vault.
         key_types, key_bits: Which keys the service takes.
@@ -348,6 +363,7 @@ class Kind:
     has_blobs: bool = False
     refuses_while_expired: bool = False
     in_use_key: str = ""
+    in_use_bare: str = ""
     if_stuck: str = (
         "keep the old version enabled; check that the resource's identity can reach the vault,"
         " unwrap with the old version and wrap with the new; then rotate again"
@@ -371,4 +387,9 @@ class Kind:
 
     def version_in_use(self, body: Json) -> KeyVersion | None:
         """Return the version that the service itself says it uses; ``None`` if it does not say."""
-        return version_at(body, self.in_use, self.in_use_key) if self.in_use else None
+        if not self.in_use:
+            return None
+        found = version_at(body, self.in_use, self.in_use_key)
+        if found is None and self.in_use_bare:
+            return version_at(body, self.in_use_bare, self.in_use)
+        return found

@@ -11,7 +11,7 @@ from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.kinds import ByHand, Kind, Recreation
 from shared.domain.resources import Reference, ResourceId
 from shared.domain.rows import Owing
-from shared.domain.shapes import SplitReference, by_version
+from shared.domain.shapes import NamedReference, SplitReference, UrlReference, by_version
 
 
 class Age(StrEnum):
@@ -131,11 +131,11 @@ def plan(
     references = references_to(kind, body, target.id.key)
     if not references:
         return Skip()
-    if obstacle := _obstacle(kind, body, target):
-        return Manual(references, *obstacle)
     moving = [r for r in references if r.pinned not in (None, target.id)]
     if not moving:
-        return _follow(kind, body, references, target.id, ages if allowed.nudge else {})
+        return _follow(kind, body, references, target, ages if allowed.nudge else {})
+    if obstacle := _obstacle(kind, body, target):
+        return Manual(references, *obstacle)
     refusals = [_refusal(reference, references, target, ages) for reference in moving]
     if found := [refusal for refusal in refusals if refusal]:
         return found[0]
@@ -177,7 +177,7 @@ def _obstacle(kind: Kind, body: Json, target: VersionState) -> tuple[str, str] |
 _FITTING = "rotate to a key of a type and size the service takes"
 _NO_EXPIRY = (
     "take the expiry out of the key's rotation policy and have the vault make a version without"
-    " one, or take it off this version (az keyvault key set-attributes)"
+    " one: the expiry of this one can be changed, and not taken off"
 )
 
 
@@ -189,9 +189,20 @@ def unseen_of(
     A resource with other references, which name a version, is moved before it is said.
     """
     free = [r for r in references if r.pinned is None]
-    if free and (kind.versionless is None or not kind.in_use):
+    if free and (kind.versionless is None or not _can_show(kind, body)):
         return _unversioned(kind, body, free[0], target)
     return None
+
+
+def _can_show(kind: Kind, body: Json) -> bool:
+    """Return whether a resource may come to show which version it uses.
+
+    Not where the one field that would is the reference itself, and has none.
+    """
+    shape = kind.shape
+    is_same = isinstance(shape, UrlReference | NamedReference) and shape.url == kind.in_use
+    is_alone = is_same and not kind.in_use_bare
+    return bool(kind.in_use) and not (is_alone and kind.version_in_use(body) is None)
 
 
 def _unversioned(kind: Kind, body: Json, free: Reference, target: KeyVersion) -> tuple[str, str]:
@@ -203,7 +214,9 @@ def _unversioned(kind: Kind, body: Json, free: Reference, target: KeyVersion) ->
             f"{free.place} names no version: it follows the vault by itself, and Azure shows"
             " nowhere which version it uses"
         )
-        return why, _steps(kind.by_hand, body, target) if kind.by_hand else _SEE_THE_LOG
+        # Not the steps by hand: they would pin it.
+        following = kind.by_hand.following if kind.by_hand else ""
+        return why, following or _SEE_THE_LOG
     if kind.recreation is None:
         why = (
             f"{free.place} names no version that can be read, and it is documented nowhere that"
@@ -225,7 +238,10 @@ _SEE_THE_LOG = (
 
 
 def _steps(by_hand: ByHand, body: Json, target: KeyVersion) -> str:
-    return by_hand.steps.format(resource=text_at(body, "id"), target=target)
+    resource = ResourceId.parse(text_at(body, "id"))
+    return by_hand.steps.format(
+        resource=resource, group=resource.group, name=resource.name, target=target
+    )
 
 
 def symptom_of(kind: Kind, body: Json) -> tuple[str, str] | None:
@@ -241,16 +257,18 @@ def _follow(
     kind: Kind,
     body: Json,
     references: tuple[Reference, ...],
-    target: KeyVersion,
+    target: VersionState,
     ages: Mapping[KeyVersion, Age],
 ) -> Repoint | VerifyOnly | Manual:
     """Plan for references that need not be moved: nudge what lags behind, where ``ages`` tell."""
-    if unseen := unseen_of(kind, body, references, target):
-        return Manual(references, *unseen)
+    if kind.proof.check(body, target.id).holds:
+        return VerifyOnly(references)  # what would stand in the way of a move is no matter
+    if why := _obstacle(kind, body, target) or unseen_of(kind, body, references, target.id):
+        return Manual(references, *why)
     in_use = kind.version_in_use(body)
     is_free = kind.may_nudge and all(r.pinned is None for r in references)
     if is_free and in_use is not None and ages.get(in_use) is Age.OLDER:
-        request = request_body(kind, body, references, target)
+        request = request_body(kind, body, references, target.id)
         return Repoint(references, request, "restore", _NUDGE_NOTE)
     return VerifyOnly(references)
 

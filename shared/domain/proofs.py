@@ -71,14 +71,19 @@ class NamesTarget:
 
     Attributes:
         path, key: See ``version_at``.
+        bare: Path of a field with the bare version, where ``path`` names the key alone; empty:
+            there is none.
     """
 
     path: str
     key: str = ""
+    bare: str = ""
 
     def check(self, body: Json, target: KeyVersion) -> Finding:
         """See ``Rule.check``."""
         text, version = text_at(body, self.path), version_at(body, self.path, self.key)
+        if version is None and self.bare:
+            version = version_at(body, self.bare, self.path)
         if version is not None:
             return Finding(holds=version == target, seen=f"{_last(self.path)} is {version}")
         seen = f"{_last(self.path)} is {text[:200]!r}" if text else f"{_last(self.path)} is absent"
@@ -109,16 +114,17 @@ class EchoesTarget:
 
 @dataclass(frozen=True, slots=True)
 class FieldIs:
-    """The field has this text, in any casing."""
+    """The field has this text, or one of some others as good, in any casing."""
 
     path: str
     value: str
+    others: tuple[str, ...] = ()
 
     def check(self, body: Json, target: KeyVersion) -> Finding:  # noqa: ARG002 - the rule's shape
         """See ``Rule.check``."""
         text = text_at(body, self.path)
         return Finding(
-            holds=text.lower() == self.value.lower(),
+            holds=text.lower() in {good.lower() for good in (self.value, *self.others)},
             seen=f"{_last(self.path)} is {text[:200] or 'absent'}",
         )
 

@@ -27,7 +27,8 @@ class FindDependants:
     """Keep closed work for each resource that depends on a key through one that was found.
 
     It is ``not_applicable``, since it has no reference that could be moved; where it keeps the old
-    version by itself, a person must act. What holds a reference to the key too is work of its own.
+    version by itself, a person must act. What holds a reference to the key too is work of its own:
+    only the parts of it that keep the old version are then closed work beside it.
     """
 
     inventory: Inventory
@@ -43,9 +44,28 @@ class FindDependants:
                 named = _names(link, holders)
                 for body in self._naming(kind, sorted(named), subscriptions):
                     holder = named.get(text_at(body, link.names).lower())
-                    if holder and not _holds(kind, body, key):
-                        now = self.clock.now()
-                        self.ledger.add(_closed(kind, link, body, holder, rotation, now))
+                    if holder:
+                        own = _holds(kind, body, key)
+                        self._keep(kind, link, body, holder, rotation, holds_key=own)
+
+    def _keep(  # noqa: PLR0913 - what the work is about
+        self,
+        kind: Kind,
+        link: Through,
+        body: Json,
+        holder: str,
+        rotation: Rotation,
+        *,
+        holds_key: bool,
+    ) -> None:
+        now, resource = self.clock.now(), text_at(body, "id")
+        if not holds_key:
+            self.ledger.add(_closed(kind, link, body, resource, holder, rotation, now))
+            return
+        # Its own row is for its own reference, and may be proven while these are not.
+        for part in link.keeping(body):
+            of_part = f"{resource}/{link.part_type}/{text_at(part, 'name')}"
+            self.ledger.add(_closed(kind, link, body, of_part, holder, rotation, now))
 
     def _naming(
         self, kind: Kind, names: Sequence[str], subscriptions: Sequence[str]
@@ -84,20 +104,25 @@ def _names(link: Through, holders: Sequence[Json]) -> dict[str, str]:
 
 
 def _closed(  # noqa: PLR0913, PLR0917 - what the work is about
-    kind: Kind, link: Through, body: Json, holder: str, rotation: Rotation, now: datetime
+    kind: Kind,
+    link: Through,
+    body: Json,
+    resource: str,
+    holder: str,
+    rotation: Rotation,
+    now: datetime,
 ) -> Work:
     work = Work(
         rotation=rotation.id,
         key=rotation.key,
-        resource=text_at(body, "id"),
+        resource=resource,
         kind=kind.id,
         location=text_at(body, "location"),
         found_at=now,
     )
     work = replace(work, wave=Wave.NO_WRITE)
     reason = f"{link.says} {holder}"
-    if link.keeps_old and link.keeps_old.shows(body):
-        field = link.keeps_old.path.rpartition(".")[2]
-        reason += f", and {field} is {link.keeps_old.seen(body)}"
+    if link.keeps_old and (parts := link.keeping(body)):
+        reason += f", and {link.keeps_old.path} is {link.keeps_old.seen(parts[0])}"
         return close(work, Verdict.MANUAL, now, reason=reason, advice=link.keeps_old.advice)
     return close(work, Verdict.NOT_APPLICABLE, now, reason=reason)

@@ -124,13 +124,15 @@ class DiscoverConsumers:
                 found_at=now,
                 wave=Wave.NO_WRITE,
             )
-            verdict, todo = Verdict.NOT_APPLICABLE, ""
+            todo = ""
             if entry.by_hand and tally.marked:
-                verdict = Verdict.MANUAL
+                # No obstacle: of most of them the key is another one, which nothing shows.
                 todo = entry.by_hand.steps.format(
                     resource=", ".join(tally.named), target=rotation.target
                 )
-            self.ledger.add(close(work, verdict, now, reason=entry.said(tally), advice=todo))
+            self.ledger.add(
+                close(work, Verdict.NOT_APPLICABLE, now, reason=entry.said(tally), advice=todo)
+            )
 
     def _finish(self, kept: Kept[Rotation], search: Search) -> None:
         self._tell_beside(kept.row, search)

@@ -66,7 +66,7 @@ def test_an_entry_is_written_or_left_to_a_person_or_reached_through_another(kind
 def test_the_steps_by_hand_name_the_resource_and_the_version(kind: Kind) -> None:
     if kind.by_hand:
         fields = {name for _, name, _, _ in string.Formatter().parse(kind.by_hand.steps) if name}
-        assert fields == {"resource", "target"}
+        assert fields in ({"resource", "target"}, {"group", "name", "target"})
         assert kind.by_hand.why
         assert not kind.by_hand.why.endswith(".")
 
@@ -77,7 +77,10 @@ def test_what_is_reached_through_another_kind_is_reached_through_an_entry(kind: 
         assert find_kind(link.kind) in WRITTEN
         assert link.names
         assert link.says
-        assert link.keeps_old is None or link.keeps_old.advice
+        if link.keeps_old:
+            assert link.keeps_old.advice
+            assert link.parts
+            assert link.part_type
 
 
 @every_kind

@@ -400,7 +400,7 @@ def test_microsofts_examples_of_a_disk_encryption_set_are_told_apart() -> None:
         (folder / "DiskEncryptionSet_Get_WithAutoKeyRotationError.json").read_text()
     )
     body = failed["responses"]["200"]["body"]
-    (symptom,) = kind.symptoms
+    symptom = kind.symptoms[0]
     assert symptom.seen(body) == "ManagedServiceIdentityNotFound"
     assert not symptom.shows(moving)
     body["properties"]["activeKey"]["keyUrl"] = str(target)

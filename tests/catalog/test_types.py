@@ -53,10 +53,10 @@ NOT_OF_THE_BODY = {"etag"}
 def paths_of(kind: Kind) -> set[str]:
     """Return every path that an entry uses."""
     found = {*paths(kind.shape), *_of_the_proof(kind), *kind.write.send, *kind.write.never}
-    found |= {kind.write.guard, kind.in_use, kind.in_use_key}
+    found |= {kind.write.guard, kind.in_use, kind.in_use_key, kind.in_use_bare}
     found |= {symptom.path for symptom in kind.symptoms}
     for link in kind.through:
-        found |= {link.names, link.keeps_old.path if link.keeps_old else ""}
+        found |= {link.names, f"{link.parts}.{link.keeps_old.path}" if link.keeps_old else ""}
     if kind.recreation:
         found |= {kind.recreation.identity, kind.recreation.own_identity}
         found |= {*kind.recreation.made_from}

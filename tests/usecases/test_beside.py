@@ -55,17 +55,18 @@ def test_machine_learning_is_told_once_whatever_there_is_of_it(bench: Bench) -> 
     assert outcome is Outcome.NOTHING_FOUND
 
 
-def test_search_services_that_ask_for_keys_are_left_to_a_person_by_name(bench: Bench) -> None:
+def test_search_services_that_ask_for_keys_are_named_and_are_no_obstacle(bench: Bench) -> None:
     make(bench, SEARCH, "plain")
     asking = make(bench, SEARCH, "asking", encryptionWithCmk={"enforcement": "Enabled"})
     rotation, outcome = rotated(bench)
     (work,) = told(bench, rotation).values()
     (consumer,) = work.consumers
-    assert consumer.verdict is Verdict.MANUAL
+    assert consumer.verdict is Verdict.NOT_APPLICABLE
     assert "(2 services, 1 that ask for customer-managed keys)" in consumer.reason
+    assert "look at them before a version of it is retired" in consumer.reason
     assert asking in consumer.advice
     assert "plain" not in consumer.advice
-    assert outcome is Outcome.FAILED
+    assert outcome is Outcome.NOTHING_FOUND
 
 
 def test_search_services_that_ask_for_none_are_told_and_are_no_obstacle(bench: Bench) -> None:
@@ -73,4 +74,5 @@ def test_search_services_that_ask_for_none_are_told_and_are_no_obstacle(bench: B
     rotation, outcome = rotated(bench)
     (work,) = told(bench, rotation).values()
     assert [c.verdict for c in work.consumers] == [Verdict.NOT_APPLICABLE]
+    assert "retired" not in work.consumers[0].reason
     assert outcome is Outcome.NOTHING_FOUND

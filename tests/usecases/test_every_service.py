@@ -357,6 +357,28 @@ def test_a_cluster_that_holds_the_key_itself_is_work_of_its_own(
     assert (consumer.place, consumer.verdict) == ("secrets (KMS)", Verdict.MANUAL)
 
 
+def test_nodes_that_keep_the_old_version_are_told_though_the_cluster_is_on_the_target(
+    bench: Bench,
+) -> None:
+    made = company(bench, {"disk_encryption_set": "pinned", "aks_cluster": "pinned"})
+    cluster = made.resources["aks_cluster"]
+    show(bench, cluster, "diskEncryptionSetID", made.resources["disk_encryption_set"].id)
+    pools = [{"name": "p0"}, {"name": "p1", "osDiskType": "Ephemeral"}]
+    show(bench, cluster, "agentPoolProfiles", pools)
+    bench.azure.estate.arm.resources.notify(
+        bench.azure.estate.arm.resources.get(SandboxId.parse(cluster.id))
+    )
+    _, rotation, ended = rotated(made)
+    works = {work.row.resource: work.row for work in bench.steps.ledger.all(rotation)}
+    (pool,) = works[f"{cluster.id}/agentPools/p1"].consumers
+    assert pool.verdict is Verdict.MANUAL
+    assert "osDiskType is Ephemeral" in pool.reason
+    assert "node-image" in pool.advice
+    assert f"{cluster.id}/agentPools/p0" not in works
+    assert cluster.id in works
+    assert ended.outcome is Outcome.FAILED
+
+
 def test_ids_of_the_estate_are_read_as_the_catalog_reads_them(bench: Bench) -> None:
     made = company(bench, dict.fromkeys(WRITTEN, "pinned"))
     for kind_id, resource in made.resources.items():
