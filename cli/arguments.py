@@ -104,23 +104,22 @@ def keys_of(key: str, vault: str, cloud: Cloud) -> Key | EveryKey:
 
 
 def version_of(text: str) -> str:
-    """Return the version that somebody means by its id or its URL, as it came; empty: none.
+    """Return the version that somebody means by its id, or by its URL as inventories have it.
+
+    Empty: none is meant.
 
     Raises:
         typer.BadParameter: It is none.
     """
     found = text.strip().rstrip("/").lower()
-    is_url = "/" in found and _is_version_url(found)
-    if found and not is_url and not _VERSION.fullmatch(found):
-        raise typer.BadParameter(f"{text!r:.100} is no version", param_hint="'--if-disabled'")
-    return found
-
-
-def _is_version_url(text: str) -> bool:
+    if not found or _VERSION.fullmatch(found):
+        return found
     try:
-        return isinstance(parse_key_url(text), KeyVersion)
+        return str(KeyVersion.parse(found))
     except KeyturnError:
-        return False
+        raise typer.BadParameter(
+            f"{text!r:.100} is no version", param_hint="'--if-disabled'"
+        ) from None
 
 
 def sources_of(texts: list[str] | None, cloud: Cloud) -> tuple[str, ...]:

@@ -55,6 +55,43 @@ def test_what_would_break_is_who_names_uses_or_follows_the_version(
     assert broken(found.new) == {"stmoved", "stinvoices", "cosmos-orders"}
     elsewhere = found.old.replace(VAULT, "kv-restored")
     assert broken(elsewhere) == set(), "a restored key keeps its version ids"
+    as_in_some_bodies = found.old.replace(".net/", ".net:443/").upper()
+    assert broken(as_in_some_bodies) == old
+
+
+@pytest.mark.parametrize("args", [(), ("--key", KEY)])
+def test_a_version_that_no_key_has_is_no_all_clear(desk: Desk, args: tuple[str, ...]) -> None:
+    ran = desk.run("inventory", "--if-disabled", "0" * 32, *args)
+    assert ran.code == 3
+    assert ran.err.endswith("No key that was looked at has this version.\n")
+
+
+def test_a_version_of_a_key_that_nothing_uses_breaks_nothing(desk: Desk, found: Small) -> None:
+    unused = desk.azure.estate.vault(VAULT).create_key("cmk-unused")
+    ran = desk.run("inventory", "--key", f"{VAULT}/cmk-unused", "--if-disabled", unused)
+    assert ran.code == 0
+    assert "nothing would break" in ran.err
+
+
+def test_what_is_only_configured_is_not_said_to_be_in_use(desk: Desk, found: Small) -> None:
+    estate = desk.azure.estate
+    made = estate.container_group("cg-new", subscription=found.research, key=found.new)
+    args = ("--subscription", found.research, "--if-disabled", found.old)
+    try:
+        ran = desk.run("inventory", *args, "-o", "json")
+    finally:
+        estate.delete(made)
+    rows = by_name(ran.json())
+    assert (rows["cg-new"]["state"], rows["cg-new"]["ifDisabled"]) == ("current", "unknown")
+    assert rows["cg-batch"]["ifDisabled"] == "breaks", "it names the version"
+    assert "1 current (1 as configured), 1 stale" in ran.err
+    assert "1 would break, 1 cannot be told" in ran.err
+
+
+def test_a_key_that_does_not_exist_is_not_found(desk: Desk) -> None:
+    ran = desk.run("inventory", "--key", f"{VAULT}/no-such-key")
+    assert (ran.code, ran.out) == (5, "")
+    assert "no-such-key" in ran.err.splitlines()[-1]
 
 
 def test_the_inventory_of_a_subscription_has_no_other(desk: Desk, found: Small) -> None:
@@ -83,7 +120,6 @@ def test_a_management_group_is_searched_below(desk: Desk, found: Small) -> None:
         (["--key", KEY], 6),
         (["--vault", VAULT, "--key", "cmk-payments"], 6),
         (["--vault", VAULT], 6),
-        (["--key", f"{VAULT}/another"], 0),
         (["--vault", "kv-another"], 0),
     ],
 )
