@@ -44,10 +44,16 @@ def check_url(url: str) -> str:
         has_more = bool(found.username or found.password or found.query or found.fragment)
     except ValueError:
         host, is_plain, has_more = "", False, False
-    if not host or has_more or found.scheme not in ("http", "https"):
-        raise ValueError(f"{url!r:.100} is no URL of an app: https://NAME.azurewebsites.net")
+    if not host or found.scheme not in ("http", "https"):
+        raise ValueError("it is no URL of an app: https://NAME.azurewebsites.net")
+    # A user or a query may hold a secret, so no more is repeated than this.
+    named = f"{found.scheme}://{host}"
+    if has_more:
+        raise ValueError(
+            f"it is no URL of an app: name {named} without a user, a query or a fragment"
+        )
     if is_plain and host not in _LOCAL:
-        raise ValueError(f"{url!r:.100} is not https: no token is sent there")
+        raise ValueError(f"{named} is not https: no token is sent there")
     return url.rstrip("/").removesuffix("/api")
 
 
@@ -149,14 +155,14 @@ class AppClient:
                 timeout=(_CONNECT, _READ),
                 allow_redirects=False,
             )
-        except requests.ConnectTimeout as error:
-            raise errors.UnavailableError(f"{self.url} gives no answer") from error
-        except requests.exceptions.SSLError as error:
-            raise errors.RejectedError(f"{self.url} has no certificate that is trusted") from error
+        except requests.ConnectTimeout:
+            raise errors.UnavailableError(f"{self.url} gives no answer") from None
+        except requests.exceptions.SSLError:
+            raise errors.RejectedError(f"{self.url} has no certificate that is trusted") from None
         except requests.RequestException as error:
             if method == "GET" or "refused" in str(error) or "resolve" in str(error):
-                raise errors.UnavailableError(f"{self.url} cannot be reached") from error
-            raise UnansweredError(f"{self.url} took the wish, maybe, and gave no answer") from error
+                raise errors.UnavailableError(f"{self.url} cannot be reached") from None
+            raise UnansweredError(f"{self.url} took the wish, maybe, and gave no answer") from None
         if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES and answer.status_code != (
             HTTPStatus.NOT_MODIFIED
         ):

@@ -57,7 +57,7 @@ def client_of(session: Session, app: str, audience: str, *, key_stdin: bool) -> 
         url = check_url(app)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="'--app'") from None
-    key = sys.stdin.readline().strip() if key_stdin else session.env.get("KEYTURN_FUNCTION_KEY", "")
+    key = _function_key(session, stdin=key_stdin)
     if key:
         return AppClient(url, lambda: {"x-functions-key": key})
     if not audience:
@@ -72,3 +72,19 @@ def client_of(session: Session, app: str, audience: str, *, key_stdin: bool) -> 
         return {"Authorization": f"Bearer {laptop.token(scope)}"}
 
     return AppClient(url, sign_in)
+
+
+def _function_key(session: Session, *, stdin: bool) -> str:
+    """Return the function key that was given; empty: none.
+
+    Raises:
+        typer.BadParameter: It cannot stand in a header. It is not repeated.
+    """
+    found = sys.stdin.readline() if stdin else session.env.get("KEYTURN_FUNCTION_KEY", "")
+    key = found.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise typer.BadParameter(
+            "the function key has characters that none has: copy it once more",
+            param_hint="'--function-key-stdin'" if stdin else "'KEYTURN_FUNCTION_KEY'",
+        )
+    return key

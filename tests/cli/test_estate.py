@@ -66,7 +66,7 @@ def test_a_version_that_no_key_has_is_no_all_clear(desk: Desk, args: tuple[str, 
     assert ran.err.endswith("No key that was looked at has this version.\n")
 
 
-def test_a_version_of_a_key_that_nothing_uses_breaks_nothing(desk: Desk, found: Small) -> None:
+def test_a_version_of_a_key_that_nothing_uses_breaks_nothing(desk: Desk) -> None:
     unused = desk.azure.estate.vault(VAULT).create_key("cmk-unused")
     ran = desk.run("inventory", "--key", f"{VAULT}/cmk-unused", "--if-disabled", unused)
     assert ran.code == 0
