@@ -1,15 +1,17 @@
 """The HTTP API of a deployed app, as its client meets it."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
+from requests.utils import get_environ_proxies
 
 from shared.domain import errors
 from shared.domain.errors import KeyturnError, UnansweredError
@@ -57,6 +59,11 @@ def check_url(url: str) -> str:
     return url.rstrip("/").removesuffix("/api")
 
 
+def path_of(rotation: str) -> str:
+    """Return the path of a rotation below the app, by its id as somebody typed it."""
+    return f"/api/rotations/{quote(rotation, safe='')}"
+
+
 @dataclass(slots=True)
 class AppClient:
     """Calls one app, and follows it nowhere else: redirects and links to other hosts are refused.
@@ -70,8 +77,11 @@ class AppClient:
     url: str
     authorize: Callable[[], Mapping[str, str]]
     wait: Callable[[float], None] = time.sleep
-    _session: requests.Session = field(default_factory=requests.Session)
+    _session: requests.Session = field(init=False)
     _kept: dict[str, tuple[str, Json]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._session = _session(self.url)
 
     def close(self) -> None:
         """Let its connections go."""
@@ -180,6 +190,21 @@ class AppClient:
         return f"{self.url}{path}"
 
 
+def _session(url: str) -> requests.Session:
+    """Return a session in which nothing but ``authorize`` says who we are.
+
+    ``requests`` would put what netrc has for the host in its place. A proxy of the environment is
+    for https alone, where it cannot read along.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    if urlsplit(url).scheme == "https":
+        session.proxies = get_environ_proxies(url)
+        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        session.verify = bundle or True
+    return session
+
+
 def _body(answer: requests.Response) -> Json:
     try:
         found = answer.json()
@@ -213,6 +238,9 @@ def _error(answer: requests.Response, doing: str) -> KeyturnError:
         seconds = answer.headers.get("Retry-After", "")
         wait = timedelta(seconds=int(seconds)) if seconds.isdecimal() else None
         return errors.UnavailableError(detail, retry_after=wait)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.BAD_GATEWAY:
+    # The app says with a 502 that Azure refused; a front end, in a body of its own, that it did not
+    # reach the app, or lost its answer.
+    is_apps = status == HTTPStatus.BAD_GATEWAY and bool(said.get("detail"))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not is_apps:
         return errors.UnavailableError(detail)
     return _ERRORS.get(status, errors.RejectedError)(detail)
