@@ -63,7 +63,7 @@ class Searched:
     @property
     def is_whole(self) -> bool:
         """Whether all that had to be searched could be read."""
-        return bool(self.scope.readable) and not self.scope.unreadable
+        return self.scope.is_whole
 
     def say(self, findings: str) -> None:
         """Tell what the search was of, and what came of it."""

@@ -192,6 +192,43 @@ def test_a_subscription_that_cannot_be_read_whole_is_no_success(desk: Desk) -> N
     assert "keyturn doctor" in ran.err
 
 
+def test_a_plan_of_what_cannot_be_read_whole_is_no_success(desk: Desk, found: Small) -> None:
+    key = desk.azure.estate.vault(VAULT).create_key("cmk-planned").rpartition("/")[0]
+    assert desk.run("plan", key).code == 0
+    hidden = desk.azure.estate.subscription("Hidden")
+    rbac, scope = desk.azure.estate.arm.rbac, f"/subscriptions/{hidden}"
+    rbac.allow(ME, {"Microsoft.Resources/subscriptions/read"}, scope)
+    try:
+        half = desk.run("plan", key)
+    finally:
+        rbac.revoke(ME, scope)
+    readable = [f"/subscriptions/{each}" for each in (found.payments, found.research)]
+    for each in readable:
+        rbac.revoke(ME, each)
+    try:
+        none = desk.run("plan", key)
+    finally:
+        for each in readable:
+            rbac.allow(ME, READER, each)
+    for ran in (half, none):
+        assert ran.code == 3
+        assert "keyturn doctor" in ran.err
+
+
+def test_a_name_that_two_subscriptions_have_means_neither(desk: Desk) -> None:
+    rbac = desk.azure.estate.arm.rbac
+    twins = [desk.azure.estate.subscription(name) for name in ("Twin", "twin")]
+    for each in twins:
+        rbac.allow(ME, READER, f"/subscriptions/{each}")
+    try:
+        ran = desk.run("inventory", "--subscription", "Twin")
+    finally:
+        for each in twins:
+            rbac.revoke(ME, f"/subscriptions/{each}")
+    assert (ran.code, ran.out) == (2, "")
+    assert all(each in ran.err for each in twins)
+
+
 def test_a_vault_that_cannot_be_read_leaves_its_consumers_unknown(desk: Desk, found: Small) -> None:
     vault = desk.azure.estate.vault("kv-closed", subscription=found.research)
     old = vault.create_key("cmk")
