@@ -366,6 +366,26 @@ def test_the_doctor_asks_for_the_right_that_the_vault_refuses(desk: Desk, found:
     )
 
 
+def test_the_doctors_command_takes_no_permission_away(desk: Desk, found: Small) -> None:
+    vault = desk.azure.estate.vault("kv-halfway", subscription=found.research)
+    vault.use_roles(rbac=False)
+    vault.grant(ME, {"get", "wrapKey", "unwrapKey"})
+    told = checks(desk.run("doctor", "--vault", "kv-halfway", "-o", "json").json())
+    held = "get list getrotationpolicy unwrapkey wrapkey"
+    assert str(told["keys of kv-halfway"][1]).endswith(f"--key-permissions {held}")
+
+
+def test_the_doctor_opens_a_firewall_only_where_one_refuses(desk: Desk, found: Small) -> None:
+    shut = desk.azure.estate.vault("kv-shut", subscription=found.research)
+    shut.grant(ME, KEYS)
+    shut.network.default = "Deny"
+    args = ("--vault", "kv-shut", "--vault", "kv-nowhere", "-o", "json")
+    told = checks(desk.run("doctor", *args).json())
+    assert str(told["keys of kv-shut"][1]).startswith("az keyvault network-rule add --name kv-shut")
+    assert told["keys of kv-nowhere"][0] == "fail"
+    assert str(told["keys of kv-nowhere"][1]).startswith("check the name of the vault")
+
+
 def test_the_doctor_looks_at_events_their_dead_letter_and_the_audit_log(
     desk: Desk, found: Small
 ) -> None:

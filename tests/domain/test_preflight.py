@@ -23,7 +23,7 @@ GOOD = VaultSettings(
     soft_delete=True,
     purge_protection=True,
     rbac=True,
-    permissions=(),
+    permissions={},
     is_private=False,
     is_shut=False,
     is_perimeter=False,
@@ -258,7 +258,9 @@ def test_a_managed_hsm_is_told_from_a_vault_in_every_cloud(cloud: Cloud) -> None
         soft_delete=st.booleans(),
         purge_protection=st.booleans(),
         rbac=st.booleans(),
-        permissions=st.lists(st.frozensets(st.sampled_from([*sorted(ALL), "all"]))).map(tuple),
+        permissions=st.dictionaries(
+            st.text(), st.frozensets(st.sampled_from([*sorted(ALL), "all"]))
+        ),
         is_private=st.booleans(),
         is_shut=st.booleans(),
         is_perimeter=st.booleans(),
