@@ -21,7 +21,7 @@ from tests.cli.desk import CHECKOUT
 from tests.cli.servers import ACCEPTED, Answer, Server
 
 ROTATE = ("rotate", "kv1/cmk", "--reason", "r")
-ENDED = {
+ENDED: dict[str, Any] = {
     "id": "r-1",
     "state": "completed",
     "summary": "1 of 1",
