@@ -1,15 +1,17 @@
 """The HTTP API of a deployed app, as its client meets it."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
+from requests.utils import get_environ_proxies
 
 from shared.domain import errors
 from shared.domain.errors import KeyturnError, UnansweredError
@@ -44,11 +46,22 @@ def check_url(url: str) -> str:
         has_more = bool(found.username or found.password or found.query or found.fragment)
     except ValueError:
         host, is_plain, has_more = "", False, False
-    if not host or has_more or found.scheme not in ("http", "https"):
-        raise ValueError(f"{url!r:.100} is no URL of an app: https://NAME.azurewebsites.net")
+    if not host or found.scheme not in ("http", "https"):
+        raise ValueError("it is no URL of an app: https://NAME.azurewebsites.net")
+    # A user or a query may hold a secret, so no more is repeated than this.
+    named = f"{found.scheme}://{host}"
+    if has_more:
+        raise ValueError(
+            f"it is no URL of an app: name {named} without a user, a query or a fragment"
+        )
     if is_plain and host not in _LOCAL:
-        raise ValueError(f"{url!r:.100} is not https: no token is sent there")
+        raise ValueError(f"{named} is not https: no token is sent there")
     return url.rstrip("/").removesuffix("/api")
+
+
+def path_of(rotation: str) -> str:
+    """Return the path of a rotation below the app, by its id as somebody typed it."""
+    return f"/api/rotations/{quote(rotation, safe='')}"
 
 
 @dataclass(slots=True)
@@ -64,8 +77,11 @@ class AppClient:
     url: str
     authorize: Callable[[], Mapping[str, str]]
     wait: Callable[[float], None] = time.sleep
-    _session: requests.Session = field(default_factory=requests.Session)
+    _session: requests.Session = field(init=False)
     _kept: dict[str, tuple[str, Json]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._session = _session(self.url)
 
     def close(self) -> None:
         """Let its connections go."""
@@ -149,14 +165,14 @@ class AppClient:
                 timeout=(_CONNECT, _READ),
                 allow_redirects=False,
             )
-        except requests.ConnectTimeout as error:
-            raise errors.UnavailableError(f"{self.url} gives no answer") from error
-        except requests.exceptions.SSLError as error:
-            raise errors.RejectedError(f"{self.url} has no certificate that is trusted") from error
+        except requests.ConnectTimeout:
+            raise errors.UnavailableError(f"{self.url} gives no answer") from None
+        except requests.exceptions.SSLError:
+            raise errors.RejectedError(f"{self.url} has no certificate that is trusted") from None
         except requests.RequestException as error:
             if method == "GET" or "refused" in str(error) or "resolve" in str(error):
-                raise errors.UnavailableError(f"{self.url} cannot be reached") from error
-            raise UnansweredError(f"{self.url} took the wish, maybe, and gave no answer") from error
+                raise errors.UnavailableError(f"{self.url} cannot be reached") from None
+            raise UnansweredError(f"{self.url} took the wish, maybe, and gave no answer") from None
         if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES and answer.status_code != (
             HTTPStatus.NOT_MODIFIED
         ):
@@ -172,6 +188,21 @@ class AppClient:
         if not path.startswith("/") or path.startswith("//"):
             raise errors.NotAllowedError(f"the app named a link of another host: {path!r:.100}")
         return f"{self.url}{path}"
+
+
+def _session(url: str) -> requests.Session:
+    """Return a session in which nothing but ``authorize`` says who we are.
+
+    ``requests`` would put what netrc has for the host in its place. A proxy of the environment is
+    for https alone, where it cannot read along.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    if urlsplit(url).scheme == "https":
+        session.proxies = get_environ_proxies(url)
+        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        session.verify = bundle or True
+    return session
 
 
 def _body(answer: requests.Response) -> Json:
@@ -207,6 +238,9 @@ def _error(answer: requests.Response, doing: str) -> KeyturnError:
         seconds = answer.headers.get("Retry-After", "")
         wait = timedelta(seconds=int(seconds)) if seconds.isdecimal() else None
         return errors.UnavailableError(detail, retry_after=wait)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.BAD_GATEWAY:
+    # The app says with a 502 that Azure refused; a front end, in a body of its own, that it did not
+    # reach the app, or lost its answer.
+    is_apps = status == HTTPStatus.BAD_GATEWAY and bool(said.get("detail"))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not is_apps:
         return errors.UnavailableError(detail)
     return _ERRORS.get(status, errors.RejectedError)(detail)

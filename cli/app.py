@@ -3,13 +3,27 @@
 import sys
 from collections.abc import Mapping
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
 from cli.api import AppClient, check_url
 from cli.command import Session
+from shared.domain.clouds import CLOUDS
 
 _PANEL = "The app"
+_AZURE = {
+    # docs: Microsoft Graph, "National cloud deployments"; Azure AD Graph before it
+    "graph.microsoft.com",
+    "graph.microsoft.us",
+    "microsoftgraph.chinacloudapi.cn",
+    "graph.windows.net",
+    "storage.azure.com",
+    *(cloud.arm for cloud in CLOUDS.values()),
+    *(cloud.storage for cloud in CLOUDS.values()),
+    *(suffix for cloud in CLOUDS.values() for suffix in cloud.vault_suffixes),
+}
+"""Hosts whose tokens open more than an app, and those below them."""
 
 AppOption = Annotated[
     str,
@@ -57,7 +71,7 @@ def client_of(session: Session, app: str, audience: str, *, key_stdin: bool) -> 
         url = check_url(app)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="'--app'") from None
-    key = sys.stdin.readline().strip() if key_stdin else session.env.get("KEYTURN_FUNCTION_KEY", "")
+    key = _function_key(session, stdin=key_stdin)
     if key:
         return AppClient(url, lambda: {"x-functions-key": key})
     if not audience:
@@ -66,9 +80,44 @@ def client_of(session: Session, app: str, audience: str, *, key_stdin: bool) -> 
             " KEYTURN_FUNCTION_KEY",
             param_hint="'--audience'",
         )
+    _check_audience(audience)
     laptop, scope = session.laptop(), f"{audience.rstrip('/')}/.default"
 
     def sign_in() -> Mapping[str, str]:
         return {"Authorization": f"Bearer {laptop.token(scope)}"}
 
     return AppClient(url, sign_in)
+
+
+def _check_audience(audience: str) -> None:
+    """Raise if a token for the app would be one for Azure itself.
+
+    Raises:
+        typer.BadParameter: It would.
+    """
+    try:
+        host = urlsplit(audience if "://" in audience else f"https://{audience}").hostname or ""
+    except ValueError:
+        host = ""
+    if any(f".{host.rstrip('.')}".endswith(f".{own}") for own in _AZURE):
+        raise typer.BadParameter(
+            f"{host} is a service of Azure, whose tokens go to no app: name the app's registration,"
+            " such as api://CLIENT_ID",
+            param_hint="'--audience'",
+        )
+
+
+def _function_key(session: Session, *, stdin: bool) -> str:
+    """Return the function key that was given; empty: none.
+
+    Raises:
+        typer.BadParameter: It cannot stand in a header. It is not repeated.
+    """
+    found = sys.stdin.readline() if stdin else session.env.get("KEYTURN_FUNCTION_KEY", "")
+    key = found.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise typer.BadParameter(
+            "the function key has characters that none has: copy it once more",
+            param_hint="'--function-key-stdin'" if stdin else "'KEYTURN_FUNCTION_KEY'",
+        )
+    return key

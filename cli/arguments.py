@@ -1,6 +1,8 @@
 """Arguments that several commands take, and what they mean."""
 
 import re
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -104,23 +106,22 @@ def keys_of(key: str, vault: str, cloud: Cloud) -> Key | EveryKey:
 
 
 def version_of(text: str) -> str:
-    """Return the version that somebody means by its id or its URL, as it came; empty: none.
+    """Return the version that somebody means by its id, or by its URL as inventories have it.
+
+    Empty: none is meant.
 
     Raises:
         typer.BadParameter: It is none.
     """
     found = text.strip().rstrip("/").lower()
-    is_url = "/" in found and _is_version_url(found)
-    if found and not is_url and not _VERSION.fullmatch(found):
-        raise typer.BadParameter(f"{text!r:.100} is no version", param_hint="'--if-disabled'")
-    return found
-
-
-def _is_version_url(text: str) -> bool:
+    if not found or _VERSION.fullmatch(found):
+        return found
     try:
-        return isinstance(parse_key_url(text), KeyVersion)
+        return str(KeyVersion.parse(found))
     except KeyturnError:
-        return False
+        raise typer.BadParameter(
+            f"{text!r:.100} is no version", param_hint="'--if-disabled'"
+        ) from None
 
 
 def sources_of(texts: list[str] | None, cloud: Cloud) -> tuple[str, ...]:
@@ -144,7 +145,8 @@ def subscriptions_of(
     """Return the ids of the subscriptions that are meant; none: all that are visible.
 
     Raises:
-        typer.BadParameter: One is named that is not visible, or the group has none.
+        typer.BadParameter: One is named that is not visible, two have the name, or the group has
+            none.
         KeyturnError: They cannot be listed.
     """
     wanted = [each.strip() for text in subscriptions or () for each in text.split(",")]
@@ -162,11 +164,13 @@ def subscriptions_of(
         return found
     if all(_GUID.fullmatch(each) for each in wanted):
         return tuple(each.lower() for each in wanted)
-    by_name = {name.lower(): each for each, name in around.subscriptions()}
+    by_name = defaultdict[str, list[str]](list)
+    for each, name in around.subscriptions():
+        by_name[name.lower()].append(each)
     return tuple(_named(each, by_name) for each in wanted)
 
 
-def _named(text: str, by_name: dict[str, str]) -> str:
+def _named(text: str, by_name: Mapping[str, list[str]]) -> str:
     if _GUID.fullmatch(text):
         return text.lower()
     if text.lower() not in by_name:
@@ -174,4 +178,11 @@ def _named(text: str, by_name: dict[str, str]) -> str:
             f"you see no subscription of the name {text!r:.100}: az account list -o table",
             param_hint="'--subscription'",
         )
-    return by_name[text.lower()]
+    first, *others = by_name[text.lower()]
+    if others:
+        ids = ", ".join(sorted([first, *others]))
+        raise typer.BadParameter(
+            f"{len(others) + 1} subscriptions have the name {text!r:.100}, say which: {ids}",
+            param_hint="'--subscription'",
+        )
+    return first

@@ -69,6 +69,11 @@ class Terminal:
         if not self.quiet:
             sys.stderr.write(f"{text}\n")
 
+    def warn(self, text: str) -> None:
+        """Print on stderr what nobody may miss, even if little is wanted."""
+        self.progress.clear()
+        sys.stderr.write(f"keyturn: {text}\n")
+
     def out(self, text: str) -> None:
         """Print a part of the result."""
         self.progress.clear()

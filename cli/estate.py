@@ -19,6 +19,7 @@ from cli.command import Session
 from cli.exits import Exit
 from cli.output import Column, Row, builtins, counted, short_key, short_version, write_rows
 from shared.domain.estate_views import Impact, Standing
+from shared.domain.keys import Key
 from shared.domain.rows import Scope, Search
 
 _COLUMNS = (
@@ -62,7 +63,7 @@ class Searched:
     @property
     def is_whole(self) -> bool:
         """Whether all that had to be searched could be read."""
-        return bool(self.scope.readable) and not self.scope.unreadable
+        return self.scope.is_whole
 
     def say(self, findings: str) -> None:
         """Tell what the search was of, and what came of it."""
@@ -93,8 +94,8 @@ def inventory(  # noqa: PLR0913 - one for each option
         bool,
         typer.Option(
             "--fresh",
-            help="Read every resource; if not, what Azure Resource Graph has of it is believed,"
-            " which lags by minutes.",
+            help="Read every resource that Azure Resource Graph shows; if not, what it has of it is"
+            " believed, which lags by minutes.",
         ),
     ] = False,
     if_disabled: Annotated[
@@ -111,33 +112,43 @@ def inventory(  # noqa: PLR0913 - one for each option
     """Show who uses which key, pinned or following, on which version, and what is stale.
 
     Reads only, under your own rights. A consumer is `stale` if it names or uses another version
-    than the newest usable one, and `unknown` if its service does not say. Ends with 3 if something
+    than the newest usable one, and `unknown` if its service does not say. One that is `current` as
+    configured names it, and its service does not say what is in use. Ends with 3 if something
     is not `current`, or a subscription could not be read whole.
     """
     wanted, version = keys_of(key, vault, session.cloud), version_of(if_disabled)
     laptop = session.laptop(config_sources=sources_of(config_source, session.cloud))
     searched, states, impacts = Searched(session, "consumer"), Counter[str](), Counter[str]()
+    as_configured = 0
     subscriptions = subscriptions_of(session, laptop, subscription, management_group)
 
     def rows() -> Iterator[Row]:
+        nonlocal as_configured
         lines = laptop.take_inventory.run(
             wanted, subscriptions, fresh=fresh, disabled=version, progress=searched.page
         )
         for line in lines:
             searched.found += 1
             states[line.state] += 1
+            as_configured += line.state is Standing.CURRENT and line.in_use is None
             impacts[line.if_disabled or ""] += 1
             yield builtins(line)
 
     session.terminal.progress.tell("Searching …")
     write_rows(session.terminal, rows(), _COLUMNS)
-    searched.say(_said(states, impacts, version))
+    searched.say(_said(states, as_configured, impacts, version))
+    if isinstance(wanted, Key) and not searched.found:
+        laptop.take_inventory.look_at(wanted)
+    if version and not impacts[Impact.BREAKS] and not laptop.take_inventory.knows(version):
+        session.terminal.say("No key that was looked at has this version.")
+        raise typer.Exit(Exit.ATTENTION)
     if states.total() != states[Standing.CURRENT] or not searched.is_whole:
         raise typer.Exit(Exit.ATTENTION)
 
 
-def _said(states: Counter[str], impacts: Counter[str], version: str) -> str:
-    parts = [f"{states[each]:,} {each}" for each in Standing if states[each]]
+def _said(states: Counter[str], as_configured: int, impacts: Counter[str], version: str) -> str:
+    only = {Standing.CURRENT: f" ({as_configured:,} as configured)" if as_configured else ""}
+    parts = [f"{states[each]:,} {each}{only.get(each, '')}" for each in Standing if states[each]]
     said = f": {', '.join(parts)}" if parts else ""
     if version:
         told = ", ".join(f"{impacts[each]:,} {_WOULD[each]}" for each in Impact if impacts[each])

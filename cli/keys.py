@@ -149,7 +149,8 @@ def plan(
 
     Every resource is read afresh and planned for as a rotation would: `repoint`, `recreate`,
     `nudge`, `verify` (nothing is written), or left to a person: `manual`, `unknown`, `outrun`. Ends
-    with 3 if something is left to a person, or there is no version to move to.
+    with 3 if something is left to a person, there is no version to move to, or a subscription could
+    not be read whole.
     """
     place = str(Path(policy).resolve()) if policy else ""
     laptop = session.laptop(policy=place, config_sources=sources_of(config_source, session.cloud))
@@ -202,5 +203,11 @@ def show_plan(session: Session, pages: Iterator[tuple[Row, list[Row]]]) -> None:
     )
     if last["waitsFor"]:
         session.terminal.say(f"A rotation would begin no write now: {last['waitsFor']}.")
-    if _FOR_PEOPLE & set(actions) or "not readable" in (last["scope"] or ""):
+    is_whole = last.get("searchedWhole")
+    if not is_whole:
+        session.terminal.say(
+            "What cannot be read may use the key all the same; `keyturn doctor` says what is"
+            " missing."
+        )
+    if _FOR_PEOPLE & set(actions) or not is_whole:
         raise typer.Exit(Exit.ATTENTION)

@@ -1,5 +1,7 @@
 """The command ``keyturn``: what there is, in the order in which people meet it."""
 
+import io
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -80,4 +82,7 @@ for _name, _run in _STEERING.items():
 
 def run() -> None:
     """Run the command that was typed."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names have characters that not every terminal's encoding has.
+        sys.stdout.reconfigure(errors="replace")
     app(prog_name="keyturn")

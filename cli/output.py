@@ -91,10 +91,27 @@ def write_one(terminal: Terminal, row: Row, lines: Iterable[str]) -> None:
             terminal.out("".join(f"{line}\n" for line in lines))
 
 
+def in_json(value: object) -> str:
+    """Return a value in JSON, on one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
+
+
+def in_yaml(value: object) -> str:
+    """Return a value in YAML's flow style, which is JSON but for two things.
+
+    YAML has no pairs of surrogates, as JSON's escapes have, and wants what cannot be printed
+    escaped (YAML 1.2.2, 5.1 "Character Set" and 5.7 "Escaped Characters").
+    """
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", in_json(value))
+
+
 def _json(rows: Iterator[Row]) -> Iterator[str]:
     lead = "["
     for row in rows:
-        yield f"{lead}\n  {json.dumps(row, ensure_ascii=False)}"
+        yield f"{lead}\n  {in_json(row)}"
         lead = ","
     yield "[]\n" if lead == "[" else "\n]\n"
 
@@ -111,7 +128,7 @@ def _yaml(rows: Iterator[Row]) -> Iterator[str]:
 
 
 def _mapping(row: Row, indent: str) -> list[str]:
-    return [f"{indent}{name}: {json.dumps(value)}\n" for name, value in row.items()]
+    return [f"{indent}{name}: {in_yaml(value)}\n" for name, value in row.items()]
 
 
 def _csv(rows: Iterator[Row]) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """``keyturn rotate``, ``status``, ``watch``, ``report`` and what steers a deployed app."""
 
 import itertools
-import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,21 +8,30 @@ from typing import Annotated
 
 import typer
 
-from cli.api import AppClient, Json
+from cli.api import AppClient, Json, path_of
 from cli.app import AppOption, AudienceOption, KeyStdinOption, client_of
 from cli.arguments import KeyArgument, ReasonOption, RotationArgument, key_of
 from cli.command import Session
 from cli.console import Format
 from cli.exits import Exit
 from cli.keys import moment, show_plan
-from cli.output import Column, Row, short_key, short_version, shortened, write_one, write_rows
-from cli.watching import Watch, needs_somebody
-from shared.domain.errors import UnansweredError
+from cli.output import (
+    Column,
+    Row,
+    in_json,
+    in_yaml,
+    short_key,
+    short_version,
+    shortened,
+    write_one,
+    write_rows,
+)
+from cli.watching import WELL, Watch, needs_somebody
+from shared.domain.errors import RejectedError, TransientError, UnreadableError
 
 IntervalOption = Annotated[
     float, typer.Option("--interval", min=0.1, max=600, help="Seconds between two looks.")
 ]
-_WELL = {"completed", "nothing_found", "superseded", "cancelled"}
 
 _ROTATIONS = (
     Column("rotation", lambda row: row["id"]),
@@ -98,11 +106,15 @@ def rotate(  # noqa: PLR0913 - one for each option
         return
     once = idempotency_key or str(uuid.uuid4())
     body: Json = {"reason": reason, "newVersion": not no_new_version}
+    again = f"to ask once more for the same: --idempotency-key {once}"
     try:
         accepted = client.post(f"{path}/rotate", body, once=once)
-    except UnansweredError as error:
-        again = f"to ask once more for the same: --idempotency-key {once}"
-        raise UnansweredError(f"{error}; {again}") from error
+    except (TransientError, RejectedError, UnreadableError) as error:
+        # It may have been taken, by this try or by one before it.
+        raise type(error)(f"{error}; {again}") from error
+    except KeyboardInterrupt:
+        session.terminal.warn(f"the wish may have been taken all the same; {again}")
+        raise
     _accepted(session, accepted)
     if wait:
         watch_until_ended(session, client, accepted["id"], interval)
@@ -196,7 +208,7 @@ def status(  # noqa: PLR0913 - one for each option
         if not number:
             session.terminal.say("No rotation found.")
         return
-    view = client.get(f"/api/rotations/{rotation}")
+    view = client.get(path_of(rotation))
     write_one(session.terminal, view, _described(view))
     if view["state"] in ("paused", "needs_approval", "waiting", "failed"):
         raise typer.Exit(Exit.ATTENTION)
@@ -253,8 +265,8 @@ def report(
     if a consumer is not settled.
     """
     client = client_of(session, app, audience, key_stdin=function_key_stdin)
-    view = client.get(f"/api/rotations/{rotation}")
-    consumers = client.items(f"/api/rotations/{view['id']}/consumers?limit=500")
+    view = client.get(path_of(rotation))
+    consumers = client.items(f"{path_of(view['id'])}/consumers?limit=500")
     terminal = session.terminal
     if terminal.form in (Format.TABLE, Format.CSV):
         write_rows(terminal, consumers, CONSUMERS)
@@ -262,21 +274,22 @@ def report(
     else:
         for text in _whole(view, consumers, indent=terminal.form is Format.JSON):
             terminal.out(text)
-    if view["state"] not in _WELL:
+    if view["state"] not in WELL:
         raise typer.Exit(Exit.ATTENTION)
 
 
 def _whole(view: Row, consumers: Iterator[Row], *, indent: bool) -> Iterator[str]:
     """Yield the rotation with all its consumers, one after the other."""
     kept = {k: v for k, v in view.items() if k not in ("consumers", "consumersOmitted")}
+    written = in_json if indent else in_yaml
     yield "{\n" if indent else ""
     for name, value in kept.items():
-        text = json.dumps(value, ensure_ascii=not indent)
+        text = written(value)
         yield f'  "{name}": {text},\n' if indent else f"{name}: {text}\n"
     yield '  "consumers": [' if indent else "consumers:\n"
     lead = "\n"
     for consumer in consumers:
-        text = json.dumps(consumer, ensure_ascii=not indent)
+        text = written(consumer)
         yield f"{lead}    {text}" if indent else f"  - {text}\n"
         lead = ",\n"
     yield "\n  ]\n}\n" if indent else ("  []\n" if lead == "\n" else "")
@@ -306,10 +319,8 @@ class Action:
             function_key_stdin: KeyStdinOption = False,
         ) -> None:
             client = client_of(session, app, audience, key_stdin=function_key_stdin)
-            _accepted(
-                session,
-                client.post(f"/api/rotations/{rotation}/{self.name}", {"reason": reason}),
-            )
+            path = f"{path_of(rotation)}/{self.name}"
+            _accepted(session, client.post(path, {"reason": reason}))
 
         steer.__doc__ = self.text
         steer.__name__ = self.name

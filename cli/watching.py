@@ -13,8 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli.api import AppClient, Json
+from cli.api import AppClient, Json, path_of
 from cli.command import Session
+from cli.console import Format
 from cli.exits import Exit
 from cli.output import short_key, short_version
 from shared.catalog import find_kind
@@ -32,7 +33,7 @@ _BAR = 24
 _MANY_LOST = 20
 """Looks after the first that may get no answer, one after the other."""
 
-_WELL = {"completed", "nothing_found"}
+WELL = {"completed", "nothing_found"}
 
 
 @dataclass(slots=True)
@@ -60,9 +61,12 @@ class Watch:
             KeyboardInterrupt: Somebody has seen enough.
         """
         console = self.session.terminal.console
+        is_table = self.session.terminal.form is Format.TABLE
         is_live = self.session.terminal.is_interactive and not self.session.terminal.quiet
+        if not is_table:
+            return self._until_ended(lambda view: self._tell(view, self.session.terminal.say))
         if not is_live:
-            return self._until_ended(self._tell)
+            return self._until_ended(lambda view: self._tell(view, self._out))
         with Live(console=console, refresh_per_second=4, transient=False) as live:
             width = console.width
             return self._until_ended(lambda view: live.update(drawn(view, self.now(), width)))
@@ -71,7 +75,7 @@ class Watch:
         lost, seen = 0, False
         while True:
             try:
-                view = self.client.get(f"/api/rotations/{self.rotation}")
+                view = self.client.get(path_of(self.rotation))
             except TransientError:
                 lost += 1
                 if not seen or lost == _MANY_LOST:
@@ -87,18 +91,21 @@ class Watch:
             self.sleep(self.every)
 
     def _ended(self, view: Json) -> Exit:
-        say, well = self.session.terminal.say, view["state"] in _WELL
+        say, well = self.session.terminal.say, view["state"] in WELL
         say(f"{view['state']}: {view['summary']}".rstrip("."))
         if not well:
             say(f"See what needs somebody: keyturn status {view['id']}")
         return Exit.FINE if well else Exit.ATTENTION
 
-    def _tell(self, view: Json) -> None:
+    def _tell(self, view: Json, put: Callable[[str], None]) -> None:
         """Print what has changed, a line each."""
         for line in _lines(view):
             if line not in self._told:
                 self._told.add(line)
-                self.session.terminal.out(f"{line}\n")
+                put(line)
+
+    def _out(self, line: str) -> None:
+        self.session.terminal.out(f"{line}\n")
         # What is piped somewhere is read there while it comes.
         self.session.terminal.flush()
 

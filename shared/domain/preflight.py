@@ -131,7 +131,7 @@ def _of_access(vault: VaultSettings) -> Iterator[Finding]:
         yield _note("rbac", text, advice)
         return
     needed = {permission.lower() for permission in _NEEDED}
-    held = [needed if "all" in each else each & needed for each in vault.permissions]
+    held = [needed if "all" in each else each & needed for each in vault.permissions.values()]
     lacking = [name for name in _NEEDED if not any(name.lower() in each for each in held)]
     whole = sum(each == needed for each in held)
     advice = f"give each consumer's identity {', '.join(_NEEDED)}"

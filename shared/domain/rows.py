@@ -124,6 +124,11 @@ class Scope(Struct, frozen=True, kw_only=True):
             lacking=tuple(sorted({*self.lacking, *lacking})[:20]),
         )
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that had to be searched could be read, and there was something."""
+        return bool(self.readable) and not self.unreadable and not self.lacking
+
     def __str__(self) -> str:
         noun = "subscription" if self.readable == 1 else "subscriptions"
         hidden = f"; {self.unreadable} not readable" if self.unreadable else ""

@@ -1,5 +1,6 @@
 """How a vault and a key's rotation are set up, as values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,7 +18,9 @@ class VaultSettings:
         soft_delete: Whether a deleted key can be brought back.
         purge_protection: Whether a deleted key cannot be destroyed before its time.
         rbac: Whether Azure RBAC says who may use keys; else the vault's access policies do.
-        permissions: By principal, what the access policies allow with keys, in lower case.
+        permissions: By principal, what the access policies allow with keys, in lower case; a
+            principal is an object id, a slash, and the id of the application it acts through, if
+            any.
         is_private: Whether only private endpoints get in: no rule is honoured.
         is_shut: Whether the firewall lets in only what a rule names.
         is_perimeter: Whether a network security perimeter decides instead of the firewall.
@@ -29,7 +32,7 @@ class VaultSettings:
     soft_delete: bool
     purge_protection: bool
     rbac: bool
-    permissions: tuple[frozenset[str], ...]
+    permissions: Mapping[str, frozenset[str]]
     is_private: bool
     is_shut: bool
     is_perimeter: bool
@@ -72,14 +75,14 @@ def is_at(body: Json, host: str) -> bool:
     return uri == f"https://{host}"
 
 
-def _permissions(body: Json) -> tuple[frozenset[str], ...]:
+def _permissions(body: Json) -> dict[str, frozenset[str]]:
     """Return what each principal may do with keys: all its policies together."""
     held: dict[str, frozenset[str]] = {}
     for policy in every(body, "properties.accessPolicies.*"):
         principal = f"{text_at(policy, 'objectId')}/{text_at(policy, 'applicationId')}".lower()
         allowed = frozenset(str(each).lower() for each in every(policy, "permissions.keys.*"))
         held[principal] = held.get(principal, frozenset()) | allowed
-    return tuple(held.values())
+    return held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -431,6 +431,7 @@ class PlanView(View, frozen=True, kw_only=True):
         problem: Why there is none to move them to; null: there is.
         waits_for: Why a rotation would begin no write now; null: it would.
         scope: What has been searched, once that is all; null: there are more pages.
+        searched_whole: Whether all that had to be searched could be read; null: as ``scope``.
         items: What would be done, by resource.
         next: Path and query of the next page; null: this is the last.
     """
@@ -441,6 +442,7 @@ class PlanView(View, frozen=True, kw_only=True):
     problem: str | None
     waits_for: str | None
     scope: str | None
+    searched_whole: bool | None
     items: tuple[PlannedConsumer, ...]
     next: str | None
 

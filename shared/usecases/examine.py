@@ -1,5 +1,6 @@
 """See whether everything around Keyturn is as it must be, and say what mends it."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,9 @@ from shared.ports import EventSubscription, Resources, Surroundings, VaultRegist
 _ARM = [kind for kind in KINDS if kind.plane is Plane.ARM]
 _TYPES = (KEY_NEW_VERSION_CREATED, KEY_NEAR_EXPIRY, KEY_EXPIRED, ACCESS_POLICY_CHANGED)
 _UNSEEN = "<your object id>"
+_LISTING = ("get", "list", "getrotationpolicy")
+_BY_FIREWALL = re.compile(r"ForbiddenByFirewall|client address is not authorized", re.IGNORECASE)
+"""In a refusal of Key Vault: azure-docs#61015."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,8 +93,7 @@ class Examine:
         name = host.partition(".")[0]
         settings: list[VaultSettings] = []
         yield from _tried(f"vault {name}", lambda: self._settings(host, settings))
-        rbac = not settings or settings[0].rbac
-        yield from self._keys(host, name, rbac=rbac)
+        yield from self._keys(host, name, settings[0] if settings else None)
         vault_id: list[str] = []
         yield from _tried(f"vault {name}", lambda: self._placed(host, vault_id))
         for place in vault_id:
@@ -132,24 +135,31 @@ class Examine:
             said = f"soft delete and purge protection are on; its firewall is {door}"
             yield _fine(f"vault {name}", said)
 
-    def _keys(self, host: str, name: str, *, rbac: bool) -> Iterator[CheckView]:
+    def _keys(self, host: str, name: str, settings: VaultSettings | None) -> Iterator[CheckView]:
         check = f"keys of {name}"
         try:
             found = next(iter(self.vaults.keys(host)), None)
-        except AccessDeniedError as error:
-            scope = f"$(az keyvault show --name {name} --query id -o tsv)"
-            mend = (
-                self._grant("Key Vault Reader", scope)
-                if rbac
-                else f"az keyvault set-policy --name {name} --object-id {self._object_id}"
-                " --key-permissions get list getrotationpolicy"
-            )
-            yield CheckView(name=check, status=Health.FAIL, said=str(error), advice=mend)
         except KeyturnError as error:
-            mend = f"az keyvault network-rule add --name {name} --ip-address <this machine's>"
+            mend = self._opening(error, name, settings)
             yield CheckView(name=check, status=Health.FAIL, said=str(error), advice=mend)
         else:
             yield _fine(check, "they can be listed" if found else "it has none")
+
+    def _opening(self, error: KeyturnError, name: str, settings: VaultSettings | None) -> str:
+        """Return what lets us list the keys of a vault that refused."""
+        if not isinstance(error, AccessDeniedError):
+            return "check the name of the vault, and the network"
+        if _BY_FIREWALL.search(str(error)):
+            return f"az keyvault network-rule add --name {name} --ip-address <this machine's>"
+        if settings is None or settings.rbac:
+            scope = f"$(az keyvault show --name {name} --query id -o tsv)"
+            return self._grant("Key Vault Reader", scope)
+        # The command puts these in the place of what we have: it is named once more.
+        held = settings.permissions.get(f"{self._object_id}/", frozenset())
+        return (
+            f"az keyvault set-policy --name {name} --object-id {self._object_id}"
+            f" --key-permissions {' '.join([*_LISTING, *sorted(held - {*_LISTING})])}"
+        )
 
     def _events(self, vault_id: str, name: str) -> Iterator[CheckView]:
         check = f"events of {name}"

@@ -110,6 +110,7 @@ class PlanKey:
             problem=None if given else f"nothing to move to: {choice.problem}",
             waits_for=(why_held(given.head, given.rotation, now) or None) if given else None,
             scope=None if at or not given else str(scope),
+            searched_whole=None if at or not given or not scope else scope.is_whole,
             items=tuple(items),
             next=None,
         )

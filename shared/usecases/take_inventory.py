@@ -8,7 +8,6 @@ from shared.domain.errors import GoneError, KeyturnError, PermanentError, Unread
 from shared.domain.estate_views import Impact, InventoryLine, ProvenLine, Standing
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.kinds import Kind
 from shared.domain.resources import Reference
 from shared.domain.rows import Search
 from shared.domain.targets import choose_target
@@ -27,10 +26,12 @@ class _Newest:
     Attributes:
         usable: The newest version that can be used; ``None``: none can, or ``problem`` says why
             that is not known.
+        versions: All that it lists.
         current: The version that references without one follow, even if it cannot be used.
     """
 
     usable: KeyVersion | None = None
+    versions: tuple[KeyVersion, ...] = ()
     current: KeyVersion | None = None
     problem: str = ""
 
@@ -81,6 +82,21 @@ class TakeInventory:
             in_use = kind_named(candidate.kind).version_in_use(body)
             for reference in found:
                 yield self._line(candidate, reference, in_use, disabled)
+
+    def look_at(self, key: Key) -> None:
+        """Look at a key to which nothing refers: it may not exist.
+
+        Raises:
+            NotFoundError: It does not.
+            KeyturnError: Whether it does cannot be told.
+        """
+        self.vaults.current(key)
+        self._of_vault(key)
+
+    def knows(self, version: str) -> bool:
+        """Return whether a key that an inventory looked at has a version, by its id or URL."""
+        listed = (each for newest in self._newest.values() for each in newest.versions)
+        return any(version in (each.version, str(each)) for each in listed)
 
     def prove(
         self, key: Key, subscriptions: Sequence[str], *, progress: Progress
@@ -148,12 +164,15 @@ class TakeInventory:
         if key not in self._newest:
             try:
                 current = self.vaults.current(key)
-                choice = choose_target(self.vaults.versions(key), current, self.clock.now())
+                listed = self.vaults.versions(key)
+                choice = choose_target(listed, current, self.clock.now())
             except KeyturnError as error:
                 self._newest[key] = _Newest(problem=str(error))
             else:
                 usable = choice.target.id if choice.target else None
-                self._newest[key] = _Newest(usable, current.id, choice.problem or "")
+                self._newest[key] = _Newest(
+                    usable, tuple(each.id for each in listed), current.id, choice.problem or ""
+                )
         return self._newest[key]
 
     def _line(
@@ -178,7 +197,7 @@ class TakeInventory:
             in_use=str(in_use) if in_use else None,
             newest=str(newest.usable) if newest.usable else None,
             state=state,
-            if_disabled=_impact(reference, in_use, newest.current, kind, disabled),
+            if_disabled=_impact(reference, in_use, newest.current, disabled),
             problem=newest.problem or None,
         )
 
@@ -196,7 +215,6 @@ def _impact(
     reference: Reference,
     in_use: KeyVersion | None,
     current: KeyVersion | None,
-    kind: Kind,
     disabled: str,
 ) -> Impact | None:
     """Return what becomes of a consumer; what its service does not say is not guessed.
@@ -209,12 +227,8 @@ def _impact(
     follows = current if reference.pinned is None else None
     if any(disabled in (each.version, str(each)) for each in (*told, follows) if each):
         return Impact.BREAKS
-    return Impact.UNAFFECTED if _tells(reference, in_use, kind) else Impact.UNKNOWN
-
-
-def _tells(reference: Reference, in_use: KeyVersion | None, kind: Kind) -> bool:
-    """Whether it is known which version a consumer uses: where a kind says so, only by that."""
-    return in_use is not None if kind.in_use else reference.pinned is not None
+    # A name alone says what was configured, not what is in use.
+    return Impact.UNAFFECTED if in_use else Impact.UNKNOWN
 
 
 def _unread(found: Candidate, problem: str, disabled: str) -> InventoryLine:

@@ -5,6 +5,7 @@ import pytest
 from sandbox.azure import LocalAzure
 from tests.cli.desk import Desk
 from tests.cli.estates import Small, small
+from tests.cli.servers import Server, serving
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +29,10 @@ def desk(_read_only: tuple[Desk, Small]) -> Iterator[Desk]:
 def found(_read_only: tuple[Desk, Small]) -> Small:
     """What lies there."""
     return _read_only[1]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """An app that answers what the test says."""
+    with serving() as mine:
+        yield mine

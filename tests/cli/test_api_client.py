@@ -1,68 +1,15 @@
 """The app's client: what is sent again, and what is followed nowhere."""
 
-import json
+import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from cli.api import AppClient, check_url
+from cli.main import app
 from shared.domain import errors
-
-ACCEPTED: "Answer" = (202, {"id": "req-1", "state": "requested"}, {})
-type Answer = tuple[int, Any, dict[str, str]] | None
-
-
-@dataclass
-class Server:
-    """An HTTP server on a real socket; what it answers, the test says: ``None`` hangs up."""
-
-    answers: list[Answer] = field(default_factory=list)
-    seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
-    url: str = ""
-
-    def once_keys(self) -> list[str]:
-        return [headers.get("Idempotency-Key", "") for _, _, headers in self.seen]
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    mine = Server()
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def _answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            mine.seen.append((self.command, self.path, dict(self.headers.items())))
-            answer = mine.answers.pop(0)
-            if answer is None:
-                self.close_connection = True
-                self.connection.close()
-                return
-            status, body, headers = answer
-            content = b"" if body is None else json.dumps(body).encode()
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = _answer  # noqa: N815 - its names
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=httpd.serve_forever, daemon=True)
-    thread.start()
-    mine.url = f"http://127.0.0.1:{httpd.server_address[1]}"
-    yield mine
-    httpd.shutdown()
-    httpd.server_close()
-    thread.join()
+from tests.cli.servers import ACCEPTED, Server
 
 
 @pytest.fixture
@@ -168,3 +115,56 @@ def test_a_token_goes_to_https_alone(url: str, accepted: str | None) -> None:
     else:
         with pytest.raises(ValueError, match="is n"):
             check()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:hush@kt.azurewebsites.net",
+        "https://kt.azurewebsites.net?code=hush",
+        "https://kt.azurewebsites.net/#hush",
+        "kt.azurewebsites.net?code=hush",
+        "http://kt.azurewebsites.net/hush",
+    ],
+)
+def test_what_may_be_a_secret_in_an_apps_url_is_not_repeated(url: str) -> None:
+    ran = CliRunner().invoke(app, ["status", "--app", url])
+    assert ran.exit_code == 2
+    assert "--app: " in ran.stderr
+    assert "hush" not in ran.output
+
+
+def test_a_function_key_may_end_with_a_newline(server: Server) -> None:
+    server.answers = [(200, {"items": []}, {})]
+    env = {"KEYTURN_APP": server.url, "KEYTURN_FUNCTION_KEY": "hush\r\n"}
+    ran = CliRunner().invoke(app, ["status"], env=env)
+    assert ran.exit_code == 0, ran.output
+    assert server.seen[0][2]["x-functions-key"] == "hush"
+
+
+@pytest.mark.parametrize(
+    ("key", "args"),
+    [
+        ("hu\nsh", ()),
+        ("hush\x7f", ()),
+        ("húsh", ()),
+        ("hush\x7f", ("--function-key-stdin",)),
+    ],
+)
+def test_a_function_key_that_can_be_none_is_refused_and_not_repeated(
+    key: str, args: tuple[str, ...]
+) -> None:
+    env = {"KEYTURN_APP": "http://127.0.0.1:9", "KEYTURN_FUNCTION_KEY": key}
+    ran = CliRunner().invoke(app, ["status", "--debug", *args], env=env, input=f"{key}\n")
+    assert ran.exit_code == 2
+    assert "copy it once more" in ran.stderr
+    assert key.splitlines()[0] not in ran.output
+
+
+def test_debug_shows_no_header() -> None:
+    found = AppClient(
+        "http://127.0.0.1:9", lambda: {"x-functions-key": "hush\n"}, wait=lambda _: None
+    )
+    with pytest.raises(errors.UnavailableError) as raised:
+        found.get("/api/rotations")
+    assert "hush" not in "".join(traceback.format_exception(raised.value))

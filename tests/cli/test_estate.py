@@ -55,6 +55,43 @@ def test_what_would_break_is_who_names_uses_or_follows_the_version(
     assert broken(found.new) == {"stmoved", "stinvoices", "cosmos-orders"}
     elsewhere = found.old.replace(VAULT, "kv-restored")
     assert broken(elsewhere) == set(), "a restored key keeps its version ids"
+    as_in_some_bodies = found.old.replace(".net/", ".net:443/").upper()
+    assert broken(as_in_some_bodies) == old
+
+
+@pytest.mark.parametrize("args", [(), ("--key", KEY)])
+def test_a_version_that_no_key_has_is_no_all_clear(desk: Desk, args: tuple[str, ...]) -> None:
+    ran = desk.run("inventory", "--if-disabled", "0" * 32, *args)
+    assert ran.code == 3
+    assert ran.err.endswith("No key that was looked at has this version.\n")
+
+
+def test_a_version_of_a_key_that_nothing_uses_breaks_nothing(desk: Desk) -> None:
+    unused = desk.azure.estate.vault(VAULT).create_key("cmk-unused")
+    ran = desk.run("inventory", "--key", f"{VAULT}/cmk-unused", "--if-disabled", unused)
+    assert ran.code == 0
+    assert "nothing would break" in ran.err
+
+
+def test_what_is_only_configured_is_not_said_to_be_in_use(desk: Desk, found: Small) -> None:
+    estate = desk.azure.estate
+    made = estate.container_group("cg-new", subscription=found.research, key=found.new)
+    args = ("--subscription", found.research, "--if-disabled", found.old)
+    try:
+        ran = desk.run("inventory", *args, "-o", "json")
+    finally:
+        estate.delete(made)
+    rows = by_name(ran.json())
+    assert (rows["cg-new"]["state"], rows["cg-new"]["ifDisabled"]) == ("current", "unknown")
+    assert rows["cg-batch"]["ifDisabled"] == "breaks", "it names the version"
+    assert "1 current (1 as configured), 1 stale" in ran.err
+    assert "1 would break, 1 cannot be told" in ran.err
+
+
+def test_a_key_that_does_not_exist_is_not_found(desk: Desk) -> None:
+    ran = desk.run("inventory", "--key", f"{VAULT}/no-such-key")
+    assert (ran.code, ran.out) == (5, "")
+    assert "no-such-key" in ran.err.splitlines()[-1]
 
 
 def test_the_inventory_of_a_subscription_has_no_other(desk: Desk, found: Small) -> None:
@@ -83,7 +120,6 @@ def test_a_management_group_is_searched_below(desk: Desk, found: Small) -> None:
         (["--key", KEY], 6),
         (["--vault", VAULT, "--key", "cmk-payments"], 6),
         (["--vault", VAULT], 6),
-        (["--key", f"{VAULT}/another"], 0),
         (["--vault", "kv-another"], 0),
     ],
 )
@@ -154,6 +190,43 @@ def test_a_subscription_that_cannot_be_read_whole_is_no_success(desk: Desk) -> N
     assert ran.code == 3
     assert "1 not readable" in ran.err
     assert "keyturn doctor" in ran.err
+
+
+def test_a_plan_of_what_cannot_be_read_whole_is_no_success(desk: Desk, found: Small) -> None:
+    key = desk.azure.estate.vault(VAULT).create_key("cmk-planned").rpartition("/")[0]
+    assert desk.run("plan", key).code == 0
+    hidden = desk.azure.estate.subscription("Hidden")
+    rbac, scope = desk.azure.estate.arm.rbac, f"/subscriptions/{hidden}"
+    rbac.allow(ME, {"Microsoft.Resources/subscriptions/read"}, scope)
+    try:
+        half = desk.run("plan", key)
+    finally:
+        rbac.revoke(ME, scope)
+    readable = [f"/subscriptions/{each}" for each in (found.payments, found.research)]
+    for each in readable:
+        rbac.revoke(ME, each)
+    try:
+        none = desk.run("plan", key)
+    finally:
+        for each in readable:
+            rbac.allow(ME, READER, each)
+    for ran in (half, none):
+        assert ran.code == 3
+        assert "keyturn doctor" in ran.err
+
+
+def test_a_name_that_two_subscriptions_have_means_neither(desk: Desk) -> None:
+    rbac = desk.azure.estate.arm.rbac
+    twins = [desk.azure.estate.subscription(name) for name in ("Twin", "twin")]
+    for each in twins:
+        rbac.allow(ME, READER, f"/subscriptions/{each}")
+    try:
+        ran = desk.run("inventory", "--subscription", "Twin")
+    finally:
+        for each in twins:
+            rbac.revoke(ME, f"/subscriptions/{each}")
+    assert (ran.code, ran.out) == (2, "")
+    assert all(each in ran.err for each in twins)
 
 
 def test_a_vault_that_cannot_be_read_leaves_its_consumers_unknown(desk: Desk, found: Small) -> None:
@@ -291,6 +364,26 @@ def test_the_doctor_asks_for_the_right_that_the_vault_refuses(desk: Desk, found:
             " --key-permissions get list getrotationpolicy"
         ),
     )
+
+
+def test_the_doctors_command_takes_no_permission_away(desk: Desk, found: Small) -> None:
+    vault = desk.azure.estate.vault("kv-halfway", subscription=found.research)
+    vault.use_roles(rbac=False)
+    vault.grant(ME, {"get", "wrapKey", "unwrapKey"})
+    told = checks(desk.run("doctor", "--vault", "kv-halfway", "-o", "json").json())
+    held = "get list getrotationpolicy unwrapkey wrapkey"
+    assert str(told["keys of kv-halfway"][1]).endswith(f"--key-permissions {held}")
+
+
+def test_the_doctor_opens_a_firewall_only_where_one_refuses(desk: Desk, found: Small) -> None:
+    shut = desk.azure.estate.vault("kv-shut", subscription=found.research)
+    shut.grant(ME, KEYS)
+    shut.network.default = "Deny"
+    args = ("--vault", "kv-shut", "--vault", "kv-nowhere", "-o", "json")
+    told = checks(desk.run("doctor", *args).json())
+    assert str(told["keys of kv-shut"][1]).startswith("az keyvault network-rule add --name kv-shut")
+    assert told["keys of kv-nowhere"][0] == "fail"
+    assert str(told["keys of kv-nowhere"][1]).startswith("check the name of the vault")
 
 
 def test_the_doctor_looks_at_events_their_dead_letter_and_the_audit_log(

@@ -1,5 +1,6 @@
 """What is foreseen of a rotation, from what was read of its vault and its target."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -23,7 +24,7 @@ GOOD = VaultSettings(
     soft_delete=True,
     purge_protection=True,
     rbac=True,
-    permissions=(),
+    permissions={},
     is_private=False,
     is_shut=False,
     is_perimeter=False,
@@ -34,6 +35,11 @@ GOOD = VaultSettings(
 TARGET = replace(state(), operations=frozenset({"wrapkey", "unwrapkey"}), recovery="Recoverable")
 BY_HAND = RotationPolicy(rotates="", expires_after="")
 DENIED = AccessDeniedError("could not read it: answered 403 Forbidden")
+
+
+def held(*permissions: AbstractSet[str]) -> dict[str, frozenset[str]]:
+    """Return what some principals may do, one after the other."""
+    return {f"{number}/": frozenset(each) for number, each in enumerate(permissions)}
 
 
 def foreseen(
@@ -101,21 +107,21 @@ def test_where_all_is_well_there_is_nothing_to_do() -> None:
             id="no policy at all",
         ),
         pytest.param(
-            {"rbac": False, "permissions": (frozenset({"get", "unwrapkey"}), frozenset({"list"}))},
+            {"rbac": False, "permissions": held({"get", "unwrapkey"}, {"list"})},
             "blocker",
             "access_policies_lack",
             "allows wrapKey",
             id="one right that nobody has",
         ),
         pytest.param(
-            {"rbac": False, "permissions": (frozenset({"get", "unwrapkey"}), ALL - {"get"})},
+            {"rbac": False, "permissions": held({"get", "unwrapkey"}, ALL - {"get"})},
             "warning",
             "access_policies_lack",
             "no principal",
             id="each right, but nobody has all",
         ),
         pytest.param(
-            {"rbac": False, "permissions": (ALL | {"list"}, frozenset({"all"}), frozenset())},
+            {"rbac": False, "permissions": held(ALL | {"list"}, {"all"}, set())},
             "note",
             "access_policies",
             "2 principals",
@@ -258,7 +264,9 @@ def test_a_managed_hsm_is_told_from_a_vault_in_every_cloud(cloud: Cloud) -> None
         soft_delete=st.booleans(),
         purge_protection=st.booleans(),
         rbac=st.booleans(),
-        permissions=st.lists(st.frozensets(st.sampled_from([*sorted(ALL), "all"]))).map(tuple),
+        permissions=st.dictionaries(
+            st.text(), st.frozensets(st.sampled_from([*sorted(ALL), "all"]))
+        ),
         is_private=st.booleans(),
         is_shut=st.booleans(),
         is_perimeter=st.booleans(),

@@ -37,7 +37,7 @@ def test_microsofts_own_example_is_read() -> None:
     assert not read.rbac
     assert not read.is_private
     assert not read.is_shut
-    (permissions,) = read.permissions
+    (permissions,) = read.permissions.values()
     assert {"get", "wrapkey", "unwrapkey"} <= permissions
     assert is_at(example, "sample-vault.vault.azure.net")
 
@@ -99,7 +99,7 @@ def test_a_principals_policies_count_together_and_another_applications_do_not() 
             policy("p1", ["list"], "app"),
         ]
     )
-    assert sorted(map(len, read.permissions)) == [1, 3]
+    assert sorted(map(len, read.permissions.values())) == [1, 3]
 
 
 def test_tenants_are_compared_without_their_casing() -> None:
