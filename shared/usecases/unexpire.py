@@ -1,7 +1,7 @@
 """Make expired versions valid again for a while, where consumers need that to take up another."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,7 +41,7 @@ class Unexpire:
             BusyError: Consumers need their time to see that the version is valid again.
             AccessDeniedError: Our identity may not change keys (``update``).
         """
-        if kept.row.unexpired_at is None:
+        if kept.row.unexpired_at is None or _runs_out(kept.row, self.clock.now()):
             kept = self._unexpire(kept, rules)
         if kept.row.unexpired_at is None:
             return kept
@@ -55,24 +55,31 @@ class Unexpire:
 
     def _unexpire(self, kept: Kept[Request], rules: Rules) -> Kept[Request]:
         now, usage = self.clock.now(), usage_of(self.rows, kept.row.key)
-        if not kept.row.unexpire and rules.unexpire_days:
+        before = kept.row.unexpire
+        if not before or _runs_out(kept.row, now):  # what was begun too long ago is begun anew
             until = (now + timedelta(days=rules.unexpire_days)).replace(microsecond=0)
-            unexpire = {str(state.id): until for state in self._expired(usage, now)}
-            if unexpire:
-                kept = self.rows.replace(kept, replace(kept.row, unexpire=unexpire))
+            expired = self._expired(usage, before, now) if rules.unexpire_days else ()
+            unexpire = {str(state.id): until for state in expired}
+            if unexpire != before:
+                fresh = replace(kept.row, unexpire=unexpire, unexpired_at=None)
+                kept = self.rows.replace(kept, fresh)
         if not kept.row.unexpire:
             return kept
         for url, until in kept.row.unexpire.items():
             self._put_off(KeyVersion.parse(url), until, usage)
         return self.rows.replace(kept, replace(kept.row, unexpired_at=now))
 
-    def _expired(self, usage: Usage, now: datetime) -> Iterator[VersionState]:
+    def _expired(
+        self, usage: Usage, before: Mapping[str, datetime], now: datetime
+    ) -> Iterator[VersionState]:
+        """Yield what has expired, or is about to again after it was put off ``before``."""
         for url in usage.refusing:
             try:
                 state = self.vaults.version(KeyVersion.parse(url))
             except NotFoundError:  # a finding of the watch; there is nothing to put off
                 continue
-            if state.enabled and state.expires is not None and state.expires <= now:
+            by = now + RECOVERY if url in before else now
+            if state.enabled and state.expires is not None and state.expires <= by:
                 yield state
 
     def _put_off(self, version: KeyVersion, until: datetime, usage: Usage) -> None:
@@ -83,3 +90,8 @@ class Unexpire:
             self.vaults.expire_at(version, until)
             logger.warning("%s", why)
         self.announce.key_expiring(version, until, why, trouble="unexpired")
+
+
+def _runs_out(request: Request, now: datetime) -> bool:
+    """Return whether an end that was put off has come, or comes before consumers could move."""
+    return any(until <= now + RECOVERY for until in request.unexpire.values())

@@ -646,6 +646,39 @@ def test_an_older_version_that_somebody_made_valid_for_longer_is_left_so(
     assert end_of(watching, lapsed) == far
 
 
+def test_a_version_that_expired_again_before_it_was_followed_is_put_off_again(
+    watching: Bench, lapsed: str
+) -> None:
+    use(watching, lapsed, "cos1", kind=COSMOS)
+    watching.run(rotate_step(watching, lapsed))
+    watching.azure.faults.add(Fault(method="POST", path="*/rotate", answer=DENIED, times=1))
+    watching.pass_time(hours=1, minutes=1)
+    watching.run(watching.sent(RotateKey)[-1])
+    watching.pass_time(days=3)
+
+    watching.run(rotate_step(watching, lapsed))
+
+    assert watching.versions(key_of(lapsed)) == 1, "they need their time to see it"
+    assert end_of(watching, lapsed) > watching.clock.now() + timedelta(days=1)
+    watching.pass_time(hours=1, minutes=1)
+    watching.run(watching.sent(RotateKey)[-1])
+    assert watching.versions(key_of(lapsed)) == 2
+
+
+def test_an_end_that_has_passed_when_a_message_returns_is_not_the_one_that_is_set(
+    watching: Bench, lapsed: str
+) -> None:
+    use(watching, lapsed, "cos1", kind=COSMOS)
+    step = rotate_step(watching, lapsed)
+    with watching.dying(before=at("expire_at")):
+        watching.run_and_die(step)
+    watching.pass_time(days=5)
+    watching.run(step)
+    assert end_of(watching, lapsed) > watching.clock.now() + timedelta(days=1)
+    (told_of,) = [e["data"] for e in told(watching) if e["data"]["trouble"] == "unexpired"]
+    assert f"{end_of(watching, lapsed):%Y-%m-%d %H:%M}" in told_of["problem"]
+
+
 def test_without_the_right_to_update_keys_nothing_is_made_and_it_is_told(watching: Bench) -> None:
     watching.policies.set_defaults(expired=ROTATE, unexpire_days=2)
     version = made(watching, days=-1)
