@@ -169,6 +169,8 @@ class Rotation(Row, frozen=True, kw_only=True):
         id: Made of the key, the target and the run: the same wish gives the same id.
         target: URL of the version.
         key_type, bits: What kind of key the target is.
+        expires, operations: When the target ends, and what it may be used for; ``None``: never,
+            and not told.
         policy: Digest of the policy that ``rules`` are from.
         rules: What holds for the key. A changed policy takes hold at the supervisor's next look,
             and of what is not written yet at once; a write that was intended before goes on under
@@ -198,6 +200,8 @@ class Rotation(Row, frozen=True, kw_only=True):
     target_created: datetime
     key_type: str
     bits: int | None = None
+    expires: datetime | None = None
+    operations: frozenset[str] | None = None
     run: int
     cause: Cause
     opened_at: datetime

@@ -42,4 +42,6 @@ def target_of(rotation: Rotation) -> VersionState:
         enabled=True,
         key_type=rotation.key_type,
         bits=rotation.bits,
+        expires=rotation.expires,
+        operations=rotation.operations,
     )

@@ -163,6 +163,8 @@ class OpenRotation:
             target_created=target.created,
             key_type=target.key_type or "",
             bits=target.bits,
+            expires=target.expires,
+            operations=target.operations,
             run=run,
             cause=step.cause,
             opened_at=self.clock.now(),

@@ -130,6 +130,7 @@ class PlanKey:
                 enabled=True,
                 key_type=described.key_type,
                 bits=described.bits,
+                operations=described.operations,
             )
         elif target is not None:
             target = self.vaults.version(target.id)
@@ -142,6 +143,8 @@ class PlanKey:
             target_created=target.created,
             key_type=target.key_type or "",
             bits=target.bits,
+            expires=target.expires,
+            operations=target.operations,
             run=0,
             cause=Cause(trigger="operator", id=""),
             opened_at=now,

@@ -192,6 +192,29 @@ def test_without_a_usable_version_the_plan_says_so_and_a_new_one_would_help(
     assert page["problem"] is None
 
 
+def test_what_a_version_may_not_be_used_for_the_plan_says_and_the_rotation_does_not_try(
+    keyed: CalledApi,
+) -> None:
+    bench = keyed.bench
+    key = bench.key()
+    account = bench.account("stone", key)
+    _, _, version = bench.new_version(key).rpartition("/")
+    vault = bench.azure.estate.vaults.vault("kv-bench")
+    vault.update("cmk", version, {"key_ops": ["sign"]})
+    for query in ("", "?newVersion=true"):
+        (page,) = keyed.pages(f"{URL}{query}")
+        (item,) = page["items"]
+        assert item["action"] == "manual"
+        assert "needs a key that is allowed unwrapkey and wrapkey" in item["reason"]
+
+    rotation = bench.open(key)
+    carry_out(bench, rotation)
+
+    (consumer,) = bench.work(rotation).consumers
+    assert (consumer.verdict, consumer.reason) == (Verdict.MANUAL, item["reason"])
+    assert bench.writes(account) == 0
+
+
 def test_a_plan_says_why_a_rotation_would_wait(keyed: CalledApi) -> None:
     bench = keyed.bench
     key = bench.key()

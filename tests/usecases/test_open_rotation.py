@@ -12,6 +12,7 @@ from shared.domain.records import Request
 from shared.domain.rows import Cause, KeyHead, Rotation, rotation_id
 from shared.domain.steps import Discover, Open, Step, Supervise
 from shared.domain.verdicts import Outcome, Verdict
+from shared.usecases.ages import target_of
 from tests.usecases.bench import VAULT, Bench, Died, at, open_step
 from tests.usecases.memory import in_memory
 from tests.usecases.rotations import carry_out, ends
@@ -371,3 +372,14 @@ def test_a_key_whose_ended_rotation_was_never_let_go_is_let_go_by_a_sweep(bench:
         bench.run(step)
 
     assert bench.active(key) == ""
+
+
+def test_a_rotation_keeps_when_its_target_ends_and_what_it_may_be_used_for(bench: Bench) -> None:
+    key = bench.key()
+    target = bench.new_version(key)
+    ends = bench.clock.now().replace(microsecond=0) + timedelta(days=90)
+    vault = bench.azure.estate.vaults.vault(VAULT)
+    vault.set_expiry(target, ends)
+    vault.update("cmk", target.rpartition("/")[2], {"key_ops": ["wrapKey", "unwrapKey"]})
+    state = target_of(bench.rotation(bench.open(key)))
+    assert (state.expires, state.operations) == (ends, {"wrapkey", "unwrapkey"})
