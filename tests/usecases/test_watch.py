@@ -865,7 +865,7 @@ def test_a_look_that_has_ended_serves_the_changes_that_came_before_it(
     opened = bench.rotation(bench.active(key_of(target)))
     kept = bench.rows.load(Rotation, *opened.address)
     assert kept
-    bench.rows.replace(kept, replace(opened, outcome=Outcome.COMPLETED))
+    bench.rows.replace(kept, replace(opened, outcome=Outcome.COMPLETED, ended_at=bench.clock.now()))
     bench.supervise(opened.id)
     assert bench.active(key_of(target)) == ""
     event = Cause(trigger="event", id="e2")
