@@ -199,6 +199,10 @@ CONTAINER_GROUP = Kind(
         "OsVersionNotSupported": "use an image whose operating system version is still supported",
         **advice("containerGroups/read, containerGroups/write and containerGroups/delete"),
     },
+    limits=(
+        "of a protected vault: a user-assigned identity, and trusted services let through",
+        "it encrypts the deployment's metadata and logs, not what the containers keep",
+    ),
     sources=(
         _ENCRYPT,
         _UPDATE,

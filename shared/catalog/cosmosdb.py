@@ -6,7 +6,7 @@ has seen that the account is neither revoked nor about to get its first key.
 
 from datetime import timedelta
 
-from shared.catalog.resource_manager import GROUP_READ, advice
+from shared.catalog.resource_manager import GROUP_READ, PROTECTED_VAULT, advice
 from shared.domain.kinds import Completion, Kind, Looks, Symptom, Window, Write
 from shared.domain.pacing import Budget
 from shared.domain.proofs import AllOf, FieldIs, Level, NamesTarget, NoComplaint
@@ -157,6 +157,12 @@ COSMOSDB_ACCOUNT = Kind(
         ),
         **advice("databaseAccounts/read and databaseAccounts/write on the account"),
     },
+    limits=(
+        "the old version stays enabled for restores of periodic backups",
+        "a vault that can be reached publicly, or by trusted services",
+        "encryption with one's own key is never undone",
+        PROTECTED_VAULT,
+    ),
     sources=(
         _HOW_TO,
         _GUIDE,

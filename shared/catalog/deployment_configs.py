@@ -49,6 +49,9 @@ DEPLOYMENT_CONFIG = Kind(
         "see who else writes the file (a pipeline, a synchronisation) and have them name the new"
         " version; then rotate again"
     ),
+    limits=(
+        "it changes no group that runs: what is deployed from the file next has the new version",
+    ),
     sources=(
         _CONSISTENCY,
         _ERRORS,

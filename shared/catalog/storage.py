@@ -6,7 +6,12 @@ File shares and blobs come with their account; queues and tables too, where ``ke
 
 from datetime import timedelta
 
-from shared.catalog.resource_manager import ASSIGN_IDENTITY, GROUP_READ, advice
+from shared.catalog.resource_manager import (
+    ASSIGN_IDENTITY,
+    GROUP_READ,
+    PROTECTED_VAULT,
+    advice,
+)
 from shared.domain.kinds import Completion, Kind, Looks, Window, Write
 from shared.domain.pacing import Budget, Limit
 from shared.domain.proofs import AllOf, FieldIs, Level, NamesTarget
@@ -98,6 +103,11 @@ STORAGE_ACCOUNT = Kind(
         **_ADVICE,
         **advice("storageAccounts/read and storageAccounts/write on the account"),
     },
+    limits=(
+        "queues and tables are encrypted with the key only where their key type is Account",
+        "one user-assigned identity for encryption, or the account's own",
+        PROTECTED_VAULT,
+    ),
     sources=(
         _CMK_OVERVIEW,
         _LIMITS,
@@ -153,6 +163,10 @@ STORAGE_ENCRYPTION_SCOPE = Kind(
         **_ADVICE,
         **advice("storageAccounts/encryptionScopes/read and .../write on the account"),
     },
+    limits=(
+        "the identity of its storage account uses the key",
+        "a scope cannot be deleted, only disabled",
+    ),
     sources=(
         _CMK_OVERVIEW,
         _LIMITS,

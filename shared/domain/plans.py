@@ -210,10 +210,9 @@ def _unversioned(kind: Kind, body: Json, free: Reference, target: KeyVersion) ->
         why = f"{free.place} names no version, and Keyturn does not change it: {kind.by_hand.why}"
         return why, _steps(kind.by_hand, body, target)
     if kind.versionless:
-        why = (
-            f"{free.place} names no version: it follows the vault by itself, and Azure shows"
-            " nowhere which version it uses"
-        )
+        # Without a source it is said of a part of the kind alone, and of no other.
+        follows = "it follows the vault by itself, and " if kind.versionless.source else ""
+        why = f"{free.place} names no version: {follows}Azure shows nowhere which version it uses"
         # Not the steps by hand: they would pin it.
         following = kind.by_hand.following if kind.by_hand else ""
         return why, following or _SEE_THE_LOG

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import batched
 
 from msgspec.structs import replace
 
@@ -15,8 +16,9 @@ from shared.domain.plans import references_to
 from shared.domain.rows import Rotation
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Wave, Work, close
-from shared.ports import Clock, Inventory
+from shared.ports import Clock, Inventory, Resources
 from shared.usecases.ledger import Ledger
+from shared.usecases.search import BATCH
 
 MOST_NAMES = 40
 """Names in one query, each of some 200 characters."""
@@ -32,17 +34,21 @@ class FindDependants:
     """
 
     inventory: Inventory
+    resources: Resources
     ledger: Ledger
     clock: Clock
 
-    def run(self, found: Sequence[Json], rotation: Rotation, subscriptions: Sequence[str]) -> None:
-        """Look for what names one of the resources of a page; one that refers to the key."""
+    def run(self, found: Sequence[Json], rotation: Rotation) -> None:
+        """Look for what names one of the resources of a page; one that refers to the key.
+
+        It may lie in any subscription that is searched, and not only in those of the page.
+        """
         key = Key.parse(rotation.key)
         holders = [body for body in found if _holds(kind_of(text_at(body, "type")), body, key)]
         for kind in KINDS:
             for link in kind.through:
                 named = _names(link, holders)
-                for body in self._naming(kind, sorted(named), subscriptions):
+                for body in self._naming(kind, sorted(named), rotation):
                     holder = named.get(text_at(body, link.names).lower())
                     if holder:
                         own = _holds(kind, body, key)
@@ -67,19 +73,27 @@ class FindDependants:
             of_part = f"{resource}/{link.part_type}/{text_at(part, 'name')}"
             self.ledger.add(_closed(kind, link, body, of_part, holder, rotation, now))
 
-    def _naming(
+    def _naming(self, kind: Kind, names: Sequence[str], rotation: Rotation) -> Iterator[Json]:
+        if not names:
+            return
+        visible, declared = self.resources.subscriptions(), rotation.rules.subscriptions
+        searched = [s for s in visible if not declared or s in declared]
+        for subscriptions in batched(searched, BATCH, strict=False):
+            for some in batched(names, MOST_NAMES, strict=False):
+                yield from self._pages(kind, some, subscriptions)
+
+    def _pages(
         self, kind: Kind, names: Sequence[str], subscriptions: Sequence[str]
     ) -> Iterator[Json]:
-        for start in range(0, len(names), MOST_NAMES):
-            some, token = names[start : start + MOST_NAMES], ""
-            while True:
-                page = self.inventory.naming(
-                    kind=kind, names=some, subscriptions=subscriptions, token=token
-                )
-                yield from page.resources
-                token = page.token
-                if not token:
-                    break
+        token = ""
+        while True:
+            page = self.inventory.naming(
+                kind=kind, names=names, subscriptions=subscriptions, token=token
+            )
+            yield from page.resources
+            token = page.token
+            if not token:
+                break
 
 
 def _holds(kind: Kind | None, body: Json, key: Key) -> bool:

@@ -98,8 +98,9 @@ class DiscoverConsumers:
         canaries = list(search.canaries)
         for candidate in turned.found:
             self._consider(candidate, rotation, canaries, closing=search.closing)
-        dependants = FindDependants(self.estate.inventory, self.ledger, self.clock)
-        dependants.run(turned.bodies, rotation, search.batch)
+        estate = self.estate
+        dependants = FindDependants(estate.inventory, estate.resources, self.ledger, self.clock)
+        dependants.run(turned.bodies, rotation)
         if turned.search is None:
             return None
         return replace(turned.search, canaries=tuple(dict.fromkeys(canaries)))

@@ -32,6 +32,7 @@ def test_an_entry_has_all_that_a_reader_needs(kind: Kind) -> None:
     assert kind.key_bits
     assert kind.operations
     assert kind.actions
+    assert kind.limits
     assert all(text.strip() for text in kind.limits)
     assert all(text.strip() for text in kind.advice.values())
     assert all(symptom.path and symptom.advice.strip() for symptom in kind.symptoms)

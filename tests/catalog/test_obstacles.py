@@ -143,3 +143,12 @@ def test_a_managed_instance_by_a_key_without_a_version_is_left_to_a_person_at_on
     assert "audit log" in decided.advice
     put(body, "properties.uri", str(OLD))
     assert isinstance(planned(kind, body), VerifyOnly)  # it follows, and will name the target
+
+
+def test_dbfs_root_is_not_said_to_follow_the_vault() -> None:
+    kind = kind_named("databricks_workspace")
+    body = on(TARGET, kind)
+    put(body, "properties.parameters.encryption.value.keyversion", "")
+    decided = planned(kind, body)
+    assert isinstance(decided, Manual)
+    assert "DBFS root names no version: Azure shows nowhere" in decided.reason

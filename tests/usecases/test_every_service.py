@@ -23,6 +23,7 @@ from shared.domain.resources import ResourceId
 from shared.domain.rows import Rotation
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Consumer
+from shared.usecases import dependants, search
 from tests.usecases.bench import Bench
 from tests.usecases.led_clock import Leader, LedClock
 from tests.usecases.memory import MemoryQueue, MemoryRows
@@ -339,6 +340,25 @@ def test_what_depends_on_a_key_through_another_resource_is_named(
     assert "node-image" in found["ephemeral"].advice
     assert found["disk-encryption-set"].verdict is Verdict.VERIFIED
     assert ended.outcome is Outcome.FAILED  # the old version is still needed
+
+
+def test_a_cluster_in_a_subscription_of_another_batch_is_named_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (search, dependants):
+        monkeypatch.setattr(module, "BATCH", 1)
+    made = company(bench, {"disk_encryption_set": "pinned"})
+    disks = made.resources["disk_encryption_set"]
+    others = [bench.readable_subscription(f"Other {number}") for number in range(2)]
+    aks = "Microsoft.ContainerService/managedClusters"
+    clusters = {
+        bench.azure.estate.resource(
+            aks, "far", subscription=each, properties={"diskEncryptionSetID": disks.id}
+        ).id
+        for each in others
+    }
+    _, rotation, _ = rotated(made)
+    assert clusters <= {work.row.resource for work in bench.steps.ledger.all(rotation)}
 
 
 def test_a_cluster_that_holds_the_key_itself_is_work_of_its_own(
