@@ -283,7 +283,7 @@ class Estate:
         return Account(str(account), principal, self.cosmos.pace(account))
 
     def delete(self, account: Account | ContainerGroup) -> None:
-        """Delete a storage account or a container group behind everyone's back, whatever goes on in it."""
+        """Delete an account or a container group behind everyone's back, whatever goes on in it."""
         with self.arm.resources.lock:
             resource = self.arm.resources.get(ResourceId.parse(account.id))
             self._users.forget(resource.id)
