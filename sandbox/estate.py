@@ -27,7 +27,7 @@ from sandbox.arm.storage_accounts import StorageAccounts
 from sandbox.arm.storage_bodies import CUSTOMER_KEYS, as_written
 from sandbox.arm.vaults import Vaults
 from sandbox.clock import SandboxClock
-from sandbox.container_estate import ContainerEstate
+from sandbox.container_estate import ContainerEstate, ContainerGroup
 from sandbox.identity import TokenService
 from sandbox.key_vault import SUBSCRIPTION, VAULT_DOMAIN, KeyVaults, Vault
 from sandbox.keyed_estate import KeyedEstate
@@ -282,8 +282,8 @@ class Estate:
         self.truth.start_counting(account)
         return Account(str(account), principal, self.cosmos.pace(account))
 
-    def delete(self, account: Account) -> None:
-        """Delete a storage account behind everyone's back, whatever goes on in it."""
+    def delete(self, account: Account | ContainerGroup) -> None:
+        """Delete an account or a container group behind everyone's back, whatever goes on in it."""
         with self.arm.resources.lock:
             resource = self.arm.resources.get(ResourceId.parse(account.id))
             self._users.forget(resource.id)

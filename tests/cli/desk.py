@@ -174,7 +174,7 @@ class Typed:
     terminal: int
     seen: str = ""
 
-    def until(self, text: str, within: float = 40) -> None:
+    def until(self, text: str, within: float = 100) -> None:
         """Wait until the terminal has shown a text."""
         end = time.monotonic() + within
         while text not in plain(self.seen):
@@ -187,7 +187,7 @@ class Typed:
         """Type Ctrl-C."""
         os.killpg(self.child.pid, signal.SIGINT)
 
-    def ended(self, within: float = 60) -> Ran:
+    def ended(self, within: float = 100) -> Ran:
         """Wait for its end."""
         end = time.monotonic() + within
         while self.child.poll() is None:

@@ -1,6 +1,7 @@
 """The command against a deployed app: the real one, on the sandbox's Functions host."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -128,7 +129,7 @@ def test_bars_are_drawn_and_ctrl_c_only_stops_watching(app: Deployed) -> None:
         Fault(
             method="PATCH",
             path="*/stbars",
-            times=1,
+            times=None,  # until somebody has looked, however slow this machine is
             answer=Answer(429, {"error": {"code": "TooMany"}}, {"retry-after": "600"}),
         )
     )
@@ -138,6 +139,7 @@ def test_bars_are_drawn_and_ctrl_c_only_stops_watching(app: Deployed) -> None:
         typed.until("1 open")
         typed.interrupt()
         ran = typed.ended()
+    app.stage.azure.faults.clear()
     shown = plain(ran.out)
     assert ran.code == 130
     assert "━" in shown
@@ -154,10 +156,13 @@ def test_the_end_of_the_time_that_a_kind_has_is_shown(app: Deployed) -> None:
     app.stage.account("steta", key_url(app, "cmk-eta"), "absent")
     args = ("rotate", key, "--reason", "r", "--wait", "--interval", "0.3")
     with app.desk.typing(*args, columns=160) as typed:
-        # A versionless account has a day from the version's creation: documented, not assumed.
-        typed.until("1 open; at the latest in 23 h")
+        # A versionless account has a day from the version's creation: documented, not assumed. An
+        # hour of it is a minute of ours, and a slow machine needs more than one.
+        typed.until("1 open; at the latest in 2")
         typed.interrupt()
-        typed.ended()
+        shown = plain(typed.ended().out)
+    assert re.search(r"1 open; at the latest in 2[0-3] h \d\d min, .*UTC", shown)
+    assert "(assumed)" not in shown
     rotation = max(r["id"] for r in app.stage.rotations() if r["key"].endswith("/cmk-eta"))
 
     paused = app.desk.run("pause", rotation, "--reason", "lunch")
