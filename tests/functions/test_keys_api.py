@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from sandbox.identity import APP_PRINCIPAL
+from shared.domain.policy import Mode
 from shared.domain.records import Watched
 from shared.domain.rows import Cause, Known
 from shared.domain.verdicts import Verdict
@@ -136,7 +137,7 @@ def test_consumers_are_counted_where_a_rotation_saw_them_last(keyed: CalledApi) 
 
     assert first
     point(bench, stone, first)  # somebody puts it back
-    bench.policies.set_defaults(mode="observe")
+    bench.policies.set_defaults(mode=Mode.OBSERVE)
     bench.pass_time(hours=25)
     ended = carry_out(bench, bench.open(key, Cause(trigger="operator", id="o1")))
     assert ended.counts == {Verdict.ALREADY: 1, Verdict.MANUAL: 1}

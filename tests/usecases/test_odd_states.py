@@ -53,7 +53,7 @@ def test_a_reference_of_unknown_form_becomes_work_and_is_unknown(bench: Bench) -
     bench.get(account)
     odd = pinned_to(bench, "latest")
     assert isinstance(odd.body, dict)
-    counts = len({(each.resource_type, each.mark) for each in BESIDE})
+    counts = 2 * len({(each.resource_type, each.mark) for each in BESIDE})
     bench.azure.faults.add(Fault(method="POST", path="*/resources", times=counts))  # as they are
     bench.azure.faults.add(Fault(method="POST", path="*/resources", answer=page(odd.body)))
     (step,) = bench.discover(rotation)

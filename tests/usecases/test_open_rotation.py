@@ -382,4 +382,4 @@ def test_a_rotation_keeps_when_its_target_ends_and_what_it_may_be_used_for(bench
     vault.set_expiry(target, ends)
     vault.update("cmk", target.rpartition("/")[2], {"key_ops": ["wrapKey", "unwrapKey"]})
     state = target_of(bench.rotation(bench.open(key)))
-    assert (state.expires, state.operations) == (ends, {"wrapkey", "unwrapkey"})
+    assert (state.expires, state.operations) == (ends, frozenset({"wrapkey", "unwrapkey"}))

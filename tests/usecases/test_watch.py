@@ -496,7 +496,7 @@ def test_a_version_that_could_not_be_made_in_its_window_waits_for_the_next(
     watching.pass_time(hours=7)
     watching.run(rotate_step(watching, version))
     assert watching.versions(key_of(version)) == 1
-    assert "its change window is closed" in request_of(watching, version).problem
+    assert "its change window is closed" in request_of(watching, version).waits_for
 
 
 @pytest.mark.parametrize("change", [Reaction.IGNORE, ALARM, ASK, "manage"])
