@@ -23,10 +23,10 @@ LISTS = 2
 POLLS = ("/operations/", "/asyncoperations/")
 LONG_RUNNING_READS = 5
 """Of a resource whose write goes on for minutes, polls of the operation counted."""
-ARM_PER_ROTATION = 14
+ARM_PER_ROTATION = 18
 """Twice (discovery, closing scan) the subscriptions, the rights in the one, a page of what names
-the vault and one of accounts, and that there are no more subscriptions; once the resource group.
-The look ahead finds the vault and reads it."""
+the vault and one of accounts, and that there are no more subscriptions; once the resource group,
+and four counts of what lies beside consumers. The look ahead finds the vault and reads it."""
 VAULT_PER_ROTATION = 7
 """The current version, all versions, the target, the version that it follows; the target again.
 The target and the rotation policy for the look ahead. And the target once in each look of the
