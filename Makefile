@@ -18,8 +18,9 @@ help: ## This list
 demo: $(READY) ## A local Azure, one key rotated, its consumers moved and proven (KEEP=1: leave it running)
 	@$(BIN)/python -m sandbox demo $(if $(KEEP),--keep)
 
-test: $(READY) ## Every test, four at a time: most of them wait for a clock
-	@$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
+test: $(READY) ## Every test, four at a time: most of them wait for a clock; those of the command start processes
+	@$(BIN)/python -m pytest -n 4 --dist worksteal $(or $(ARGS),--ignore=tests/cli)
+	@$(if $(ARGS),,$(BIN)/python -m pytest -n 2 --dist worksteal tests/cli)
 
 coverage: $(READY) ## Every test, with branch coverage of the product
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)

@@ -90,7 +90,7 @@ def test_ctrl_c_while_the_wish_waits_says_how_to_ask_for_the_same() -> None:
         with listening.accept()[0] as connection:
             sent = connection.recv(65536).decode()
             child.send_signal(signal.SIGINT)
-            out, err = child.communicate(timeout=60)
+            out, err = child.communicate(timeout=240)
     once = re.search(r"Idempotency-Key: (\S+)", sent)
     assert once is not None
     assert (child.returncode, out) == (130, "")
@@ -131,7 +131,7 @@ def test_a_terminal_that_lacks_a_character_shows_another(server: Server) -> None
     row |= {"openedAt": None, "endedAt": None, "counts": {}}
     server.answers = [(200, {"items": [row]}, {})]
     child = in_process(server.url, "status", PYTHONIOENCODING="ascii")
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=240)
     assert (child.returncode, err) == (0, "")
     assert "r-?" in out
 
