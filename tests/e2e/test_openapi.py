@@ -25,7 +25,11 @@ _FILES = CHECKOUT.parent / "shared" / "data" / "openapi" / "specification"
 def _provider(folder: str, name: str, spoken: str, version: str) -> Specification:
     return Specification(
         _FILES / folder / "resource-manager" / name / "stable" / version,
-        re.compile(rf"management\.azure\.com.*/providers/{re.escape(name)}/.*", re.IGNORECASE),
+        re.compile(
+            rf"management\.azure\.com.*/providers/{re.escape(name)}/"
+            r"(?!.*/providers/Microsoft\.Authorization/).*",
+            re.IGNORECASE,
+        ),
         spoken,
         version,
     )

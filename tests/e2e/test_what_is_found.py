@@ -30,7 +30,9 @@ def test_to_have_searched_nothing_is_a_failure(stage: Stage) -> None:
     report = stage.ended(stage.rotate(key))
 
     assert report["state"] == "failed"
-    assert report["summary"] == "nothing found in 0 readable subscriptions"
+    assert report["summary"] == (
+        "nothing found in 0 readable subscriptions; lacking Microsoft.Resources/subscriptions/read"
+    )
     assert stage.writes(account) == 0
 
 
@@ -46,7 +48,9 @@ def test_a_declared_subscription_that_cannot_be_read_fails_the_rotation_by_name(
 
     assert report["state"] == "failed"
     assert report["unreadableSubscriptions"] == [HIDDEN]
-    assert report["scope"] == "1 readable subscription; 1 not readable"
+    assert report["scope"] == (
+        "1 readable subscription; 1 not readable; lacking Microsoft.Resources/subscriptions/read"
+    )
     assert verdicts(report) == {"stseen": "verified"}
     assert stage.in_use(account) == target
 
