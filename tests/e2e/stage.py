@@ -14,6 +14,7 @@ from urllib.error import HTTPError
 from uuid import uuid4
 
 import requests
+from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
@@ -32,6 +33,9 @@ VAULT = "kv-stage"
 ARM = "management.azure.com"
 OPERATOR = "0b6f4b0e-0d0a-4f6e-9a55-3b9f3f0c7d11"
 """Object id of a person who changes resources beside the app."""
+
+PATIENCE = 90.0
+"""Seconds a wait lasts at most: what does not come by then would not come on a quiet machine."""
 
 type Report = dict[str, Any]
 
@@ -215,16 +219,16 @@ class Stage:
         _, _, report = self.azure.call_app("GET", f"/api/rotations/{rotation}")
         return dict(report)
 
-    def ended(self, target: str, within: float = 40) -> Report:
+    def ended(self, target: str, within: float = PATIENCE) -> Report:
         """Wait until the last rotation to ``target`` has ended, and has its evidence; report it."""
         return self.shown(self.opened(target, within), lambda report: report["evidence"], within)
 
-    def opened(self, target: str, within: float = 40) -> str:
+    def opened(self, target: str, within: float = PATIENCE) -> str:
         """Wait until a rotation to ``target`` is opened; return its id."""
         return self.until(lambda: self.rotation_to(target), within, f"a rotation to {target}")
 
     def shown(
-        self, rotation: str, wanted: Callable[[Report], object], within: float = 40
+        self, rotation: str, wanted: Callable[[Report], object], within: float = PATIENCE
     ) -> Report:
         """Wait until the report of a rotation is as ``wanted``; return it."""
         return self.until(
@@ -279,14 +283,17 @@ class Stage:
     def _log_count(self, text: str) -> int:
         return self.log().count(text)
 
-    def quiet(self, within: float = 40) -> None:
+    def quiet(self, within: float = PATIENCE) -> None:
         """Wait until no step is queued, not even for later, and none is running."""
+        self.until(lambda: self._queued() == 0, within, "an empty queue of steps")
+
+    def _queued(self) -> int | None:
+        """Return how many steps are queued; None before a host that has just started can have."""
         with QueueClient.from_connection_string(self._storage, "keyturn-steps") as queue:
-            self.until(
-                lambda: queue.get_queue_properties().approximate_message_count == 0,
-                within,
-                "an empty queue of steps",
-            )
+            try:
+                return queue.get_queue_properties().approximate_message_count
+            except ResourceNotFoundError:
+                return None
 
     @property
     def _storage(self) -> str:
