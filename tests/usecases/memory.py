@@ -6,6 +6,7 @@
 import itertools
 import operator
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -29,8 +30,8 @@ _RANGES: dict[type[Row], Callable[[str], bool]] = {
     Outstanding: lambda key: key.startswith("todo-"),
 }
 
-type _Address = tuple[str, str, str]
-"""Table, partition and row key."""
+type _Partition = tuple[str, str]
+"""Table and partition key."""
 
 
 class MemoryQueue:
@@ -48,21 +49,23 @@ class MemoryRows:
     """Rows in the form in which the tables hold them, under ETags."""
 
     def __init__(self) -> None:
-        self._entities: dict[_Address, tuple[dict[str, Any], str]] = {}
+        self._partitions: defaultdict[_Partition, dict[str, tuple[dict[str, Any], str]]] = (
+            defaultdict(dict)
+        )
         self._etags = map(str, itertools.count(1))
 
     def tables(self) -> set[str]:
         """Return the names of the tables that have rows."""
-        return {table for table, _, _ in self._entities}
+        return {table for (table, _), rows in self._partitions.items() if rows}
 
     def load[T: Row](self, row_type: type[T], partition: str, key: str) -> Kept[T] | None:
         """See ``Rows.load``."""
-        found = self._entities.get((TABLES[row_type], partition, key))
+        found = self._partitions[TABLES[row_type], partition].get(key)
         return Kept(decode(row_type, found[0]), found[1]) if found else None
 
     def insert[T: Row](self, row: T) -> Kept[T] | None:
         """See ``Rows.insert``."""
-        return None if _address(row) in self._entities else self._keep(row)
+        return self._keep(row) if self._found(row) is None else None
 
     def replace[T: Row](self, kept: Kept[T], row: T) -> Kept[T]:
         """See ``Rows.replace``."""
@@ -75,7 +78,7 @@ class MemoryRows:
             self._check(change)
         for change in changes:
             if isinstance(change, Drop):
-                del self._entities[_address(change.row)]
+                del self._siblings(change.row)[change.row.address[1]]
             else:
                 self._keep(change.row)
 
@@ -85,18 +88,23 @@ class MemoryRows:
         """See ``Rows.scan``."""
         conditions = [(_HOW[c["how"]], c["key"]) for c in _CONDITION.finditer(where)]
         is_its = _RANGES.get(row_type)
-        table = TABLES[row_type]
-        for address in sorted(self._entities):
-            key = address[2]
-            found = self._entities.get(address)
-            if address[:2] != (table, partition) or found is None:
+        rows = self._partitions[TABLES[row_type], partition]
+        for key in sorted(rows):
+            found = rows.get(key)  # none: whoever scans may have dropped it meanwhile
+            if found is None or not (is_its is None or is_its(key)):
                 continue
-            if (is_its is None or is_its(key)) and all(how(key, at) for how, at in conditions):
+            if all(how(key, at) for how, at in conditions):
                 yield Kept(decode(row_type, found[0]), found[1])
+
+    def _siblings(self, row: Row) -> dict[str, tuple[dict[str, Any], str]]:
+        return self._partitions[TABLES[type(row)], row.address[0]]
+
+    def _found(self, row: Row) -> tuple[dict[str, Any], str] | None:
+        return self._siblings(row).get(row.address[1])
 
     def _keep[T: Row](self, row: T) -> Kept[T]:
         etag = next(self._etags)
-        self._entities[_address(row)] = encode(row), etag
+        self._siblings(row)[row.address[1]] = encode(row), etag
         return Kept(row, etag)
 
     def _check(self, change: Insert | Replace[Any] | Put | Drop) -> None:
@@ -105,7 +113,7 @@ class MemoryRows:
         Raises:
             RowConflictError: See ``Rows.commit``.
         """
-        found = self._entities.get(_address(change.row))
+        found = self._found(change.row)
         is_refused = {
             Insert: found is not None,
             Drop: found is None,
@@ -115,10 +123,6 @@ class MemoryRows:
         }
         if is_refused[type(change)]:
             raise RowConflictError(f"{'/'.join(change.row.address)} was changed by another step")
-
-
-def _address(row: Row) -> _Address:
-    return TABLES[type(row)], *row.address
 
 
 def in_memory(
