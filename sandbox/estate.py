@@ -15,7 +15,7 @@ from sandbox.arm.cosmos_accounts import COSMOS_PRINCIPAL, CosmosAccounts
 from sandbox.arm.emulated_kinds import EMULATED
 from sandbox.arm.emulated_resources import EmulatedResources
 from sandbox.arm.encryption_scopes import EncryptionScopes
-from sandbox.arm.further_kinds import PROTECTORS
+from sandbox.arm.further_kinds import PROTECTORS, SERVER_KEYS
 from sandbox.arm.identities import Identities
 from sandbox.arm.key_references import key_name, vault_name, versions_of
 from sandbox.arm.key_users import KeyUsers
@@ -23,6 +23,7 @@ from sandbox.arm.pace import Pace
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.arm.resources import Body, Resource
 from sandbox.arm.sql_protectors import SqlProtectors
+from sandbox.arm.sql_server_keys import SqlServerKeys
 from sandbox.arm.storage_accounts import StorageAccounts
 from sandbox.arm.storage_bodies import CUSTOMER_KEYS, as_written
 from sandbox.arm.vaults import Vaults
@@ -35,6 +36,11 @@ from sandbox.resource_graph import ResourceGraph
 from sandbox.truth import Truth
 
 _STORAGE_VERSION = "2024-01-01"
+_PROVIDERS: dict[str, type[EmulatedResources]] = {
+    **{kind.type: SqlProtectors for kind in PROTECTORS},
+    **{kind.type: SqlServerKeys for kind in SERVER_KEYS},
+}
+"""Of the emulated kinds that need code of their own."""
 
 type Form = Literal["pinned", "absent", "empty"]
 """How a reference names the version: by its id, by leaving ``keyversion`` out, or by ``""``."""
@@ -78,7 +84,7 @@ class Estate:
         self.stop = groups.stop
         """Stops a container group; see ``ContainerEstate.stop``."""
         emulated = [
-            (SqlProtectors if kind in PROTECTORS else EmulatedResources)(
+            _PROVIDERS.get(kind.type, EmulatedResources)(
                 kind, clock, vaults, self.truth, self.identities, users
             )
             for kind in EMULATED
