@@ -22,7 +22,7 @@ from sandbox.demo_files import CANARY, SOURCE, put_files
 from sandbox.demo_judge import Judge, Turn, definitions_of
 from sandbox.demo_members import LEDGER, PAYMENTS
 from sandbox.demo_report import print_reports, print_truth
-from sandbox.demo_view import WIDE, Report, consumers_table
+from sandbox.demo_view import WIDE, Report, services_table
 
 _APP = Path(__file__).parents[1]
 POLICY = Path(__file__).with_name("demo_policy.yaml")
@@ -64,7 +64,9 @@ def run(console: Console, *, keep: bool) -> int:
             console, "Starting Key Vault, ARM, Resource Graph, Event Grid, managed identity"
         ):
             azure = stack.enter_context(LocalAzure(SandboxClock.start(_RATE), azurite, "keyturn"))
-        with _stage(console, "Building an estate: two subscriptions with resources of five kinds"):
+        with _stage(
+            console, "Building an estate: three subscriptions with resources of every kind"
+        ):
             estate = demo_estate(azure.estate)
             before, ledger_before, archive = (
                 _newest(azure, key)
@@ -114,8 +116,8 @@ def _play(console: Console, judge: Judge) -> list[str]:
         versions = f"{_short(turn.before)} → [bold]{_short(turn.target)}[/]"
         console.print(f"  {key:<12}  {versions}  {told[key]}")
     console.print(
-        f"  Times are the sandbox's: {_RATE} s there are a second here. “Took” counts from the\n"
-        "  write, or where there was none from when the consumer was found, to its verdict.\n"
+        f"  Times are the sandbox's: {_RATE} s there are a second here. What “the last took”\n"
+        "  counts from the write, or where there was none from when it was found, to its verdict.\n"
     )
     reports = _watch(console, judge)
     print_reports(console, reports)
@@ -153,7 +155,7 @@ def _watch(console: Console, judge: Judge) -> Mapping[str, Report]:
         console.print()
     reports = _reports(judge)
     now, wide = judge.azure.clock.now(), console.width >= WIDE
-    console.print(consumers_table(reports, now, wide=wide))
+    console.print(services_table(reports, now, wide=wide))
     return reports
 
 

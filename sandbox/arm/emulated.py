@@ -215,7 +215,7 @@ class EmulatedFields:
 
     def refused(self, unusable: KeyUnusable | None) -> ArmError:
         """See ``KeyFields.refused``."""
-        return self._kind.refusal.error(unusable.message if unusable else "try again.")
+        return self._kind.refusal.error(unusable.message if unusable else "The key cannot be used.")
 
     def begin(self, body: Body) -> None:
         """See ``KeyFields.begin``."""
