@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+from sandbox.account_estate import Account
 from sandbox.demo_ground import FOLLOWED as DAY
 from sandbox.demo_ground import LATE_BY, Ground, spoken
 from sandbox.demo_kinds import Family
@@ -15,7 +16,6 @@ from sandbox.demo_members import (
     NEVER_FOLLOWED,
     Member,
 )
-from sandbox.estate import Account
 
 _OF = Family.COSMOS
 

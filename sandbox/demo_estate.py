@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from sandbox.account_estate import Account
 from sandbox.clock import SandboxClock
 from sandbox.container_estate import ContainerGroup
 from sandbox.demo_cosmos import CosmosBuilder
@@ -13,7 +14,7 @@ from sandbox.demo_groups import GroupsBuilder
 from sandbox.demo_members import ARCHIVE, LEDGER, PAYMENTS, Member
 from sandbox.demo_services import APP, MANAGED_GROUP, ServicesBuilder
 from sandbox.demo_storage import StorageBuilder
-from sandbox.estate import Account, Estate
+from sandbox.estate import Estate
 from sandbox.faults import Fault, Faults, server_error_html
 from sandbox.identity import APP_PRINCIPAL
 from sandbox.key_vault import Vault

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from sandbox.account_estate import Account
 from sandbox.container_estate import ContainerGroup
-from sandbox.estate import Account, Estate
+from sandbox.estate import Estate
 from sandbox.key_vault import Vault
 from sandbox.keyed_estate import Keyed
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+from sandbox.account_estate import Account, Form
 from sandbox.demo_ground import Ground, spoken
 from sandbox.demo_kinds import Family
 from sandbox.demo_members import FOLLOWED, LATE, MANUAL, MOVED, STUCK, Member
 from sandbox.demo_services import MANAGED_GROUP
-from sandbox.estate import Account, Form
 
 _LATE = "shows a write only after 62 minutes; when its hour ends it cannot be read"
 _PINNED = (
