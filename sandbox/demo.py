@@ -17,11 +17,12 @@ from rich.console import Console
 from sandbox.azure import LocalAzure
 from sandbox.azurite import Azurite
 from sandbox.clock import SandboxClock
+from sandbox.demo_drawing import draw
 from sandbox.demo_estate import LEDGER_AGE, VAULT, DemoEstate, demo_estate
 from sandbox.demo_files import CANARY, SOURCE, put_files
 from sandbox.demo_judge import Judge, Turn, definitions_of
 from sandbox.demo_members import LEDGER, PAYMENTS
-from sandbox.demo_report import print_reports, print_truth
+from sandbox.demo_report import print_reports, print_truth, print_verdict
 from sandbox.demo_view import WIDE, Report, services_table
 
 _APP = Path(__file__).parents[1]
@@ -49,12 +50,13 @@ class _SignIn:
         return AccessToken(token, int(time.time()) + 3600)
 
 
-def run(console: Console, *, keep: bool) -> int:
+def run(console: Console, *, keep: bool, picture: Path | None = None) -> int:
     """Run the demo; return 0 if what happened is what the scenario says must happen.
 
     Args:
         console: Where it is shown: live on a terminal, line by line elsewhere.
         keep: Leave the sandbox running afterwards, until it is interrupted.
+        picture: Where to draw its end, as an SVG, too.
     """
     console.print("[bold]Keyturn demo[/]: a local Azure on this machine; nothing leaves it.\n")
     with ExitStack() as stack:
@@ -90,7 +92,7 @@ def run(console: Console, *, keep: bool) -> int:
             turns={PAYMENTS: Turn(before, target), LEDGER: ledger},
             definitions=definitions,
         )
-        problems = _play(console, judge)
+        problems = _play(console, judge, picture)
         if keep:
             _keep(console, azure, estate)
     return 1 if problems else 0
@@ -106,7 +108,7 @@ def _settings(estate: DemoEstate) -> dict[str, str]:
     }
 
 
-def _play(console: Console, judge: Judge) -> list[str]:
+def _play(console: Console, judge: Judge, picture: Path | None) -> list[str]:
     told = {
         PAYMENTS: "rotated now; the vault's event starts it",
         LEDGER: f"rotated {LEDGER_AGE / timedelta(hours=1):g} hours ago, and nobody was told:"
@@ -123,10 +125,9 @@ def _play(console: Console, judge: Judge) -> list[str]:
     print_reports(console, reports)
     problems = list(judge.problems(reports))
     print_truth(console, judge)
-    for problem in problems:
-        console.print(f"[red]✗ {problem}[/]")
-    if not problems:
-        console.print("[green]✓ Everything happened as the scenario says it must.[/]")
+    print_verdict(console, problems)
+    if picture:
+        draw(picture, judge, reports, problems, judge.azure.clock.now())
     return problems
 
 

@@ -1,7 +1,7 @@
 """How the demo shows the end of a rotation: its report, and what the sandbox itself knows."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.padding import Padding
@@ -36,7 +36,8 @@ def print_reports(console: Console, reports: Mapping[str, Report]) -> None:
     """
     for key, report in reports.items():
         _print_report(console, key, report)
-    _print_not_applicable(console, reports)
+    print_not_applicable(console, reports)
+    console.print()
     _print(console, 0, "A rotation re-wraps data-encryption keys; data is not re-encrypted.")
     console.print()
 
@@ -122,7 +123,8 @@ def _print_by_hand(console: Console, report: Report) -> None:
         _print(console, 6, f"next: {_short(first)}", markup=False)
 
 
-def _print_not_applicable(console: Console, reports: Mapping[str, Report]) -> None:
+def print_not_applicable(console: Console, reports: Mapping[str, Report]) -> None:
+    """Print in one line what is told of so that nobody wonders."""
     names: dict[str, None] = {}
     for report in reports.values():
         for _, consumers in by_family(report["consumers"]):
@@ -131,7 +133,6 @@ def _print_not_applicable(console: Console, reports: Mapping[str, Report]) -> No
     if names:
         why = "(no key of their own that Azure Resource Manager shows)"
         _print(console, 0, f"[dim]not applicable[/] {why}: {', '.join(names)}")
-        console.print()
 
 
 def _short(text: str) -> str:
@@ -182,6 +183,14 @@ def print_truth(console: Console, judge: Judge) -> None:
         f" Resource Manager got {writes} writes and {reads} reads in all.",
     )
     console.print()
+
+
+def print_verdict(console: Console, problems: Sequence[str]) -> None:
+    """Print whether all was as the scenario says, else what was not."""
+    for problem in problems:
+        console.print(f"[red]✗ {problem}[/]")
+    if not problems:
+        console.print("[green]✓ Everything happened as the scenario says it must.[/]")
 
 
 def _told(judge: Judge, members: list[Member]) -> Iterator[str]:

@@ -1,9 +1,11 @@
 """The demo's judge believes nothing that the report says, and names all that is wrong."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from rich.console import Console
 
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.azure import LocalAzure
+from sandbox.demo_drawing import draw
 from sandbox.demo_estate import VAULT, demo_estate
 from sandbox.demo_files import CANARY, SOURCE, put_files
 from sandbox.demo_judge import Judge, Turn, definitions_of, name_of
@@ -327,6 +330,22 @@ def test_what_is_shown_fits_and_leaves_nothing_out(trial: Trial, width: int) -> 
     assert "[names no version]" in text
     assert "0 of 19" in text
     assert "0 were changed" in text
+
+
+def test_the_end_is_drawn_with_nothing_fetched_from_elsewhere(trial: Trial, tmp_path: Path) -> None:
+    draw(tmp_path / "demo.svg", trial.judge, trial.reports, ["it went wrong"], NOW)
+
+    text = (tmp_path / "demo.svg").read_text()
+    for said in (
+        "Machine&#160;Learning&#160;workspaces",
+        "Ground&#160;truth",
+        "it&#160;went&#160;wrong",
+    ):
+        assert said in text
+    assert set(re.findall(r"https?://[^/\s\"]+", text)) <= {
+        "https://www.textualize.io",
+        "http://www.w3.org",
+    }
 
 
 def test_the_table_counts_verdicts_by_kind_within_services(trial: Trial) -> None:
