@@ -117,10 +117,13 @@ def _play(console: Console, judge: Judge, picture: Path | None) -> list[str]:
     for key, turn in judge.turns.items():
         versions = f"{_short(turn.before)} → [bold]{_short(turn.target)}[/]"
         console.print(f"  {key:<12}  {versions}  {told[key]}")
-    console.print(
-        f"  Times are the sandbox's: {_RATE} s there are a second here. What “the last took”\n"
-        "  counts from the write, or where there was none from when it was found, to its verdict.\n"
-    )
+    console.print(f"  Times are the sandbox's: {_RATE} s there are a second here.")
+    if console.width >= WIDE:
+        console.print(
+            "  What “the last took” is counted from the write, or where there was none from when it"
+            " was\n  found, to its verdict."
+        )
+    console.print()
     reports = _watch(console, judge)
     print_reports(console, reports)
     problems = list(judge.problems(reports))
