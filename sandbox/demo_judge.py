@@ -55,8 +55,7 @@ class Judge:
         """
         for key in self.turns:
             yield from self._of_report(key, reports[key])
-            yield from self._of_proofs(key, reports[key])
-            yield from self._of_lost(key, reports[key])
+            yield from self._of_truth(key, reports[key])
         yield from self._of_definitions()
         yield from self._of_others()
         yield from self._of_files()
@@ -102,23 +101,19 @@ class Judge:
         if not made == deleted == fate.made_again:
             yield f"{name}: it was deleted {deleted} times, and made {made} times"
 
-    def _of_proofs(self, key: str, report: Report) -> Iterator[str]:
-        """Yield what is called proven and is not, whatever the scenario says of it."""
-        turn = self.turns[key]
+    def _of_truth(self, key: str, report: Report) -> Iterator[str]:
+        """Yield what is called proven and is not, and what is lost, whatever the scenario says."""
+        turn, told = self.turns[key], _by_resource(report)
         on_old, on_new = self._users_of(turn.before), self._users_of(turn.target)
-        for resource, consumers in _by_resource(report).items():
-            proven = {each["verdict"] for each in consumers} & _PROVEN
+        for resource in sorted((on_old | on_new) - told.keys()):
+            yield f"{name_of(resource)}: it is on {key}, and the report has lost it"
+        for resource, consumers in told.items():
+            verdicts = {each["verdict"] for each in consumers}
+            proven = verdicts & _PROVEN
             if not proven or not _is_resource(resource):
                 continue  # of a file, its bytes are looked at
-            if resource in on_old or resource not in on_new:
+            if resource not in on_new or (resource in on_old and proven == verdicts):
                 yield f"{name_of(resource)}: {min(proven)} is false, it uses another version"
-
-    def _of_lost(self, key: str, report: Report) -> Iterator[str]:
-        """Yield what is on the key, before or after, and in no line, whatever the scenario says."""
-        turn = self.turns[key]
-        users = self._users_of(turn.before) | self._users_of(turn.target)
-        for resource in sorted(users - _by_resource(report).keys()):
-            yield f"{name_of(resource)}: it is on {key}, and the report has lost it"
 
     def _users_of(self, version: str) -> set[str]:
         """Return the ids, in lower case, of the resources of which a reference uses a version."""
