@@ -18,6 +18,9 @@ help: ## This list
 demo: $(READY) ## A local Azure, one key rotated, its consumers moved and proven (KEEP=1: leave it running)
 	@$(BIN)/python -m sandbox demo $(if $(KEEP),--keep)
 
+picture: $(READY) ## docs/demo.svg, drawn by the demo
+	@$(BIN)/python -m sandbox demo --picture docs/demo.svg
+
 test: $(READY) ## Every test, four at a time: most of them wait for a clock; those of the command start processes
 	@$(BIN)/python -m pytest -n 4 --dist worksteal $(or $(ARGS),--ignore=tests/cli)
 	@$(if $(ARGS),,$(BIN)/python -m pytest -n 2 --dist worksteal tests/cli)
@@ -57,4 +60,4 @@ $(READY): requirements-dev.txt sandbox/azurite/package-lock.json
 	@$(BIN)/python -m sandbox.azurite install
 	@touch $@
 
-.PHONY: help demo test coverage check generated catalog lock clean
+.PHONY: help demo picture test coverage check generated catalog lock clean

@@ -30,10 +30,15 @@ _STYLES = {
     "needs_approval": "yellow",
 }
 _BAR = 24
+_LINES_BESIDE = 4
+"""What is drawn beside the kinds: the head, all of them, what waits, and the line of the cursor."""
 _MANY_LOST = 20
 """Looks after the first that may get no answer, one after the other."""
 
 WELL = {"completed", "nothing_found"}
+
+type _Standing = tuple[str, Counter[str], str]
+"""Of a kind: its title, its consumers by verdict, and when the last of them ends."""
 
 
 @dataclass(slots=True)
@@ -68,8 +73,10 @@ class Watch:
         if not is_live:
             return self._until_ended(lambda view: self._tell(view, self._out))
         with Live(console=console, refresh_per_second=4, transient=False) as live:
-            width = console.width
-            return self._until_ended(lambda view: live.update(drawn(view, self.now(), width)))
+            width, height = console.size
+            return self._until_ended(
+                lambda view: live.update(drawn(view, self.now(), width, height))
+            )
 
     def _until_ended(self, show: Callable[[Json], None]) -> Exit:
         lost, seen = 0, False
@@ -115,7 +122,7 @@ def _lines(view: Json) -> Iterator[str]:
     for consumer in view.get("consumers", ()):
         if consumer["verdict"]:
             level = f" ({consumer['level']})" if consumer["level"] else ""
-            is_fine = consumer["verdict"] in PROVEN
+            is_fine = consumer["verdict"] in {*PROVEN, Verdict.NOT_APPLICABLE}
             why = "" if is_fine or not consumer["reason"] else f": {_one_line(consumer['reason'])}"
             is_one = places[consumer["resource"]] == 1
             place = "" if is_one else f" {consumer['place']}"
@@ -136,8 +143,16 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())[:300]
 
 
-def drawn(view: Json, now: datetime, width: int) -> Group:
-    """Return how a rotation stands, as it is drawn: a bar for the whole, and for each kind."""
+def drawn(view: Json, now: datetime, width: int, height: int = 0) -> Group:
+    """Return how a rotation stands, as it is drawn: a bar for the whole, and for each kind.
+
+    Args:
+        view: What the app answers.
+        now: Its time.
+        width: Of the terminal, in columns.
+        height: Of the terminal, in lines: where not all kinds fit, those that are done are one
+            line. 0: there is room for all.
+    """
     style = _STYLES.get(view["state"], "bold")
     if "consumers" not in view:
         return Group(Text.assemble((view["state"], style), f"  {view['summary']}"))
@@ -149,12 +164,14 @@ def drawn(view: Json, now: datetime, width: int) -> Group:
         (f"  {_spoken(_until(view, now) - _moment(view['openedAt']))}", "dim"),
     )
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(width // 3, _BAR))
     table.add_column(width=_BAR if width >= 3 * _BAR else _BAR // 2)
     table.add_column(no_wrap=True, justify="right")
     table.add_column(overflow="fold")
     table.add_row("all", _bar(done, counts.total()), f"{done:,}/{counts.total():,}", _told(counts))
-    for title, of_kind, eta in by_kind(view, now):
+    kinds = list(by_kind(view, now))
+    room = height - _LINES_BESIDE if height else len(kinds) + 1
+    for title, of_kind, eta in _fitting(kinds, room):
         closed = of_kind.total() - of_kind["open"]
         number = f"{closed:,}/{of_kind.total():,}"
         table.add_row(title, _bar(closed, of_kind.total()), number, f"{_told(of_kind)}{eta}")
@@ -167,7 +184,33 @@ def drawn(view: Json, now: datetime, width: int) -> Group:
     return Group(*parts)
 
 
-def by_kind(view: Json, now: datetime) -> Iterator[tuple[str, Counter[str], str]]:
+def _fitting(kinds: list[_Standing], room: int) -> Iterator[_Standing]:
+    """Yield how kinds stand, in so many lines: the open ones first to be seen.
+
+    Those without a key are one line anyhow.
+    """
+    keyless = [each for each in kinds if set(+each[1]) == {Verdict.NOT_APPLICABLE.value}]
+    kinds = [each for each in kinds if each not in keyless]
+    if len(kinds) + bool(keyless) <= room:
+        yield from kinds
+        yield from _as_one(keyless, "kinds without a key")
+        return
+    open_ones = [each for each in kinds if each[1]["open"]]
+    done = [each for each in kinds if not each[1]["open"]]
+    shown = max(room - 2, 1)
+    yield from open_ones[:shown]
+    yield from _as_one(open_ones[shown:], "more kinds")
+    yield from _as_one([*done, *keyless], "kinds, done")
+
+
+def _as_one(kinds: list[_Standing], said: str) -> Iterator[_Standing]:
+    if len(kinds) < 2:  # noqa: PLR2004 - one needs no summing up
+        yield from kinds
+        return
+    yield f"{len(kinds)} {said}", sum((counts for _, counts, _ in kinds), Counter[str]()), ""
+
+
+def by_kind(view: Json, now: datetime) -> Iterator[_Standing]:
     """Yield for each kind of resource its title, its consumers by verdict, and its last end."""
     kinds = sorted({(c["kindTitle"], c["kind"]) for c in view["consumers"]})
     for title, kind in kinds:

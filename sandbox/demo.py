@@ -17,12 +17,13 @@ from rich.console import Console
 from sandbox.azure import LocalAzure
 from sandbox.azurite import Azurite
 from sandbox.clock import SandboxClock
+from sandbox.demo_drawing import draw
 from sandbox.demo_estate import LEDGER_AGE, VAULT, DemoEstate, demo_estate
 from sandbox.demo_files import CANARY, SOURCE, put_files
 from sandbox.demo_judge import Judge, Turn, definitions_of
 from sandbox.demo_members import LEDGER, PAYMENTS
-from sandbox.demo_report import print_reports, print_truth
-from sandbox.demo_view import WIDE, Report, consumers_table
+from sandbox.demo_report import print_reports, print_truth, print_verdict
+from sandbox.demo_view import WIDE, Report, services_table
 
 _APP = Path(__file__).parents[1]
 POLICY = Path(__file__).with_name("demo_policy.yaml")
@@ -49,12 +50,13 @@ class _SignIn:
         return AccessToken(token, int(time.time()) + 3600)
 
 
-def run(console: Console, *, keep: bool) -> int:
+def run(console: Console, *, keep: bool, picture: Path | None = None) -> int:
     """Run the demo; return 0 if what happened is what the scenario says must happen.
 
     Args:
         console: Where it is shown: live on a terminal, line by line elsewhere.
         keep: Leave the sandbox running afterwards, until it is interrupted.
+        picture: Where to draw its end, as an SVG, too.
     """
     console.print("[bold]Keyturn demo[/]: a local Azure on this machine; nothing leaves it.\n")
     with ExitStack() as stack:
@@ -64,7 +66,9 @@ def run(console: Console, *, keep: bool) -> int:
             console, "Starting Key Vault, ARM, Resource Graph, Event Grid, managed identity"
         ):
             azure = stack.enter_context(LocalAzure(SandboxClock.start(_RATE), azurite, "keyturn"))
-        with _stage(console, "Building an estate: two subscriptions with resources of five kinds"):
+        with _stage(
+            console, "Building an estate: three subscriptions with resources of every kind"
+        ):
             estate = demo_estate(azure.estate)
             before, ledger_before, archive = (
                 _newest(azure, key)
@@ -88,7 +92,7 @@ def run(console: Console, *, keep: bool) -> int:
             turns={PAYMENTS: Turn(before, target), LEDGER: ledger},
             definitions=definitions,
         )
-        problems = _play(console, judge)
+        problems = _play(console, judge, picture)
         if keep:
             _keep(console, azure, estate)
     return 1 if problems else 0
@@ -104,7 +108,7 @@ def _settings(estate: DemoEstate) -> dict[str, str]:
     }
 
 
-def _play(console: Console, judge: Judge) -> list[str]:
+def _play(console: Console, judge: Judge, picture: Path | None) -> list[str]:
     told = {
         PAYMENTS: "rotated now; the vault's event starts it",
         LEDGER: f"rotated {LEDGER_AGE / timedelta(hours=1):g} hours ago, and nobody was told:"
@@ -113,18 +117,20 @@ def _play(console: Console, judge: Judge) -> list[str]:
     for key, turn in judge.turns.items():
         versions = f"{_short(turn.before)} → [bold]{_short(turn.target)}[/]"
         console.print(f"  {key:<12}  {versions}  {told[key]}")
-    console.print(
-        f"  Times are the sandbox's: {_RATE} s there are a second here. “Took” counts from the\n"
-        "  write, or where there was none from when the consumer was found, to its verdict.\n"
-    )
+    console.print(f"  Times are the sandbox's: {_RATE} s there are a second here.")
+    if console.width >= WIDE:
+        console.print(
+            "  What “the last took” is counted from the write, or where there was none from when it"
+            " was\n  found, to its verdict."
+        )
+    console.print()
     reports = _watch(console, judge)
     print_reports(console, reports)
     problems = list(judge.problems(reports))
     print_truth(console, judge)
-    for problem in problems:
-        console.print(f"[red]✗ {problem}[/]")
-    if not problems:
-        console.print("[green]✓ Everything happened as the scenario says it must.[/]")
+    print_verdict(console, problems)
+    if picture:
+        draw(picture, judge, reports, problems, judge.azure.clock.now())
     return problems
 
 
@@ -153,7 +159,7 @@ def _watch(console: Console, judge: Judge) -> Mapping[str, Report]:
         console.print()
     reports = _reports(judge)
     now, wide = judge.azure.clock.now(), console.width >= WIDE
-    console.print(consumers_table(reports, now, wide=wide))
+    console.print(services_table(reports, now, wide=wide))
     return reports
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from sandbox.blobs import BlobEndpoints
 from sandbox.demo_estate import DemoEstate
-from sandbox.demo_members import MANUAL, PAYMENTS, REWRITTEN, UNREADABLE, Family, Fate, Member
+from sandbox.demo_kinds import Family
+from sandbox.demo_members import MANUAL, PAYMENTS, REWRITTEN, UNREADABLE, Fate, Member
 
 SOURCE = "deployments"
 """The container that holds the deployment configs."""

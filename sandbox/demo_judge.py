@@ -6,13 +6,16 @@ from typing import Any
 
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.arm.resources import Body
+from sandbox.arm.several_keys import reference
 from sandbox.azure import LocalAzure
 from sandbox.demo_estate import DemoEstate
 from sandbox.demo_files import CANARY, SOURCE, DemoFile
-from sandbox.demo_members import PAYMENTS, Family, Member
+from sandbox.demo_kinds import Family
+from sandbox.demo_members import PAYMENTS, Member
 from sandbox.demo_view import Report
 
 _ARM = "management.azure.com"
+_PROVEN = {"verified", "already", "late"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +55,23 @@ class Judge:
         """
         for key in self.turns:
             yield from self._of_report(key, reports[key])
+            yield from self._of_truth(key, reports[key])
         yield from self._of_definitions()
         yield from self._of_others()
         yield from self._of_files()
         yield from self._of_canaries(reports[PAYMENTS])
 
     def _of_report(self, key: str, report: Report) -> Iterator[str]:
-        said = {consumer["resource"].lower(): consumer for consumer in report["consumers"]}
+        said = _by_resource(report)
         for member in self.members_of(key):
-            consumer = said.pop(member.id.lower(), {"verdict": "missing", "inUse": None})
-            if consumer["verdict"] not in member.fate.verdicts:
-                yield f"{name_of(member.id)}: its verdict is {consumer['verdict']}"
-            if member.family is not Family.FILES:
-                yield from self._of_resource(member, consumer)
+            consumers = said.pop(member.id.lower(), [])
+            verdicts = {consumer["verdict"] for consumer in consumers} or {"missing"}
+            for verdict in sorted(verdicts - member.fate.verdicts, key=str):
+                yield f"{name_of(member.id)}: its verdict is {verdict}"
+            if consumers and len(consumers) != member.references:
+                yield f"{name_of(member.id)}: {len(consumers)} references of it are in the report"
+            if _is_resource(member.id):
+                yield from self._of_resource(member, consumers)
         yield from (f"{resource}: it is in the report, and not on the key" for resource in said)
         yield from _of_preflight(report)
         if report["target"] != self.turns[key].target:
@@ -72,21 +79,47 @@ class Judge:
         if report["state"] != "failed":
             yield f"{key}: its rotation is {report['state']}, although not all could be proven"
 
-    def _of_resource(self, member: Member, consumer: Report) -> Iterator[str]:
+    def _of_resource(self, member: Member, consumers: list[Report]) -> Iterator[str]:
         truth, name, fate = self.azure.estate.truth, name_of(member.id), member.fate
-        turn = self.turns[member.key]
-        is_there = fate.moves or not fate.made_again
-        must_use = (turn.target if fate.moves else turn.before) if is_there else None
-        used = truth.version_in_use(member.id)
-        if used != must_use:
-            yield f"{name}: it uses {used}"
-        if member.family is not Family.GROUPS and consumer["inUse"] != used:
-            yield f"{name}: it uses {used}, and the report says {consumer['inUse']}"
+        turn = self.turns.get(member.key)
+        is_there = turn and not fate.is_keyless and (fate.moves or not fate.made_again)
+        must_use = (turn.target if fate.moves else turn.before) if turn and is_there else None
+        for number in range(member.references):
+            used = truth.version_in_use(reference(member.id, number))
+            if used != must_use:
+                yield f"{name}: it uses {used}"
+            for consumer in consumers if member.family.tells and member.references == 1 else ():
+                if consumer["inUse"] != used:
+                    yield f"{name}: it uses {used}, and the report says {consumer['inUse']}"
+        for number, other in enumerate(member.others, start=member.references):
+            used = truth.version_in_use(reference(member.id, number))
+            if used != self.azure.estate.vaults.newest(self.estate.vault, other):
+                yield f"{name}: its reference to {other} uses {used}"
         if truth.writes(member.id) != fate.writes:
             yield f"{name}: it was written {truth.writes(member.id)} times"
         made, deleted = truth.creations(member.id), truth.deletions(member.id)
         if not made == deleted == fate.made_again:
             yield f"{name}: it was deleted {deleted} times, and made {made} times"
+
+    def _of_truth(self, key: str, report: Report) -> Iterator[str]:
+        """Yield what is called proven and is not, and what is lost, whatever the scenario says."""
+        turn, told = self.turns[key], _by_resource(report)
+        on_old, on_new = self._users_of(turn.before), self._users_of(turn.target)
+        for resource in sorted((on_old | on_new) - told.keys()):
+            yield f"{name_of(resource)}: it is on {key}, and the report has lost it"
+        for resource, consumers in told.items():
+            verdicts = {each["verdict"] for each in consumers}
+            proven = verdicts & _PROVEN
+            if not proven or not _is_resource(resource):
+                continue  # of a file, its bytes are looked at
+            if resource not in on_new or (resource in on_old and proven == verdicts):
+                yield f"{name_of(resource)}: {min(proven)} is false, it uses another version"
+
+    def _users_of(self, version: str) -> set[str]:
+        """Return the ids, in lower case, of the resources of which a reference uses a version."""
+        return {
+            each.partition("/references/")[0] for each in self.azure.estate.truth.users_of(version)
+        }
 
     def _of_others(self) -> Iterator[str]:
         truth = self.azure.estate.truth
@@ -125,8 +158,7 @@ class Judge:
 
     def made_again(self, member: Member) -> int:
         """Return how often a resource was made again."""
-        is_file = member.family is Family.FILES
-        return 0 if is_file else self.azure.estate.truth.creations(member.id)
+        return 0 if not _is_resource(member.id) else self.azure.estate.truth.creations(member.id)
 
     def left_alone(self) -> tuple[int, int]:
         """Return how many resources and files are on other keys, and how many were changed."""
@@ -141,7 +173,9 @@ class Judge:
         """Tell whether a resource uses the new version of its key, or a file names it."""
         targets = [self.turns[key].target for key in self.turns if member.key in {key, ""}]
         if member.family is not Family.FILES:
-            return self.azure.estate.truth.version_in_use(member.id) in targets
+            truth = self.azure.estate.truth
+            used = {truth.version_in_use(reference(member.id, n)) for n in range(member.references)}
+            return used <= set(targets)
         (file,) = (each for each in self.files if each.member == member)
         content = self._read(file)
         return any(target.rpartition("/")[2].encode() in content for target in targets)
@@ -156,6 +190,19 @@ def definitions_of(azure: LocalAzure, estate: DemoEstate) -> dict[str, Body]:
     ids = (member.id for member in estate.members if member.family is Family.GROUPS)
     with resources.lock:
         return {each: _lasting(resources.get(ResourceId.parse(each)).body) for each in ids}
+
+
+def _by_resource(report: Report) -> dict[str, list[Report]]:
+    """Return what a report says of each resource, by the id in lower case: a line a reference."""
+    said: dict[str, list[Report]] = {}
+    for consumer in report["consumers"]:
+        said.setdefault(consumer["resource"].lower(), []).append(consumer)
+    return said
+
+
+def _is_resource(name: str) -> bool:
+    """Tell whether a report's name is a resource's id, and not a file's URL or what is counted."""
+    return name.startswith("/")
 
 
 _PASSING = {"instanceView", "provisioningState", "ip", "keyVersion"}
@@ -178,4 +225,6 @@ def _of_preflight(report: Report) -> Iterator[str]:
 def name_of(resource: str) -> str:
     """Return the name of a resource, a scope's with its account's, and the path of a file."""
     parts = resource.split("/")
+    if len(parts) == 1:
+        return resource  # something that is counted
     return "/".join(parts[8::2] if resource.startswith("/") else parts[4:])

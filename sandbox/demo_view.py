@@ -1,4 +1,4 @@
-"""How the demo shows rotations: a line for each consumer."""
+"""How the demo shows rotations: by services and kinds, with how many of which verdict."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from sandbox.demo_members import Family
+from sandbox.demo_kinds import FAMILIES, Family
 
 type Report = dict[str, Any]
 """What ``GET /api/rotations/{id}`` answers."""
@@ -22,25 +22,19 @@ STYLES = {
     "unknown": "red",
     "manual": "yellow",
 }
-FAMILIES = {
-    "storage_account": Family.ACCOUNTS,
-    "storage_encryption_scope": Family.SCOPES,
-    "cosmosdb_account": Family.COSMOS,
-    "container_group": Family.GROUPS,
-    "deployment_config": Family.FILES,
-}
-"""By the report's ``kind``, in the order in which they are shown."""
+PROVEN = {"verified", "already", "late"}
+_ORDER = (*STYLES, "not_applicable")
 
-WIDE = 100
+WIDE = 106
 """From so many columns on, there is room for all that is known."""
-_NARROW_COLUMNS = ("", "key version", "verdict", "took")
-_WIDE_COLUMNS = ("", "refers by", "key version", "proof", "verdict", "took")
+_NARROW_COLUMNS = ("", "what became of them")
+_WIDE_COLUMNS = ("", "what became of them", "proof", "the last took")
 
 
-def consumers_table(reports: Mapping[str, Report], now: datetime, *, wide: bool) -> Table:
-    """Return a line for each consumer: version before → now, proof, verdict, time.
+def services_table(reports: Mapping[str, Report], now: datetime, *, wide: bool) -> Table:
+    """Return, for each key and service, a line for each kind: how many of which verdict.
 
-    The time is that from the write, or from being found, to the verdict.
+    What holds no key is left out: see ``not_applicable``.
 
     Args:
         reports: How the rotations stand, by the names of their keys.
@@ -50,75 +44,46 @@ def consumers_table(reports: Mapping[str, Report], now: datetime, *, wide: bool)
     columns = _WIDE_COLUMNS if wide else _NARROW_COLUMNS
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
-        table.add_column(column, no_wrap=True, justify="right" if column == "took" else "left")
-    for key, report, family, consumers in _families(reports):
-        table.add_row(f"[bold]{family}[/] [dim]on {key}[/]")
-        for consumer in consumers:
-            cells = {
-                "": f"  {consumer['name']}",
-                "refers by": consumer["form"] or "-",
-                "key version": _versions(consumer, report["target"]),
-                "proof": consumer["level"] or "-",
-                "verdict": _verdict(consumer),
-                "took": _spoken(_seconds(consumer, now)),
-            }
-            table.add_row(*(cells[column] for column in columns))
-    return table
-
-
-def counts_table(reports: Mapping[str, Report]) -> Table:
-    """Return a line for each kind: how many of which verdict. For terminals of few lines."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for key, _, family, consumers in _families(reports):
-        counts = Counter(consumer["verdict"] for consumer in consumers)
-        said = [
-            f"[{STYLES.get(verdict or '', 'dim')}]{count} {verdict or 'open'}[/]"
-            for verdict, count in sorted(counts.items(), key=lambda each: each[0] or "~")
-        ]
-        table.add_row(f"[bold]{family}[/] [dim]on {key}[/]", ", ".join(said))
-    return table
-
-
-def _families(
-    reports: Mapping[str, Report],
-) -> Iterator[tuple[str, Report, Family, list[Report]]]:
+        is_last = column == columns[-1] and wide
+        table.add_column(column, no_wrap=not column, justify="right" if is_last else "left")
     for key, report in reports.items():
-        for family, consumers in by_family(report["consumers"]):
-            yield key, report, family, consumers
+        holding = [each for each in report["consumers"] if each["verdict"] != "not_applicable"]
+        table.add_row(f"[bold underline]on {key}[/]", f"[bold]{_proven(holding)}[/]")
+        for service, families in groupby(by_family(holding), key=lambda each: each[0].service):
+            kinds = list(families)
+            of_service = [consumer for _, consumers in kinds for consumer in consumers]
+            table.add_row(f"[bold]{service}[/]", f"[dim]{_proven(of_service)}[/]")
+            for family, consumers in kinds:
+                cells = {
+                    "": f"  {family.title}",
+                    "what became of them": _counted(consumers),
+                    "proof": ", ".join(sorted({c["level"] for c in consumers if c["level"]})),
+                    "the last took": _spoken(max(_seconds(each, now) for each in consumers)),
+                }
+                table.add_row(*(cells[column] for column in columns))
+    return table
 
 
 def by_family(consumers: Iterable[Report]) -> Iterator[tuple[Family, list[Report]]]:
     """Return the consumers of each kind, with what people call it."""
-    order = list(FAMILIES)
-    ordered = sorted(consumers, key=lambda c: order.index(c["kind"]))
-    for kind, some in groupby(ordered, key=lambda c: c["kind"]):
-        yield FAMILIES[kind], list(some)
+    order = list(Family)
+    ordered = sorted(consumers, key=lambda c: order.index(FAMILIES[c["kind"]]))
+    for family, some in groupby(ordered, key=lambda c: FAMILIES[c["kind"]]):
+        yield family, list(some)
 
 
-def _verdict(consumer: Report) -> str:
-    if verdict := consumer["verdict"]:
-        return f"[{STYLES.get(verdict, 'dim')}]{verdict}[/]"
-    if consumer["owed"]:
-        return "[dim]made again …[/]"
-    if consumer["acceptedAt"]:
-        return "[dim]accepted …[/]"
-    return f"[dim]{'following' if consumer['form'] == 'versionless' else 'found'} …[/]"
+def _proven(consumers: list[Report]) -> str:
+    proven = sum(consumer["verdict"] in PROVEN for consumer in consumers)
+    return f"{proven} of {len(consumers)} proven"
 
 
-def _versions(consumer: Report, target: str) -> str:
-    """Return which version it used and uses; where it does not say, which one it names."""
-    before, now = consumer["inUseBefore"], consumer["inUse"]
-    if consumer["level"] == "configured":
-        before, now = consumer["before"], target
-    elif not before and not now:
-        before = now = consumer["before"] if consumer["form"] == "pinned" else None
-        if consumer["acceptedAt"]:
-            return f"{_short(before)} → ?"
-    return _short(before) if before == now else f"{_short(before)} → {_short(now)}"
-
-
-def _short(kid: str | None) -> str:
-    return kid.rpartition("/")[2][:8] if kid else "-"
+def _counted(consumers: list[Report]) -> str:
+    counts = Counter(consumer["verdict"] or "open" for consumer in consumers)
+    known = [verdict for verdict in _ORDER if counts[verdict]]
+    return ", ".join(
+        f"[{STYLES.get(verdict, 'dim')}]{counts[verdict]} {verdict}[/]"
+        for verdict in (*known, *sorted(set(counts) - set(known)))
+    )
 
 
 def _seconds(consumer: Report, now: datetime) -> float:

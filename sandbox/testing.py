@@ -6,7 +6,8 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -27,6 +28,21 @@ from sandbox.serving import Serving
 
 ARM = "https://management.azure.com"
 _STORAGE = "2024-01-01"
+
+
+@dataclass(frozen=True)
+class HandClock(SandboxClock):
+    """Stands still but for what it is moved: no load of the machine makes anything late."""
+
+    moved: list[timedelta] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        """See ``SandboxClock.now``."""
+        return self.anchor + sum(self.moved, timedelta(0))
+
+    def move(self, **span: float) -> None:
+        """Let time pass: hours, minutes, seconds as ``timedelta`` has them."""
+        self.moved.append(timedelta(**span))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +120,14 @@ class Rig:
 
 
 @contextmanager
-def rig(rate: float = 60) -> Iterator[Rig]:
+def rig(rate: float = 60, clock: SandboxClock | None = None) -> Iterator[Rig]:
     """Serve an empty estate, and lead the SDK clients of this process into it.
 
     Args:
         rate: How fast its clock runs: sandbox seconds in a real one.
+        clock: One to be used in its place.
     """
-    clock, tokens = SandboxClock.start(rate), TokenService()
+    clock, tokens = clock or SandboxClock.start(rate), TokenService()
     estate = Estate(clock, tokens, KeyVaults(clock, tokens, lambda _topic, _event: None))
     faults = Faults(clock)
     front_door = FrontDoor(faults, clock)

@@ -176,10 +176,14 @@ class Arm:
         self.rbac.require(call.principal, f"{provider.type}/read", str(identifier))
         with self.resources.lock:
             resource = self.resources.find(identifier)
-            if operations.asks_status(found, operation):
-                return 200, operation.body, left
-            if not operation.ended:
+            asks_status = operations.asks_status(found, operation)
+            if operation.ended or (asks_status and not operation.polling.waits):
+                again: Mapping[str, str] = {}
+            else:
                 again = operations.again(operation, call.path, call.api_version)
+            if asks_status:
+                return 202 if again else 200, operation.body, {**left, **again}
+            if again:
                 return 202, None, {**left, **again}
             if operation.error is not None:
                 raise operation.error

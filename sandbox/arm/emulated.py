@@ -88,6 +88,7 @@ class Emulated:
         patched, replaced, created: The statuses of the answers. With 202 there is a body only
             where ``says_more``.
         unchanged: The status of a PUT that changes nothing, where that is another one.
+        accepts: What a 202 calls the operation in its body, which has nothing else but its start.
         patches: Whether PATCH changes more than tags.
         whole: Paths of objects that PATCH replaces as a whole.
         refuses: What a request must not hold, by path, and what it is then answered.
@@ -112,6 +113,7 @@ class Emulated:
     created: int = 201
     unchanged: int = 0
     says_more: bool = False
+    accepts: str = ""
     patches: bool = True
     whole: frozenset[str] = frozenset()
     refuses: tuple[tuple[str, Refusal], ...] = ()
@@ -213,7 +215,7 @@ class EmulatedFields:
 
     def refused(self, unusable: KeyUnusable | None) -> ArmError:
         """See ``KeyFields.refused``."""
-        return self._kind.refusal.error(unusable.message if unusable else "try again.")
+        return self._kind.refusal.error(unusable.message if unusable else "The key cannot be used.")
 
     def begin(self, body: Body) -> None:
         """See ``KeyFields.begin``."""

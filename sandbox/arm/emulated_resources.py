@@ -2,13 +2,14 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from datetime import UTC
 
 from sandbox.arm import json_paths
 from sandbox.arm.emulated import Emulated, EmulatedFields, show_previous
 from sandbox.arm.errors import ArmError
 from sandbox.arm.identities import Identities
 from sandbox.arm.key_users import KeyUsers
-from sandbox.arm.operations import Written
+from sandbox.arm.operations import Operation, Written
 from sandbox.arm.pace import Manner, Pace
 from sandbox.arm.provider_quota import ProviderQuota
 from sandbox.arm.resource_ids import ResourceId
@@ -73,7 +74,8 @@ class EmulatedResources:
             if self._fields:
                 self._users.forget(resource_id)
             raise
-        return replace(written, status=self.kind.created, shown=None), resource
+        shown = self._accepted(written.operation)
+        return replace(written, status=self.kind.created, shown=shown), resource
 
     def made(self, resource_id: ResourceId, request: Body) -> Resource:
         """Return a resource whose creation is over."""
@@ -145,10 +147,18 @@ class EmulatedResources:
     def _answer(self, written: Written, resource: Resource, status: int) -> Written:
         if not self.kind.works_for and written.operation is None:
             return replace(written, status=status)
-        shown = written.shown
+        shown = written.shown or self._accepted(written.operation)
         if shown is None and (self.kind.says_more or status != 202):  # noqa: PLR2004 - accepted
             shown = deepcopy(resource.body)
         return replace(written, status=status, shown=shown)
+
+    def _accepted(self, operation: Operation | None) -> Body | None:
+        """Return the body of the answer that accepts a write, where it is not the resource."""
+        if not self.kind.accepts or operation is None:
+            return None
+        now = self._clock.now().astimezone(UTC)
+        operation.began = f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03}Z"
+        return {"operation": self.kind.accepts, "startTime": operation.began}
 
     def _bare(self, resource_id: ResourceId, request: Body) -> Body:
         """Return a body as a PUT makes it, without its identity."""

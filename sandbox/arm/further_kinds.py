@@ -109,7 +109,7 @@ DATABRICKS = Emulated(
     created=201,
     # PATCH takes tags only.
     patches=False,
-    polling=Polling(status="operationStatuses", working="Accepted"),
+    polling=Polling(status="operationStatuses", working="Accepted", waits=True),
     works_for=timedelta(minutes=2),
 )
 
@@ -148,6 +148,7 @@ POSTGRESQL = Emulated(
     patched=202,
     replaced=202,
     created=202,
+    accepts="UpsertServerManagementOperationV2",
     polling=Polling(status="azureAsyncOperation", result="operationResults"),
     works_for=timedelta(minutes=2),
     shows_late=True,
@@ -195,6 +196,7 @@ _SERVER_PROTECTORS = Emulated(
     ),
     replaced=202,
     created=202,
+    accepts="UpsertLogicalServerEncryptionprotector",
     patches=False,
     polling=Polling(
         status="encryptionProtectorAzureAsyncOperation",
@@ -213,12 +215,33 @@ _SQL_OTHERS = tuple(
     Emulated(
         type=f"Microsoft.Sql/{name}",
         api_versions=_SQL_VERSIONS,
-        source="the parent of protectors, or a server key, which is made at once here",
+        source="the parent of protectors",
         request={"properties": {}},
         state="",
         key=None,
     )
-    for name in ("servers", "managedInstances", "servers/keys", "managedInstances/keys")
+    for name in ("servers", "managedInstances")
+)
+_SERVER_KEYS = Emulated(
+    type="Microsoft.Sql/servers/keys",
+    api_versions=_SQL_VERSIONS,
+    source="recorded: sql-servers/sql_tdebyok.json, aso_sql_server_20250101.json",
+    request={"properties": {}},
+    state="",
+    key=None,
+    replaced=202,
+    created=202,
+    accepts="UpsertLogicalServerEncryptionKeys",
+    patches=False,
+    polling=Polling(
+        status="serverKeyAzureAsyncOperation", result="serverKeyOperationResults", retry_after="1"
+    ),
+    works_for=timedelta(seconds=1),  # startTime and creationDate
+)
+SERVER_KEYS = (
+    _SERVER_KEYS,
+    # That those of managed instances come alike is inference.
+    replace(_SERVER_KEYS, type="Microsoft.Sql/managedInstances/keys"),
 )
 DATABASES = Emulated(
     type="Microsoft.Sql/servers/databases",
@@ -288,6 +311,7 @@ FURTHER = (
     MYSQL,
     FACTORIES,
     *_SQL_OTHERS,
+    *SERVER_KEYS,
     *PROTECTORS,
     DATABASES,
     SYNAPSE,

@@ -4,8 +4,8 @@ Two forms, of which a service has one or both (docs: ARM, track asynchronous ope
 
 - ``Location``: 202 and no body until the end, then 200 with the resource, 204 if it is gone, or
   the error with its own status (the last is inference, from ARM's contract).
-- ``Azure-AsyncOperation``: always 200, with the operation's ``status``; of one that failed too
-  (recorded: netapp-accounts, elastic-san).
+- ``Azure-AsyncOperation``: the operation's ``status``, with 200, of one that failed too (recorded:
+  netapp-accounts, elastic-san); some services answer 202 until the end.
 """
 
 import re
@@ -20,7 +20,8 @@ PATH = re.compile(
     r"/subscriptions/(?P<subscription>[^/]+)(?:/resourceGroups/[^/]+)?/providers/[^/]+/.+"
     r"/(?P<form>asyncoperations|operationresults|operationsstatus|operations|operationstatuses"
     r"|operationstatus|diskoperations|azureasyncoperation"
-    r"|encryptionprotectorazureasyncoperation|encryptionprotectoroperationresults)"
+    r"|encryptionprotectorazureasyncoperation|encryptionprotectoroperationresults"
+    r"|serverkeyazureasyncoperation|serverkeyoperationresults)"
     r"/(?P<operation>[^/]+)/?",
     re.IGNORECASE,
 )
@@ -40,6 +41,8 @@ class Polling:
     """The same of ``Azure-AsyncOperation``."""
     working: str = "InProgress"
     """The ``status`` of an operation that goes on."""
+    waits: bool = False
+    """Whether that is answered with 202 and a ``Location`` that is the same URL."""
     query: str = ""
     """What comes before the api-version."""
     retry_after: str = ""
@@ -59,6 +62,8 @@ class Operation:
     ended: bool = False
     error: ArmError | None = None
     """Why it failed, if it did."""
+    began: str = ""
+    """When it began, where its service says so."""
 
     def end(self, error: ArmError | None) -> None:
         """Note that the write is over."""
@@ -67,12 +72,13 @@ class Operation:
     @property
     def body(self) -> dict[str, Any]:
         """What ``Azure-AsyncOperation`` answers now."""
+        told = {"name": self.id, "startTime": self.began} if self.began else {}
         if not self.ended:
-            return {"status": self.polling.working}
+            return {**told, "status": self.polling.working}
         if self.error is None:
-            return {"status": "Succeeded"}
+            return {**told, "status": "Succeeded"}
         error = {"code": self.error.code, "message": str(self.error)}
-        return {"status": "Failed", "error": error}
+        return {**told, "status": "Failed", "error": error}
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class Resource:
     """The last write, where that is one that goes on after its answer."""
     gone: bool = False
     """Whether its service has deleted it: the store forgets it then."""
+    coming: bool = False
+    """Whether its service is still making it, and shows nothing of it yet."""
 
     @property
     def etag(self) -> str:
@@ -186,7 +188,7 @@ class ResourceStore:
             if resource is None:
                 return None
             self._settle(resource)
-            return None if resource.gone else resource
+            return None if resource.gone or resource.coming else resource
 
     def get(self, resource_id: ResourceId) -> Resource:
         """Return one resource as it is now.
@@ -233,7 +235,7 @@ class ResourceStore:
             ]
             for resource in found:
                 self._settle(resource)
-            return [each for each in found if not each.gone]
+            return [each for each in found if not (each.gone or each.coming)]
 
     def settle(self) -> None:
         """Let everything happen, everywhere, that the services do on their own up to now."""

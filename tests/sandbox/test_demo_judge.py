@@ -1,9 +1,11 @@
 """The demo's judge believes nothing that the report says, and names all that is wrong."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,15 +13,19 @@ from rich.console import Console
 
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.azure import LocalAzure
+from sandbox.demo_drawing import draw
 from sandbox.demo_estate import VAULT, demo_estate
 from sandbox.demo_files import CANARY, SOURCE, put_files
 from sandbox.demo_judge import Judge, Turn, definitions_of, name_of
-from sandbox.demo_members import ARCHIVE, LEDGER, PAYMENTS, Family, Member
+from sandbox.demo_kinds import Family
+from sandbox.demo_members import ARCHIVE, LEDGER, PAYMENTS, Member
 from sandbox.demo_report import print_reports, print_truth
-from sandbox.demo_view import FAMILIES, Report, consumers_table, counts_table
+from sandbox.demo_view import WIDE, Report, services_table
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-KINDS = {family: kind for kind, family in FAMILIES.items()}
+
+
+STAYING = frozenset({"manual", "not_applicable"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,11 @@ def _trial(local_azure: Callable[[float], LocalAzure]) -> Iterator[Trial]:
 def as_told(judge: Judge, key: str) -> Report:
     tried = {account.id for account in judge.estate.with_canary}
     turn = judge.turns[key]
-    consumers = [consumer(turn, member, tried) for member in judge.members_of(key)]
+    consumers = [
+        consumer(turn, member, tried)
+        for member in judge.members_of(key)
+        for _ in range(member.references)
+    ]
     return {
         "id": "f00d-1",
         "state": "failed",
@@ -89,21 +99,22 @@ def as_told(judge: Judge, key: str) -> Report:
 
 
 def consumer(turn: Turn, member: Member, tried: set[str]) -> dict[str, Any]:
-    is_reported = member.family not in {Family.GROUPS, Family.FILES}
+    is_reported = member.family.tells
+    by_hand = "Keyturn does not change it: " if member.fate.is_reported_only else ""
     used = turn.target if member.fate.moves else turn.before
     is_proven = bool(member.fate.verdicts & {"verified", "late"})
     return {
         "resource": member.id,
         "name": name_of(member.id),
-        "kind": KINDS[member.family],
-        "kindTitle": member.family,
+        "kind": member.family.kind,
+        "kindTitle": member.family.title,
         "form": "versionless" if member.family is Family.COSMOS else "pinned",
         "before": turn.before,
         "inUseBefore": turn.before if is_reported else None,
         "inUse": used if is_reported else None,
         "verdict": min(member.fate.verdicts, key=lambda verdict: verdict != "verified"),
         "level": ("reported" if is_reported else "configured") if is_proven else None,
-        "reason": f"[{member.made_to}]",
+        "reason": f"{by_hand}[{member.made_to}]",
         "advice": "first\nsecond",
         "foundAt": NOW.isoformat(),
         "acceptedAt": NOW.isoformat() if member.fate.writes else None,
@@ -123,14 +134,68 @@ def test_a_report_of_what_never_happened_is_refuted_resource_by_resource(trial: 
         if member.family is Family.FILES:
             assert any(problem.startswith(f"{name}: its bytes") for problem in trial.given)
         else:
-            assert f"{name}: it uses {trial.judge.turns[member.key].before}" in trial.given
+            used = trial.judge.turns[member.key].before
+            assert f"{name}: it uses {used}" in trial.given
+            proven = f"{min(member.fate.verdicts & {'verified', 'late', 'already'}, default='')}"
+            says = f"{name}: {consumer(trial.turn, member, set())['verdict']} is false"
+            assert any(each.startswith(says) for each in trial.given) == bool(proven)
         if member.fate.writes:
             assert f"{name}: it was written 0 times" in trial.given
         if member.fate.made_again:
             assert f"{name}: it was deleted 0 times, and made 0 times" in trial.given
-    left_alone = [each for each in trial.judge.members if "manual" in each.fate.verdicts]
+    left_alone = [each for each in trial.judge.members if each.fate.verdicts <= STAYING]
     for member in left_alone:
-        assert not any(problem.startswith(f"{name_of(member.id)}: ") for problem in trial.given)
+        assert member.fate.moves or not any(
+            problem.startswith(f"{name_of(member.id)}: ") for problem in trial.given
+        )
+
+
+def test_a_proof_that_is_false_is_named_though_the_scenario_has_no_word_of_it(trial: Trial) -> None:
+    (stuck,) = (each for each in trial.report["consumers"] if each["name"] == "crpartners")
+    stuck["verdict"] = "verified"
+
+    assert trial.found() == {
+        "crpartners: its verdict is verified",
+        "crpartners: verified is false, it uses another version",
+    }
+
+
+def test_a_resource_on_the_key_that_is_lost_is_named(trial: Trial) -> None:
+    consumers = trial.report["consumers"]
+    (cluster,) = (each for each in consumers if each["name"] == "adxpayments")
+    consumers.remove(cluster)
+
+    assert trial.found() == {
+        "adxpayments: its verdict is missing",
+        "adxpayments: it is on cmk-payments, and the report has lost it",
+    }
+
+
+def test_a_resource_of_which_the_scenario_knows_nothing_is_not_lost_either(trial: Trial) -> None:
+    made = trial.azure.estate.cosmos_account(
+        "cosmos-forgotten",
+        subscription=trial.judge.estate.subscriptions[0],
+        key=trial.turn.before.rpartition("/")[0],
+    )
+    assert trial.found() == {
+        f"{name_of(made.id)}: it is on cmk-payments, and the report has lost it"
+    }
+
+
+def test_a_reference_that_the_report_leaves_out_is_named(trial: Trial) -> None:
+    consumers = trial.report["consumers"]
+    workspaces = [each for each in consumers if each["name"] == "dbw-payments"]
+    consumers.remove(workspaces[0])
+
+    assert trial.found() == {"dbw-payments: 2 references of it are in the report"}
+
+
+def test_a_second_key_of_a_resource_that_is_moved_too_is_named(trial: Trial) -> None:
+    vault = trial.azure.estate.vaults.vault(VAULT)
+    stays = trial.azure.estate.vaults.newest(VAULT, ARCHIVE)
+    vault.rotate(ARCHIVE)
+
+    assert trial.found() == {f"evhns-payments: its reference to {ARCHIVE} uses {stays}"}
 
 
 def test_a_wrong_verdict_is_named(trial: Trial) -> None:
@@ -147,7 +212,7 @@ def test_a_resource_that_the_report_leaves_out_is_named(trial: Trial) -> None:
 
 def test_a_resource_that_is_not_on_the_key_is_named(trial: Trial) -> None:
     stranger = trial.judge.estate.others[0]
-    trial.report["consumers"].append({"resource": stranger, "healthy": None})
+    trial.report["consumers"].append({"resource": stranger, "verdict": None, "healthy": None})
 
     assert trial.found() == {f"{stranger.lower()}: it is in the report, and not on the key"}
 
@@ -241,23 +306,76 @@ def test_a_file_that_cannot_be_read_is_expected_in_each_report(trial: Trial) -> 
     assert trial.found() == {"payments/unsaved.json: its verdict is missing"}
 
 
-@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize("width", [80, 106, 160])
 def test_what_is_shown_fits_and_leaves_nothing_out(trial: Trial, width: int) -> None:
     shown = StringIO()
     console = Console(file=shown, width=width, highlight=False)
-    console.print(consumers_table(trial.reports, NOW, wide=width >= 100))
-    console.print(counts_table(trial.reports))
+    console.print(services_table(trial.reports, NOW, wide=width >= WIDE))
     print_reports(console, trial.reports)
     print_truth(console, trial.judge)
 
     text = shown.getvalue()
     assert all(len(line) <= width for line in text.splitlines())
-    for said in (each for report in trial.reports.values() for each in report["consumers"]):
-        rows = [line for line in text.splitlines() if line.startswith(f"  {said['name']} ")]
-        assert any(said["verdict"] in row for row in rows)
+    rows = [line.strip() for line in text.splitlines()]
+    in_one = " ".join(text.split())
+    for each in trial.judge.members:
+        said = consumer(trial.turn, each, set())
+        if said["verdict"] == "not_applicable":
+            assert name_of(each.id) in in_one.partition("not applicable")[2]
+            continue
+        assert any(row.startswith(each.family.title) and said["verdict"] in row for row in rows)
+        if said["verdict"] not in {"verified", "already"}:
+            assert f"{name_of(each.id)} ({each.family.title})" in in_one
     assert "… and 1 more lines, in the answer of" in text
     assert "[names no version]" in text
-    (failed,) = (line for line in text.splitlines() if line.startswith("  aci-payments-gpu "))
-    assert f"{trial.turn.before.rpartition('/')[2][:8]} → ?" in failed
-    assert "0 of 12" in text
+    assert "0 of 19" in text
     assert "0 were changed" in text
+
+
+def test_the_end_is_drawn_with_nothing_fetched_from_elsewhere(trial: Trial, tmp_path: Path) -> None:
+    draw(tmp_path / "demo.svg", trial.judge, trial.reports, ["it went wrong"], NOW)
+
+    text = (tmp_path / "demo.svg").read_text()
+    for said in (
+        "Machine&#160;Learning&#160;workspaces",
+        "Ground&#160;truth",
+        "it&#160;went&#160;wrong",
+    ):
+        assert said in text
+    assert set(re.findall(r"https?://[^/\s\"]+", text)) <= {
+        "https://www.textualize.io",
+        "http://www.w3.org",
+    }
+
+
+def test_the_table_counts_verdicts_by_kind_within_services(trial: Trial) -> None:
+    shown = StringIO()
+    Console(file=shown, width=120).print(services_table(trial.reports, NOW, wide=True))
+    rows = {line[:30].strip(): line[30:] for line in reversed(shown.getvalue().splitlines())}
+
+    assert rows["Storage"].strip() == "14 of 19 proven"
+    assert "1 late, 1 stuck, 1 manual" in rows["encryption scopes"]
+    assert "reported" in rows["encryption scopes"]
+    assert "AI Search services" not in rows
+
+
+def test_what_is_only_reported_has_its_why_and_its_next_step(trial: Trial) -> None:
+    shown = StringIO()
+    print_reports(Console(file=shown, width=120, highlight=False), trial.reports)
+    _, _, told = shown.getvalue().partition("reported only: ")
+    lines = [line.strip() for line in told.splitlines()]
+
+    for each in (m for m in trial.judge.members if m.fate.is_reported_only):
+        at = lines.index(f"{name_of(each.id)} ({each.family.title})")
+        assert lines[at + 1 : at + 3] == ["why: []", "next: first"]
+
+
+def test_versions_and_resources_are_named_shortly(trial: Trial) -> None:
+    (stuck,) = (each for each in trial.report["consumers"] if each["name"] == "crpartners")
+    stuck["reason"] = f"it uses {trial.turn.before}"
+    stuck["advice"] = f"look at {stuck['resource']} again"
+    shown = StringIO()
+    print_reports(Console(file=shown, width=120, highlight=False), trial.reports)
+
+    assert f"seen: it uses cmk-payments/{trial.turn.before[-32:-24]}\n" in shown.getvalue()
+    assert "to do: look at …/crpartners again\n" in shown.getvalue()

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from sandbox.arm.emulated_kinds import EMULATED
 from sandbox.arm.further_kinds import FURTHER
 from sandbox.arm.resource_ids import ResourceId
 from sandbox.keyed_estate import Keyed
-from sandbox.testing import Answer, Rig, rig
+from sandbox.testing import Answer, HandClock, Rig, rig
 
 VAULT = "kv-kinds"
 WITH_KEY = [kind for kind in EMULATED if kind.key and kind not in FURTHER]
@@ -28,12 +27,12 @@ every_patched_kind = pytest.mark.parametrize("kind", PATCHED, ids=lambda kind: k
 
 
 _numbers = itertools.count()
+_CLOCK = HandClock.start()
 
 
 @pytest.fixture(name="served", scope="module")
 def _served() -> Iterator[Rig]:
-    # Its hours are seconds: operations of minutes end while a test waits.
-    with rig(rate=3600) as served:
+    with rig(clock=_CLOCK) as served:
         yield served
 
 
@@ -54,6 +53,7 @@ def key_of(served: Rig, resource: Keyed) -> str:
 
 
 def new_version(served: Rig, resource: Keyed) -> str:
+    _CLOCK.move(seconds=1)  # no two versions of one second
     return served.estate.vaults.vault(VAULT).rotate(key_of(served, resource).rpartition("/")[2])
 
 
@@ -92,15 +92,13 @@ def write(
 
 
 def settled(served: Rig, kind: Emulated, resource: Keyed) -> dict[str, Any]:
-    """Return what a GET shows once no write goes on."""
-    for _ in range(200):
-        body: dict[str, Any] = read(served, kind, resource).body
-        rests = not kind.state or json_paths.text(body, kind.state) in kind.states[1:]
-        operation = served.estate.arm.resources.get(ResourceId.parse(resource.id)).operation
-        if rests and (operation is None or operation.ended):
-            return body
-        time.sleep(0.02)
-    raise AssertionError(f"{resource.id} does not come to rest")
+    """Return what a GET shows once no write goes on: when the service has had its time."""
+    _CLOCK.move(seconds=kind.works_for.total_seconds())
+    body: dict[str, Any] = read(served, kind, resource).body
+    assert not kind.state or json_paths.text(body, kind.state) in kind.states[1:]
+    operation = served.estate.arm.resources.get(ResourceId.parse(resource.id)).operation
+    assert operation is None or operation.ended
+    return body
 
 
 def in_use(served: Rig, resource: Keyed) -> str | None:
@@ -261,13 +259,13 @@ def test_a_set_that_is_slow_names_the_key_it_is_still_moving_from(served: Rig) -
 def test_a_set_that_follows_names_the_version_in_force(served: Rig) -> None:
     kind = kinds.DISK_ENCRYPTION_SETS
     resource = made(served, kind, version="follows")
-    new = new_version(served, resource)
-    for _ in range(400):
-        url = read(served, kind, resource).body["properties"]["activeKey"]["keyUrl"]
-        if url == new:
-            break
-        time.sleep(0.01)
-    assert url == new == in_use(served, resource)
+    old, new = in_use(served, resource), new_version(served, resource)
+    urls = []
+    for _ in range(2):
+        urls.append(read(served, kind, resource).body["properties"]["activeKey"]["keyUrl"])
+        _CLOCK.move(seconds=kind.looks_every.total_seconds())
+    assert urls == [old, new]
+    assert in_use(served, resource) == new
 
 
 def test_a_cluster_answers_200_to_a_put_that_changes_nothing_and_202_to_one_that_does(

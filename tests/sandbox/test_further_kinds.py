@@ -1,8 +1,9 @@
 """Kinds with lists, several references and ordered writes answer as recorded."""
 
-import time
+import json
 from collections.abc import Iterator
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from sandbox.arm import further_kinds as kinds
 from sandbox.arm.emulated import Emulated
 from sandbox.arm.several_keys import reference
 from sandbox.keyed_estate import Keyed
-from sandbox.testing import Answer, Rig, rig
+from sandbox.testing import Answer, HandClock, Rig, rig
 
 VAULT = "kv-further"
 KEYS = f"https://{VAULT}.vault.azure.net/keys"
@@ -22,16 +23,13 @@ every_kind = pytest.mark.parametrize("kind", OF_SEVERAL, ids=lambda kind: kind.t
 
 
 @pytest.fixture
-def served() -> Iterator[Rig]:
-    """A rig whose hours are seconds."""
-    with rig(rate=3600) as served:
-        yield served
+def clock() -> HandClock:
+    return HandClock.start()
 
 
 @pytest.fixture
-def calm() -> Iterator[Rig]:
-    """A rig in real time: a write of seconds goes on while a test looks."""
-    with rig(rate=1) as served:
+def served(clock: HandClock) -> Iterator[Rig]:
+    with rig(clock=clock) as served:
         yield served
 
 
@@ -68,37 +66,41 @@ def replaced(value: Any, old: str, new: str) -> Any:  # noqa: ANN401 - JSON
     return value.replace(old, new) if isinstance(value, str) else value
 
 
-def awaited(served: Rig, resource: Keyed, expected: list[str]) -> list[str]:
-    for _ in range(200):
-        if used(served, resource) == expected:
-            break
-        time.sleep(0.02)
-    return used(served, resource)
+def recorded(folder: Path, name: str, *indices: int) -> list[dict[str, Any]]:
+    """Return the recorded answers of those numbers."""
+    exchanges = json.loads((folder / name).read_text())["exchanges"]
+    found = {each["index"]: each["response"] for each in exchanges}
+    return [found[index] for index in indices]
+
+
+def poll(served: Rig, url: str) -> Answer:
+    path, _, query = url.removeprefix("https://management.azure.com").partition("?")
+    return served.send("GET", path, version=query.partition("api-version=")[2])
 
 
 @every_kind
-def test_each_reference_is_moved_for_itself(served: Rig, kind: Emulated) -> None:
+def test_each_reference_is_moved_for_itself(served: Rig, clock: HandClock, kind: Emulated) -> None:
     resource = made(served, kind)
     first, second = used(served, resource)
     assert (first.rpartition("/")[0], second.rpartition("/")[0]) == (f"{KEYS}/a", f"{KEYS}/b")
     vault = served.estate.vaults.vault(VAULT)
 
+    clock.move(seconds=1)
     new = vault.rotate("b")
     answer = put(served, kind, resource, second, new)
     assert answer.status == (kind.replaced if kind in LISTS or not kind.patches else kind.patched)
-    assert awaited(served, resource, [first, new]) == [first, new]
+    assert used(served, resource) == [first, second]
+    clock.move(seconds=kind.works_for.total_seconds())
+    assert used(served, resource) == [first, new]
 
     newer = vault.rotate("a")
-    for _ in range(200):  # the last write may still be going on
-        if put(served, kind, resource, first, newer).status < 300:
-            break
-        time.sleep(0.02)
-    assert awaited(served, resource, [newer, new]) == [newer, new]
+    assert put(served, kind, resource, first, newer).status == answer.status
+    clock.move(seconds=kind.works_for.total_seconds())
+    assert used(served, resource) == [newer, new]
 
 
 @every_list
-def test_a_namespace_in_transition_refuses_writes_with_429(calm: Rig, kind: Emulated) -> None:
-    served = calm
+def test_a_namespace_in_transition_refuses_writes_with_429(served: Rig, kind: Emulated) -> None:
     resource = made(served, kind)
     first, _ = used(served, resource)
     new = served.estate.vaults.vault(VAULT).rotate("a")
@@ -129,32 +131,167 @@ def test_the_vaults_uri_comes_back_without_its_slash(served: Rig, kind: Emulated
     assert [entry["keyVaultUri"] for entry in entries] == [f"https://{VAULT}.vault.azure.net"] * 2
 
 
-def test_a_protector_answers_202_with_both_headers_and_shows_its_key_when_it_is_over(
-    served: Rig,
-) -> None:
-    kind = kinds.PROTECTORS[0]
+SQL = "2025-01-01"
+
+
+@pytest.fixture
+def protector(served: Rig) -> Keyed:
     subscription = served.estate.subscription("further")
     served.allow_all(subscription)
-    resource = served.estate.resource(
+    kind = kinds.PROTECTORS[0]
+    return served.estate.resource(
         kind.type, "sql1/current", subscription=subscription, key=f"{KEYS}/a"
     )
+
+
+def server_key(served: Rig, clock: HandClock, protector: Keyed) -> tuple[str, str, dict[str, Any]]:
+    """Return a new version, the id of the server key of it, and the PUT that makes that one."""
+    clock.move(seconds=1)
     new = served.estate.vaults.vault(VAULT).rotate("a")
     name = f"{VAULT}_a_{new.rpartition('/')[2]}"
-    body = {"properties": {"serverKeyType": "AzureKeyVault", "serverKeyName": name}}
+    server = protector.id.rsplit("/", 2)[0]
+    request = {"properties": {"serverKeyType": "AzureKeyVault", "uri": new}}
+    return new, f"{server}/keys/{name}", request
 
-    refused = served.send("PUT", resource.id, body, version="2025-01-01")
-    assert (refused.status, refused.body["error"]["code"]) == (400, "InvalidKeyName")
 
-    key = {"properties": {"serverKeyType": "AzureKeyVault", "uri": new}}
-    server = resource.id.rsplit("/", 2)[0]
-    assert served.send("PUT", f"{server}/keys/{name}", key, version="2025-01-01").status == 201
-    answer = served.send("PUT", resource.id, body, version="2025-01-01")
-    assert answer.status == 202
-    assert {"azure-asyncoperation", "location"} <= set(answer.headers)
-    for _ in range(200):
-        shown = served.send("GET", resource.id, version="2025-01-01").body["properties"]
-        if shown["uri"] == new:
-            break
-        time.sleep(0.02)
-    assert shown["serverKeyName"] == name
-    assert served.estate.truth.version_in_use(resource.id) == new
+def named(server_key: str) -> dict[str, Any]:
+    """Return the PUT of a protector that names a server key."""
+    name = server_key.rpartition("/")[2]
+    return {"properties": {"serverKeyType": "AzureKeyVault", "serverKeyName": name}}
+
+
+def test_a_server_key_is_accepted_and_there_once_its_operation_is_over_as_recorded(
+    served: Rig, clock: HandClock, protector: Keyed, recordings: Path
+) -> None:
+    theirs = recorded(recordings, "sql-servers/sql_tdebyok.json", 27, 28, 29, 30)
+    _, key, request = server_key(served, clock, protector)
+
+    accepted = served.send("PUT", key, request, version=SQL)
+    working = poll(served, accepted.headers["azure-asyncoperation"])
+    result = poll(served, accepted.headers["location"])
+    before = served.send("GET", key, version=SQL)
+    clock.move(seconds=1)
+    over = poll(served, accepted.headers["azure-asyncoperation"])
+    shown = served.send("GET", key, version=SQL)
+
+    ours = [accepted, working, over, shown]
+    assert [each.status for each in ours] == [each["status"] for each in theirs]
+    assert [set(each.body) for each in ours[:3]] == [set(each["body"]) for each in theirs[:3]]
+    assert accepted.body["operation"] == theirs[0]["body"]["operation"]
+    assert [each.body["status"] for each in ours[1:3]] == ["InProgress", "Succeeded"]
+    assert working.body["startTime"] == over.body["startTime"] == accepted.body["startTime"]
+    for header in ("azure-asyncoperation", "location"):
+        word = theirs[0]["headers"][header].split("/")[-2]
+        assert accepted.headers[header].split("/")[-2] == word
+    assert accepted.headers["retry-after"] == "1"  # recorded: aso_sql_server_20250101.json
+    assert (result.status, before.status) == (202, 404)
+    assert shown.body["properties"].items() >= request["properties"].items()
+
+
+def test_a_server_key_that_is_asked_for_twice_is_made_once(
+    served: Rig, clock: HandClock, protector: Keyed
+) -> None:
+    _, key, request = server_key(served, clock, protector)
+    answers = [served.send("PUT", key, request, version=SQL) for _ in range(2)]
+    urls = [answer.headers["azure-asyncoperation"] for answer in answers]
+    clock.move(seconds=1)
+    assert urls[0] == urls[1]
+    assert poll(served, urls[0]).body["status"] == "Succeeded"
+    assert served.send("GET", key, version=SQL).status == 200
+
+
+def test_a_server_key_is_deleted_with_202_as_recorded(
+    served: Rig, clock: HandClock, protector: Keyed, recordings: Path
+) -> None:
+    theirs = recorded(recordings, "sql-servers/sql_tdebyok.json", 44, 45)
+    _, key, request = server_key(served, clock, protector)
+    served.send("PUT", key, request, version=SQL)
+    clock.move(seconds=1)
+
+    deleted = served.send("DELETE", key, version=SQL)
+    polled = poll(served, deleted.headers["azure-asyncoperation"])
+
+    assert [deleted.status, polled.status] == [each["status"] for each in theirs]
+    assert deleted.body["operation"] == theirs[0]["body"]["operation"]
+    assert polled.body["status"] == theirs[1]["body"]["status"]
+    assert served.send("GET", key, version=SQL).status == 404
+
+
+def test_a_protector_is_refused_a_server_key_that_is_not_there_yet(
+    served: Rig, clock: HandClock, protector: Keyed
+) -> None:
+    _, key, request = server_key(served, clock, protector)
+    for _ in range(2):
+        refused = served.send("PUT", protector.id, named(key), version=SQL)
+        assert (refused.status, refused.code) == (400, "InvalidKeyName")
+        served.send("PUT", key, request, version=SQL)
+    clock.move(seconds=1)
+    assert served.send("PUT", protector.id, named(key), version=SQL).status == 202
+
+
+def test_a_protector_answers_202_and_shows_its_key_when_it_is_over_as_recorded(
+    served: Rig, clock: HandClock, protector: Keyed, recordings: Path
+) -> None:
+    theirs = recorded(recordings, "sql-servers/sql_tdebyok.json", 34, 35, 37, 38)
+    new, key, request = server_key(served, clock, protector)
+    served.send("PUT", key, request, version=SQL)
+    clock.move(seconds=1)
+    old = served.estate.truth.version_in_use(protector.id)
+
+    accepted = served.send("PUT", protector.id, named(key), version=SQL)
+    working = poll(served, accepted.headers["azure-asyncoperation"])
+    before = served.send("GET", protector.id, version=SQL).body["properties"]
+    clock.move(seconds=kinds.PROTECTORS[0].works_for.total_seconds())
+    over = poll(served, accepted.headers["azure-asyncoperation"])
+    shown = served.send("GET", protector.id, version=SQL)
+
+    ours = [accepted, working, over, shown]
+    assert [each.status for each in ours] == [each["status"] for each in theirs]
+    assert accepted.body["operation"] == theirs[0]["body"]["operation"]
+    assert [set(each.body) for each in ours[:3]] == [set(each["body"]) for each in theirs[:3]]
+    assert before["uri"] == old
+    assert shown.body["properties"]["uri"] == new
+    assert shown.body["properties"]["serverKeyName"] == key.rpartition("/")[2]
+    assert served.estate.truth.version_in_use(protector.id) == new
+
+
+def test_a_workspace_is_polled_with_202_until_it_is_done_as_recorded(
+    served: Rig, clock: HandClock, recordings: Path
+) -> None:
+    file = "databricks-workspaces/databricks_update.json"
+    theirs = recorded(recordings, file, 13, 14, 17)
+    kind = kinds.DATABRICKS
+    resource = made(served, kind)
+    clock.move(seconds=1)
+    new = served.estate.vaults.vault(VAULT).rotate("a")
+
+    accepted = put(served, kind, resource, used(served, resource)[0], new)
+    working = poll(served, accepted.headers["azure-asyncoperation"])
+    clock.move(seconds=kind.works_for.total_seconds())
+    over = poll(served, accepted.headers["azure-asyncoperation"])
+
+    ours = [accepted, working, over]
+    assert [each.status for each in ours] == [each["status"] for each in theirs] == [201, 202, 200]
+    assert [each.body for each in ours[1:]] == [each["body"] for each in theirs[1:]]
+    assert [set(each.headers) & {"location"} for each in ours] == [
+        set(each["headers"]) & {"location"} for each in theirs
+    ]
+    assert working.headers["location"] == accepted.headers["azure-asyncoperation"]
+
+
+@pytest.mark.parametrize("kind", [kinds.POSTGRESQL, kinds.MYSQL], ids=lambda kind: kind.type)
+def test_a_server_answers_with_its_operation_as_recorded(
+    served: Rig, clock: HandClock, kind: Emulated, recordings: Path
+) -> None:
+    file = "postgresql-flexible-servers/postgres_flexible_server_byok_mgmt.json"
+    theirs = recorded(recordings, file, 63, 64)
+    resource = made(served, kind)
+    clock.move(seconds=1)
+    new = served.estate.vaults.vault(VAULT).rotate("a")
+
+    accepted = put(served, kind, resource, used(served, resource)[0], new)
+    working = poll(served, accepted.headers["azure-asyncoperation"])
+
+    assert (accepted.status, set(accepted.body)) == (202, set(theirs[0]["body"]))
+    assert accepted.body["operation"] == theirs[0]["body"]["operation"]
+    assert (working.status, set(working.body)) == (200, set(theirs[1]["body"]))
