@@ -46,6 +46,7 @@ keys = KeysApi(
 rotations = RotationsApi(
     report=lambda: wiring.report,
     rotations=lambda: wiring.list_rotations,
+    requests=lambda: wiring.list_requests,
     consumers=lambda: wiring.list_consumers,
     steer=lambda: wiring.steer,
 )

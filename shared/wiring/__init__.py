@@ -14,7 +14,7 @@ from shared.usecases.conclude import ConcludeRotation
 from shared.usecases.discover import DiscoverConsumers
 from shared.usecases.evidence import KeepEvidence, ReadEvidence
 from shared.usecases.health import CheckHealth
-from shared.usecases.history import ListConsumers, ListRotations
+from shared.usecases.history import ListConsumers, ListRequests, ListRotations
 from shared.usecases.leases import Leases
 from shared.usecases.ledger import Ledger
 from shared.usecases.open_rotation import OpenRotation
@@ -219,6 +219,11 @@ class Wiring:
     def list_rotations(self) -> ListRotations:
         """What ``GET /api/rotations`` calls."""
         return ListRotations(rows=self._adapters.rows, clock=self._adapters.clock)
+
+    @cached_property
+    def list_requests(self) -> ListRequests:
+        """What ``GET /api/requests`` calls."""
+        return ListRequests(rows=self._adapters.rows, allowed=self.settings.vaults)
 
     @cached_property
     def report(self) -> ReportRotation:

@@ -254,6 +254,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         vault_asked_at=maybe_time,
         rotation=texts,
         problem=texts,
+        cancelled=texts,
     ),
     Watched: st.builds(
         Watched,
