@@ -188,6 +188,27 @@ class Pulse(Row, frozen=True, kw_only=True):
         return self.PLACE
 
 
+class Probe(Row, frozen=True, kw_only=True):
+    """That rows can be written was tried; the row itself is the try.
+
+    Attributes:
+        at: When.
+        since: When somebody first asked after our health.
+        problem: Why evidence could not be kept then; empty: its place answers.
+    """
+
+    PLACE: ClassVar[tuple[str, str]] = "health", "probe"
+
+    at: datetime
+    since: datetime
+    problem: str = ""
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return self.PLACE
+
+
 class Unheard(Row, frozen=True, kw_only=True):
     """The last announcement that nobody took; there is none once one was heard again.
 

@@ -276,6 +276,7 @@ class Wiring:
             queue=out.queue,
             clock=out.clock,
             policies=out.policies,
+            store=out.evidence,
             allowed=self.settings.vaults,
         )
 

@@ -62,9 +62,9 @@ def test_what_the_policy_asks_approvers_for_is_listed_too_and_each_once(
     careful: CalledApi,
 ) -> None:
     rows, now = careful.bench.rows, careful.bench.clock.now()
-    for number, fields in enumerate(
-        ({"needs_approval": True}, {"rotation": "r-1"}, {"problem": "403"}, {"cancelled": "no"})
-    ):
+    states: list[dict[str, Any]] = [{"needs_approval": True}, {"rotation": "r-1"}]
+    states += [{"problem": "403"}, {"cancelled": "no"}]
+    for number, fields in enumerate(states):
         keep(careful, f"exp-{number}", **fields)
         key = f"{KEY}{number}"
         rows.insert(Watched(key=key, at=now, request=f"exp-{number}"))
