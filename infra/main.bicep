@@ -209,4 +209,5 @@ output KEYTURN_URL string = app.outputs.url
 output KEYTURN_PRINCIPAL_ID string = identities.outputs.appPrincipalId
 output KEYTURN_STORAGE_ID string = storage.outputs.id
 output KEYTURN_DEAD_LETTER_IDENTITY_ID string = identities.outputs.deadLetterId
+output KEYTURN_ALERT_GROUP_ID string = alerts.outputs.actionGroupId
 output KEYTURN_WORKSPACE_ID string = monitoring.outputs.workspaceId

@@ -64,6 +64,12 @@ function Add-Subscription([string]$vault) {
     "appId=$env:KEYTURN_APP_ID" "storageId=$env:KEYTURN_STORAGE_ID" `
     "deadLetterIdentityId=$env:KEYTURN_DEAD_LETTER_IDENTITY_ID"
   Write-Output "The vault $name sends its events to Keyturn."
+  $app = $env:KEYTURN_APP_ID.Split('/')
+  $topicId = "/subscriptions/$subscription/resourceGroups/$group/providers/Microsoft.EventGrid/systemTopics/$topicName"
+  Invoke-Az deployment group create --subscription $app[2] --resource-group $app[4] `
+    --name "keyturn-dead-letters-$name" `
+    --template-file (Join-Path $PSScriptRoot '../alerts/dead-letters.bicep') --output none `
+    --parameters "vaultName=$name" "topicId=$topicId" "actionGroupId=$env:KEYTURN_ALERT_GROUP_ID"
 }
 
 Wait-Function

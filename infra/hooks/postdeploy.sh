@@ -75,6 +75,11 @@ subscribe() {
     appId="$KEYTURN_APP_ID" storageId="$KEYTURN_STORAGE_ID" \
     deadLetterIdentityId="$KEYTURN_DEAD_LETTER_IDENTITY_ID" || return 1
   echo "The vault $name sends its events to Keyturn."
+  az deployment group create --subscription "$(echo "$KEYTURN_APP_ID" | cut -d/ -f3)" \
+    --resource-group "$(echo "$KEYTURN_APP_ID" | cut -d/ -f5)" --name "keyturn-dead-letters-$name" \
+    --template-file "$here/../alerts/dead-letters.bicep" --output none --parameters vaultName="$name" \
+    topicId="/subscriptions/$subscription/resourceGroups/$group/providers/Microsoft.EventGrid/systemTopics/$topic_name" \
+    actionGroupId="${KEYTURN_ALERT_GROUP_ID:-}" || return 1
 }
 
 await_function
