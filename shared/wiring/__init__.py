@@ -38,9 +38,9 @@ from shared.usecases.sweep import SweepOneVault
 from shared.usecases.unexpire import Unexpire
 from shared.usecases.verify import VerifyResource
 from shared.usecases.watch import WatchKey
-from shared.wiring.adapters import STEPS_QUEUE, Adapters, quieten_sdks
+from shared.wiring.adapters import EVENTS_QUEUE, STEPS_QUEUE, Adapters, quieten_sdks
 
-__all__ = ["STEPS_QUEUE", "Wiring"]
+__all__ = ["EVENTS_QUEUE", "STEPS_QUEUE", "Wiring"]
 
 
 @dataclass(frozen=True)

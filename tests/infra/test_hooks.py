@@ -114,12 +114,13 @@ def test_a_vault_without_a_topic_gets_one_and_a_subscription(cli: Cli) -> None:
     [
         ("events", "events/vault.bicep", set()),
         ("dead-letters", "alerts/dead-letters.bicep", {"actionGroupId"}),
+        ("queue", "events/queue.bicep", set()),
     ],
 )
 def test_every_parameter_that_it_gives_is_one_of_the_template(
     cli: Cli, what: str, template: str, more: set[str]
 ) -> None:
-    cli.run("hooks/postdeploy.sh", **AFTER)
+    cli.run("hooks/postdeploy.sh", **AFTER, KEYTURN_EVENTS_QUEUE="true")
     (deployed,) = cli.deployed(what)
     given = set(re.findall(r" (\w+)=", deployed.partition("--parameters")[2]))
     text = (ROOT / "infra" / template).read_text()
@@ -169,6 +170,27 @@ def test_a_topic_of_somebody_else_without_the_identity_is_told_and_nothing_chang
     assert done.returncode == 1
     assert f"Add {IDENTITY} to it" in done.stderr
     assert cli.asked("deployment") == []
+
+
+@pytest.mark.parametrize(("wanted", "times"), [("true", 1), ("false", 0), ("", 0)])
+def test_events_go_through_the_queue_only_where_that_is_wanted_and_in_the_topics_group(
+    cli: Cli, wanted: str, times: int
+) -> None:
+    foreign = FOREIGN.replace("rg-keys", "rg-theirs")
+    cli.answers = [
+        ("system-topic list", f"{VAULT}\t{foreign}\n"),
+        ("identity.userAssignedIdentities", json.dumps({IDENTITY: {}})),
+        *cli.answers,
+    ]
+    done = cli.run("hooks/postdeploy.sh", **AFTER, KEYTURN_EVENTS_QUEUE=wanted)
+    assert done.returncode == 0, done.stderr
+    asked = cli.deployed("queue")
+    assert len(asked) == times
+    for each in asked:  # after what it changes was made
+        assert "--resource-group rg-theirs " in each
+        assert f"topicName=theirs storageId={STORAGE} identityId={IDENTITY}" in each
+        whole = cli.asked("deployment group create")
+        assert whole.index(each) > whole.index(cli.deployed("events")[0])
 
 
 def test_a_topic_of_another_vault_is_not_taken_for_this_ones(cli: Cli) -> None:
