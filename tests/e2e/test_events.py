@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from azure.storage.queue import QueueClient
 
+from tests.e2e.conftest import CLOUD_VAULT
 from tests.e2e.stage import VAULT, Stage, verdicts
 
 
@@ -126,6 +127,28 @@ def test_an_event_that_waited_in_a_queue_opens_a_rotation_as_one_that_came(runni
     assert (report["trigger"], report["triggerId"]) == ("event", "q1")
     assert verdicts(report) == {"stqueuedevent": "verified"}
     assert running.in_use(account) == target
+
+
+def test_after_a_change_of_what_a_vault_allows_its_keys_consumers_are_proven_once_more(
+    running: Stage,
+) -> None:
+    key = running.key(vault=CLOUD_VAULT)
+    account = running.account("stallowed", key)
+    target = running.rotate(key)
+    first = running.ended(target)
+
+    for rbac in (False, True):  # two events, and one look
+        running.azure.estate.vault(CLOUD_VAULT).use_roles(rbac=rbac)
+    second = running.until(
+        lambda: run if (run := running.rotation_to(target)) != first["id"] else None,
+        40,  # a quarter of it is the time that such a change is given to hold
+        "a second look",
+    )
+
+    report = running.ended(target)
+    assert (report["id"], report["state"]) == (second, "completed")
+    assert verdicts(report) == {"stallowed": "already"}
+    assert running.writes(account) == 1
 
 
 def test_a_rotation_whose_event_was_lost_is_found_by_the_sweep(stage: Stage) -> None:
