@@ -6,13 +6,13 @@ again, and the log lists every problem.
 
 import azure.functions as func
 
-from functions import key_events, openapi, poison, rotation_steps, sweeps
+from functions import key_events, openapi, poison, queued_events, rotation_steps, sweeps
 from functions.keys_api import KeysApi
 from functions.operations import Api
 from functions.rotations_api import RotationsApi
 from functions.status_api import StatusApi
 from shared.settings import Settings
-from shared.wiring import STEPS_QUEUE, Wiring
+from shared.wiring import EVENTS_QUEUE, STEPS_QUEUE, Wiring
 
 settings = Settings.from_env()
 wiring = Wiring(settings)
@@ -21,6 +21,15 @@ app = func.FunctionApp()
 app.register_functions(
     key_events.blueprint(
         queue=STEPS_QUEUE, cloud=settings.cloud, vaults=settings.vaults, now=wiring.now
+    )
+)
+app.register_functions(
+    queued_events.blueprint(
+        queue=STEPS_QUEUE,
+        events=EVENTS_QUEUE,
+        cloud=settings.cloud,
+        vaults=settings.vaults,
+        now=wiring.now,
     )
 )
 app.register_functions(rotation_steps.blueprint(lambda: wiring.run_step, queue=STEPS_QUEUE))
@@ -46,6 +55,7 @@ keys = KeysApi(
 rotations = RotationsApi(
     report=lambda: wiring.report,
     rotations=lambda: wiring.list_rotations,
+    requests=lambda: wiring.list_requests,
     consumers=lambda: wiring.list_consumers,
     steer=lambda: wiring.steer,
 )

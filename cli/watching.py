@@ -91,8 +91,9 @@ class Watch:
                 continue
             lost, seen = 0, True
             show(view)
-            if "consumers" not in view and view["state"] == "failed":
-                raise PermanentError(f"no rotation came of the request: {view['problem']}")
+            if "consumers" not in view and view["state"] in ("failed", "cancelled"):
+                why = view["problem"] if view["state"] == "failed" else view["summary"]
+                raise PermanentError(f"no rotation came of the request: {why}")
             if view.get("endedAt"):
                 return self._ended(view)
             self.sleep(self.every)

@@ -50,19 +50,36 @@ def blueprint(
         An event that cannot be used is logged, queued to be counted, and acknowledged: Event Grid
         would only send it again. What raises here is sent again for a day.
         """
-        event_type, event_id = _type_of(event).strip().lower(), str(event.id)[:200]
-        if event_type not in {*_STEPS, ACCESS_POLICY_CHANGED.lower()}:
-            logger.info("event %s let go: its type is %r", event_id, event_type[:100])
-            return
-        try:
-            step = _step(event_type, event_id, event.get_json(), cloud, vaults)
-        except PermanentError as error:
-            logger.error("event %s refused: %s", event_id, error)  # noqa: TRY400 - theirs, not ours
-            steps.set(encode(Refuse(event_id=event_id, problem=str(error)[:500], at=now())))
-            return
-        steps.set(encode(step))
+        said = event.get_json
+        if step := step_for(_type_of(event), event.id, said, cloud=cloud, vaults=vaults, now=now):
+            steps.set(encode(step))
 
     return bp
+
+
+def step_for(  # noqa: PLR0913 - each is a part of the event, or of the settings
+    kind: object,
+    id_: object,
+    payload: Callable[[], object],
+    *,
+    cloud: Cloud,
+    vaults: frozenset[str],
+    now: Callable[[], datetime],
+) -> Open | Watch | SweepVault | Refuse | None:
+    """Return what an event queues; ``None``: it is let go, since its type is none of ours.
+
+    ``kind`` and ``id_`` are as they came; ``payload`` returns the event's ``data``, and is not
+    called for a type that is none of ours. The rest is as ``blueprint`` has it.
+    """
+    event_type, event_id = str(kind).strip().lower(), str(id_)[:200]
+    if event_type not in {*_STEPS, ACCESS_POLICY_CHANGED.lower()}:
+        logger.info("event %s let go: its type is %r", event_id, event_type[:100])
+        return None
+    try:
+        return _step(event_type, event_id, payload(), cloud, vaults)
+    except PermanentError as error:
+        logger.error("event %s refused: %s", event_id, error)  # noqa: TRY400 - theirs, not ours
+        return Refuse(event_id=event_id, problem=str(error)[:500], at=now())
 
 
 def _step(

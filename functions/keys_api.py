@@ -183,6 +183,7 @@ class KeysApi:
             once=asked.once,
         )
         state = "needs_approval" if request.needs_approval else "requested"
+        state = "cancelled" if request.cancelled else state
         return Answered(
             Accepted(id=request.id, state=state),
             HTTPStatus.ACCEPTED,

@@ -24,7 +24,7 @@ from shared.domain.views import (
     RotationView,
     State,
 )
-from shared.usecases.history import ListConsumers, ListRotations
+from shared.usecases.history import ListConsumers, ListRequests, ListRotations
 from shared.usecases.report import ReportRotation
 from shared.usecases.steer import SteerRotation
 
@@ -46,6 +46,12 @@ class RotationsQuery(Paging, frozen=True, kw_only=True):
         ),
     ] = ""
     state: Annotated[State | None, Meta(description="Only those in this state.")] = None
+
+
+class RequestsQuery(Paging, frozen=True, kw_only=True):
+    """Which requests."""
+
+    after: Annotated[str, Meta(pattern=r"^([0-9a-z-]{1,64})?$", description=AFTER)] = ""
 
 
 class ConsumersQuery(Paging, frozen=True, kw_only=True):
@@ -73,12 +79,13 @@ class RotationsApi:
     """Handlers of the rotations' operations.
 
     Attributes:
-        report, rotations, consumers, steer: Return the use cases; called for a request, not at
-            indexing.
+        report, rotations, requests, consumers, steer: Return the use cases; called for a call, not
+            at indexing.
     """
 
     report: Callable[[], ReportRotation]
     rotations: Callable[[], ListRotations]
+    requests: Callable[[], ListRequests]
     consumers: Callable[[], ListConsumers]
     steer: Callable[[], SteerRotation]
 
@@ -114,6 +121,16 @@ class RotationsApi:
             query=ConsumersQuery,
             body=NoBody,
         )
+        yield Operation(
+            name="list_requests",
+            method="GET",
+            route="requests",
+            needs=Role.AUDITOR,
+            run=self.list_requests,
+            answers={HTTPStatus.OK: Page[RequestView]},
+            query=RequestsQuery,
+            body=NoBody,
+        )
         yield self._steering("pause", Role.OPERATOR, self.pause)
         yield self._steering("resume", Role.OPERATOR, self.resume)
         yield self._steering("cancel", Role.OPERATOR, self.cancel)
@@ -140,6 +157,15 @@ class RotationsApi:
             raise NotFoundError(f"no rotation and no request has the id {rotation!r}")
         return found
 
+    def list_requests(self, asked: Asked[RequestsQuery, NoBody]) -> Page[RequestView]:
+        """List the requests of which nothing has come yet: for an approver, or for the vault.
+
+        Their ids are taken wherever a rotation's is.
+        """
+        query = asked.query
+        page = self.requests().run(after=query.after, limit=query.limit)
+        return Page(items=page.items, next=asked.next(page.after))
+
     def list_consumers(self, asked: Asked[ConsumersQuery, NoBody]) -> Page[ConsumerView]:
         """List the consumers of a rotation, all of them, in an order that stays the same."""
         query = asked.query
@@ -161,7 +187,10 @@ class RotationsApi:
         return _steered("resume", self.steer().resume, asked)
 
     def cancel(self, asked: Asked[NoQuery, SteerBody]) -> Answered:
-        """Stop a rotation for good. Nothing is rolled back: what has moved stays."""
+        """Stop a rotation for good. Nothing is rolled back: what has moved stays.
+
+        A request for a new version is taken back, as long as the vault was not asked for it.
+        """
         return _steered("cancel", self.steer().cancel, asked)
 
     def retry(self, asked: Asked[NoQuery, SteerBody]) -> Answered:

@@ -81,6 +81,9 @@ param alertEmail string = ''
 @description('Whether the vaults\' audit log goes to the workspace that is made here.')
 param vaultDiagnostics bool = false
 
+@description('Whether the vaults\' events wait in a queue, for an app that may be stopped.')
+param eventsQueue bool = false
+
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
 var vaults = filter(map(split(vaultIds, ','), id => trim(id)), id => !empty(id))
@@ -134,6 +137,7 @@ module access 'app/access.bicep' = {
     insightsName: monitoring.outputs.insightsName
     appPrincipalId: identities.outputs.appPrincipalId
     deadLetterPrincipalId: identities.outputs.deadLetterPrincipalId
+    eventsQueue: eventsQueue
   }
 }
 
@@ -209,4 +213,5 @@ output KEYTURN_URL string = app.outputs.url
 output KEYTURN_PRINCIPAL_ID string = identities.outputs.appPrincipalId
 output KEYTURN_STORAGE_ID string = storage.outputs.id
 output KEYTURN_DEAD_LETTER_IDENTITY_ID string = identities.outputs.deadLetterId
+output KEYTURN_ALERT_GROUP_ID string = alerts.outputs.actionGroupId
 output KEYTURN_WORKSPACE_ID string = monitoring.outputs.workspaceId

@@ -17,7 +17,7 @@ _PACKAGES = Path(".python_packages/lib/site-packages")
 
 
 def build_package(source: Path, target: Path) -> None:
-    """Copy the app without what ``.funcignore`` names, and install its requirements beside it.
+    """Lay the app out, see ``lay_out``, and install its requirements beside it.
 
     The requirements go where the platform's worker looks for them. pip checks hashes if
     ``requirements.txt`` has any.
@@ -29,6 +29,17 @@ def build_package(source: Path, target: Path) -> None:
     Raises:
         FileExistsError: ``target`` exists.
         subprocess.CalledProcessError: pip failed; it has printed why.
+    """
+    lay_out(source, target)
+    if (target / "requirements.txt").is_file():
+        _install(target)
+
+
+def lay_out(source: Path, target: Path) -> None:
+    """Copy the app without what ``.funcignore`` names.
+
+    Raises:
+        FileExistsError: ``target`` exists.
     """
     ignored = _ignored(source)
     target.mkdir(parents=True)
@@ -46,8 +57,6 @@ def build_package(source: Path, target: Path) -> None:
             if not ignored.match_file(path):
                 (target / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source / path, target / path)
-    if (target / "requirements.txt").is_file():
-        _install(target)
 
 
 def _ignored(source: Path) -> pathspec.GitIgnoreSpec:

@@ -409,6 +409,10 @@ class Queue(Protocol):
         """Return how full it is."""
         ...
 
+    def has_due(self) -> bool:
+        """Return whether a step that is due waits for somebody to take it."""
+        ...
+
 
 class Policies(Protocol):
     """The policy, ``keyturn.yaml``."""
@@ -437,6 +441,14 @@ class EvidenceStore(Protocol):
 
         Raises:
             AccessDeniedError: Our identity may not write it.
+        """
+        ...
+
+    def reach(self) -> None:
+        """See whether the place of the documents answers us; one that is yet to be made does.
+
+        Raises:
+            AccessDeniedError: Our identity may not look at it.
         """
         ...
 

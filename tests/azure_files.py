@@ -5,7 +5,7 @@ import json
 from shared.adapters.storage.bodies import CONTAINER
 from shared.adapters.storage.tables import TABLES
 from shared.catalog.role import KEYS_ROTATE, KEYS_UPDATE, ROLE, Where
-from shared.wiring import STEPS_QUEUE
+from shared.wiring import EVENTS_QUEUE, STEPS_QUEUE
 
 ROLES = ("reader", "mover", "container-groups", "key-reader", "key-rotator", "key-keeper")
 """The roles, by the names of their files in ``infra/roles``."""
@@ -72,7 +72,9 @@ def storage_names() -> str:
     """Return the text that ``infra/app/storage-names.json`` must have."""
     return _json(
         {
-            "queues": [STEPS_QUEUE, f"{STEPS_QUEUE}-poison"],
+            "queues": [
+                f"{name}{kind}" for name in (STEPS_QUEUE, EVENTS_QUEUE) for kind in ("", "-poison")
+            ],
             "tables": sorted(set(TABLES.values())),
             "containers": [CONTAINER],
         }

@@ -1,6 +1,5 @@
-"""What is made from the catalog: the page of supported services, the roles, the discovery query."""
+"""What is made from the catalog: the page of supported services, the discovery query."""
 
-import json
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from textwrap import indent
@@ -8,15 +7,12 @@ from textwrap import indent
 from shared.adapters.resource_graph.inventory import query
 from shared.catalog import KINDS
 from shared.catalog.beside import BESIDE
-from shared.catalog.resource_manager import ASSIGN_IDENTITY
-from shared.catalog.role import Where, actions
 from shared.domain.beside import Beside
 from shared.domain.kinds import Kind, Plane, Window
 from shared.domain.proofs import Unprovable
 
 _MADE = "Made from the catalog by `make catalog`."
 _VAULT = "<vault>.vault.azure.net"
-_SCOPE = "/subscriptions/00000000-0000-0000-0000-000000000000"
 
 _PAGE = """\
 # Supported services
@@ -176,39 +172,6 @@ def _code(texts: Iterable[str]) -> str:
 
 def _sources(sources: Iterable[str]) -> str:
     return "; ".join(f"<{each}>" if each.startswith("https://") else each for each in sources)
-
-
-def role() -> str:
-    """Return the custom role that searches, moves and proves."""
-    return _role(
-        "Keyturn",
-        "Finds what is encrypted with customer-managed keys, moves it to a new version and proves"
-        " it. To make container groups again takes more, see the README.",
-        (Where.SUBSCRIPTIONS, Where.VAULTS, Where.MOVED),
-    )
-
-
-def reader_role() -> str:
-    """Return the custom role that only searches and proves, for the policy's mode ``observe``."""
-    return _role(
-        "Keyturn reader",
-        "Finds what is encrypted with customer-managed keys and tells which version it uses.",
-        (Where.SUBSCRIPTIONS, Where.VAULTS),
-    )
-
-
-def _role(name: str, description: str, wheres: tuple[Where, ...]) -> str:
-    made = {
-        "Name": name,
-        "IsCustom": True,
-        "Description": description,
-        "Actions": sorted(actions(*wheres), key=lambda action: (action == ASSIGN_IDENTITY, action)),
-        "NotActions": [],
-        "DataActions": sorted(action for action in actions(Where.KEYS) if action.endswith("/read")),
-        "NotDataActions": [],
-        "AssignableScopes": [_SCOPE],
-    }
-    return json.dumps(made, indent=2) + "\n"
 
 
 def discovery_query() -> str:

@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from tests import azure_files
-from tests.catalog_reference import discovery_query, reader_role, role, supported_services
+from tests.catalog_reference import discovery_query, supported_services
 from tests.policy_reference import policy_reference, policy_schema
 from tests.troubleshooting_page import troubleshooting
 
@@ -97,9 +97,11 @@ def document_in_this_process() -> str:
 
 CATALOG: Mapping[Path, Callable[[], str]] = {
     CHECKOUT / "docs" / "supported-services.md": supported_services,
-    CHECKOUT / "docs" / "keyturn-role.json": role,
-    CHECKOUT / "docs" / "keyturn-reader-role.json": reader_role,
     CHECKOUT / "docs" / "discovery.kql": discovery_query,
+    **{
+        CHECKOUT / "infra" / "roles" / f"{name}.json": partial(azure_files.role, name)
+        for name in azure_files.ROLES
+    },
 }
 """Those of them that say what the catalog holds."""
 
@@ -113,10 +115,6 @@ FILES: Mapping[Path, Callable[[], str]] = {
     **CATALOG,
     CHECKOUT / "docs" / "troubleshooting.md": troubleshooting,
     CHECKOUT / "infra" / "app" / "storage-names.json": azure_files.storage_names,
-    **{
-        CHECKOUT / "infra" / "roles" / f"{name}.json": partial(azure_files.role, name)
-        for name in azure_files.ROLES
-    },
 }
 """Each file with what returns the text that it must have."""
 

@@ -1,5 +1,6 @@
 """The package that is deployed: what is in it, and that it works alone."""
 
+import inspect
 import re
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from sandbox.azure import LocalAzure
 from sandbox.functions_host.process import FunctionsHostFailedError
 from sandbox.packaging import build_package
-from tests.e2e.stage import CHECKOUT, Stage, verdicts
+from tests.e2e.stage import CHECKOUT, Stage, deployed, verdicts
 
 _PACKAGES = ".python_packages/lib/site-packages"
 
@@ -48,6 +49,16 @@ def test_the_package_holds_the_app_and_nothing_else(package: Path) -> None:
         "requirements.txt",
         "shared",
     ]
+
+
+def test_the_end_to_end_tests_run_what_is_packaged(package: Path) -> None:
+    def files(app: Path) -> set[Path]:
+        found = (path.relative_to(app) for path in app.rglob("*.*") if path.is_file())
+        return {p for p in found if not {".python_packages", "__pycache__"} & set(p.parts)}
+
+    assert files(deployed()) == files(package)
+    default = inspect.signature(Stage.start).parameters["app"].default
+    assert default is None, "which is what is deployed"
 
 
 def test_the_package_brings_no_library_that_slows_its_start(package: Path) -> None:

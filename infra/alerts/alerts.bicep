@@ -130,3 +130,6 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule 
     actions: { actionGroups: empty(email) ? [] : [people.id] }
   }
 }]
+
+// dead-letters.bicep, one for each vault, comes with the vaults' topics: later, from ../hooks/postdeploy.
+output actionGroupId string = empty(email) ? '' : people.id

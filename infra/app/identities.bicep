@@ -15,7 +15,8 @@ resource app 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   tags: tags
 }
 
-// Event Grid's system topics sign in with it, and it can do nothing but write to one container.
+// Event Grid's system topics sign in with it, and it can do nothing but write to one container
+// and, with eventsQueue, to one queue.
 resource deadLetter 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-keyturn-dead-letter-${token}'
   location: location

@@ -63,7 +63,19 @@ function Add-Subscription([string]$vault) {
     --parameters "vaultId=$vault" "location=$location" "topicName=$topicName" "makeTopic=$make" `
     "appId=$env:KEYTURN_APP_ID" "storageId=$env:KEYTURN_STORAGE_ID" `
     "deadLetterIdentityId=$env:KEYTURN_DEAD_LETTER_IDENTITY_ID"
+  if ($env:KEYTURN_EVENTS_QUEUE -eq 'true') {
+    Invoke-Az deployment group create --subscription $subscription --resource-group $group `
+      --name "keyturn-queue-$name" --template-file (Join-Path $PSScriptRoot '../events/queue.bicep') --output none `
+      --parameters "topicName=$topicName" "storageId=$env:KEYTURN_STORAGE_ID" `
+      "identityId=$env:KEYTURN_DEAD_LETTER_IDENTITY_ID"
+  }
   Write-Output "The vault $name sends its events to Keyturn."
+  $app = $env:KEYTURN_APP_ID.Split('/')
+  $topicId = "/subscriptions/$subscription/resourceGroups/$group/providers/Microsoft.EventGrid/systemTopics/$topicName"
+  Invoke-Az deployment group create --subscription $app[2] --resource-group $app[4] `
+    --name "keyturn-dead-letters-$name" `
+    --template-file (Join-Path $PSScriptRoot '../alerts/dead-letters.bicep') --output none `
+    --parameters "vaultName=$name" "topicId=$topicId" "actionGroupId=$env:KEYTURN_ALERT_GROUP_ID"
 }
 
 Wait-Function

@@ -74,7 +74,18 @@ subscribe() {
     --parameters vaultId="$vault" location="$location" topicName="$topic_name" makeTopic="$make" \
     appId="$KEYTURN_APP_ID" storageId="$KEYTURN_STORAGE_ID" \
     deadLetterIdentityId="$KEYTURN_DEAD_LETTER_IDENTITY_ID" || return 1
+  if [ "${KEYTURN_EVENTS_QUEUE:-false}" = true ]; then
+    az deployment group create --subscription "$subscription" --resource-group "$group" \
+      --name "keyturn-queue-$name" --template-file "$here/../events/queue.bicep" --output none \
+      --parameters topicName="$topic_name" storageId="$KEYTURN_STORAGE_ID" \
+      identityId="$KEYTURN_DEAD_LETTER_IDENTITY_ID" || return 1
+  fi
   echo "The vault $name sends its events to Keyturn."
+  az deployment group create --subscription "$(echo "$KEYTURN_APP_ID" | cut -d/ -f3)" \
+    --resource-group "$(echo "$KEYTURN_APP_ID" | cut -d/ -f5)" --name "keyturn-dead-letters-$name" \
+    --template-file "$here/../alerts/dead-letters.bicep" --output none --parameters vaultName="$name" \
+    topicId="/subscriptions/$subscription/resourceGroups/$group/providers/Microsoft.EventGrid/systemTopics/$topic_name" \
+    actionGroupId="${KEYTURN_ALERT_GROUP_ID:-}" || return 1
 }
 
 await_function

@@ -94,7 +94,8 @@ class Rules(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fi
         tuple[Window, ...],
         Meta(
             description="When writes may begin. None: at any time. What was written is proven, and"
-            " what is owed to a resource is paid, at any time."
+            " what is owed to a resource is paid, at any time; and a version that an operator asks"
+            " for is made at once: who asks has chosen the moment."
         ),
     ] = ()
     failure_limit: Annotated[

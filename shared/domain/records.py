@@ -34,6 +34,7 @@ class Request(Row, frozen=True, kw_only=True):
         rotation: Id of the rotation that serves it; empty until one is opened.
         problem: Why none can be opened; empty otherwise.
         waits_for: Until when, and why, the vault is not asked yet; empty: it need not wait.
+        cancelled: Why somebody has taken it back: nothing serves it any more; empty: nobody has.
     """
 
     id: str
@@ -52,11 +53,18 @@ class Request(Row, frozen=True, kw_only=True):
     rotation: str = ""
     problem: str = ""
     waits_for: str = ""
+    cancelled: str = ""
 
     @property
     def address(self) -> tuple[str, str]:
         """See ``Row.address``."""
         return self.id, "request"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nothing has come of it yet, and something may: a problem is mended by asking."""
+        has_failed = bool(self.problem) and not self.needs_approval
+        return not (self.rotation or self.cancelled or has_failed)
 
     def asks_for(self, step: Open | RotateKey) -> bool:
         """Return whether a step that names this request does what was wished: none else may."""
@@ -95,7 +103,7 @@ class Act(Row, frozen=True, kw_only=True):
     """What somebody did about a rotation; kept as long as its record.
 
     Attributes:
-        rotation: Its id, or that of the request that was approved.
+        rotation: Its id, or that of the request that was approved or taken back.
         id: Tells two acts of the same moment apart.
         until: Until when an approval lasts.
     """
@@ -173,6 +181,27 @@ class Pulse(Row, frozen=True, kw_only=True):
     at: datetime
     ran_at: datetime
     next_at: datetime | None = None
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return self.PLACE
+
+
+class Probe(Row, frozen=True, kw_only=True):
+    """That rows can be written was tried; the row itself is the try.
+
+    Attributes:
+        at: When.
+        since: When somebody first asked after our health.
+        problem: Why evidence could not be kept then; empty: its place answers.
+    """
+
+    PLACE: ClassVar[tuple[str, str]] = "health", "probe"
+
+    at: datetime
+    since: datetime
+    problem: str = ""
 
     @property
     def address(self) -> tuple[str, str]:

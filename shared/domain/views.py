@@ -216,7 +216,7 @@ class RequestView(View, frozen=True, kw_only=True):
 
     Attributes:
         id: Answers for the rotation once there is one.
-        state: ``failed``: there will be no rotation.
+        state: ``failed``, ``cancelled``: there will be no rotation.
         summary: The same in a sentence.
         key: URL of the key.
         reason: In the words of who asked.
@@ -227,10 +227,11 @@ class RequestView(View, frozen=True, kw_only=True):
         waits_for: Why the vault is not asked yet, such as for a change window; null: it may be.
         problem: Why there will be no rotation, or why an approval is needed once more; null: there
             may be, and it is not.
+        acts: What people did about it, the oldest first.
     """
 
     id: str
-    state: Literal["requested", "needs_approval", "failed"]
+    state: Literal["requested", "needs_approval", "failed", "cancelled"]
     summary: str
     key: str
     reason: str
@@ -240,6 +241,7 @@ class RequestView(View, frozen=True, kw_only=True):
     needs_approval: bool
     waits_for: str | None
     problem: str | None
+    acts: tuple[ActView, ...]
 
 
 class Accepted(View, frozen=True, kw_only=True):

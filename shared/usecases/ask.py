@@ -84,6 +84,8 @@ class AskForRotation:
 
     def _queued(self, request: Request) -> Request:
         """Queue what serves the request: again, too, if whoever kept it died before."""
+        if request.cancelled:  # the same wish, sent again after it was taken back
+            return request
         if request.needs_approval:
             self.announce.request_needs_approval(request)
             return request

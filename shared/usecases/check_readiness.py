@@ -10,17 +10,24 @@ from shared.domain.errors import KeyturnError
 from shared.domain.findings import Severity
 from shared.domain.keys import Key
 from shared.domain.kinds import Plane
-from shared.domain.records import GAPS, Gap, Pulse, Unheard, Watched, watched_partition
+from shared.domain.records import GAPS, Gap, Probe, Pulse, Unheard, Watched, watched_partition
 from shared.domain.rows import BEATS, Beat, Rotation
 from shared.domain.tool import VERSION
 from shared.domain.views import CheckView, Health, HealthView
-from shared.ports import Clock, Policies, Queue, Resources, Rows, Vaults
+from shared.ports import Clock, EvidenceStore, Kept, Policies, Put, Queue, Resources, Rows, Vaults
 from shared.usecases.overdue import OVERDUE_AFTER
 
 logger = logging.getLogger(__name__)
 
 LATE = timedelta(minutes=15)
 """A timer or a queue that is so far behind is worth a look."""
+
+PROBE_EVERY = timedelta(minutes=1)
+"""How often a write is tried, however often somebody asks."""
+
+FIRST_SWEEP_WITHIN = timedelta(hours=1)
+"""Since somebody first asked after our health; the alert `no-timer` waits as long. A timer that
+comes less often than that is told of until it has come."""
 
 GAPS_MATTER_FOR = timedelta(days=7)
 
@@ -34,7 +41,10 @@ _ARM = [kind for kind in KINDS if kind.plane is Plane.ARM]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReadiness:
-    """Try each thing that a rotation needs. Nothing is changed.
+    """Try each thing that a rotation needs.
+
+    All but one are reads. That rows can be written, and that the place of the evidence answers, is
+    tried once a minute, at most: the row that is written says when.
 
     Attributes:
         allowed: Hosts of the vaults that may be managed.
@@ -46,12 +56,14 @@ class CheckReadiness:
     queue: Queue
     clock: Clock
     policies: Policies
+    store: EvidenceStore
     allowed: frozenset[str]
 
     def run(self) -> HealthView:
         """See the class. What cannot be looked at is a failure that is shown."""
         looks: list[tuple[str, Callable[[], Iterator[CheckView]]]] = [
             ("storage", self._rotations),
+            ("evidence", self._evidence),
             ("queue", self._queue),
             ("timer", self._timer),
             ("policy", self._policy),
@@ -66,20 +78,51 @@ class CheckReadiness:
         return HealthView(status=worst, version=VERSION, checks=checks)
 
     def _rotations(self) -> Iterator[CheckView]:
-        beats = [kept.row for kept in self.rows.scan(Beat, BEATS)]
-        yield _fine("storage", "its rows can be read")
+        beats = self._beats()
+        self._probed()
+        yield _fine("storage", "its rows can be read and written")
         silent = [b.rotation for b in beats if b.at + OVERDUE_AFTER < self.clock.now()]
         if silent:
             some = "1 rotation has" if len(silent) == 1 else f"{len(silent)} rotations have"
             said = f"{some} been silent for a while, {silent[0]} for one"
             advice = "see whether the app runs and its queue moves; the next sweep revives them"
             yield CheckView(name="rotations", status=Health.WARN, said=said, advice=advice)
-        for beat in beats:
+
+    def _evidence(self) -> Iterator[CheckView]:
+        advice = "see the container keyturn-evidence, and our right to write to it"
+        if why := self._probed().problem:
+            yield CheckView(name="evidence", status=Health.FAIL, said=why, advice=advice)
+            return
+        problems = list(self._unkept())
+        for said in problems:
+            yield CheckView(name="evidence", status=Health.WARN, said=said, advice=advice)
+        if not problems:
+            yield _fine("evidence", "its container answers")
+
+    def _unkept(self) -> Iterator[str]:
+        """Yield what rotations that have ended could not keep."""
+        for beat in self._beats():
             rotation = self.rows.load(Rotation, beat.rotation, "rotation")
             if rotation and (why := rotation.row.evidence_problem):
-                said = f"the document about rotation {beat.rotation} cannot be kept: {why}"
-                advice = "see the container keyturn-evidence, and our right to write to it"
-                yield CheckView(name="evidence", status=Health.WARN, said=said, advice=advice)
+                yield f"the document about rotation {beat.rotation} cannot be kept: {why}"
+
+    def _beats(self) -> list[Beat]:
+        return [kept.row for kept in self.rows.scan(Beat, BEATS)]
+
+    def _probed(self) -> Probe:
+        """Return what the last try has shown; one that is a minute old is made again."""
+        now = self.clock.now()
+        kept: Kept[Probe] | None = self.rows.load(Probe, *Probe.PLACE)
+        if kept and now - kept.row.at < PROBE_EVERY:
+            return kept.row
+        problem = ""
+        try:
+            self.store.reach()
+        except KeyturnError as error:
+            problem = str(error)[:1000]
+        probe = Probe(at=now, since=kept.row.since if kept else now, problem=problem)
+        self.rows.commit(Put(probe))
+        return probe
 
     def _keys(self) -> Iterator[CheckView]:
         policy = self.policies.current()
@@ -122,12 +165,14 @@ class CheckReadiness:
         kept, now = self.rows.load(Pulse, *Pulse.PLACE), self.clock.now()
         advice = "see whether the function `sweeps` runs: lost events are found by it alone"
         if kept is None:
-            said = "the sweep has not run yet"
-            yield CheckView(name="timer", status=Health.WARN, said=said, advice=advice)
+            yield from self._never_swept(advice)
             return
         pulse = kept.row
         said = f"the sweep ran at {pulse.at:%Y-%m-%d %H:%M:%S} UTC"
-        if pulse.next_at and pulse.next_at + LATE < now:
+        is_late = pulse.next_at is not None and pulse.next_at + LATE < now
+        if is_late and self.queue.has_due():  # what the timer has queued may be among it
+            yield from _blocked(said)
+        elif is_late and pulse.next_at:
             said = f"{said}, and was due at {pulse.next_at:%Y-%m-%d %H:%M:%S} UTC"
             yield CheckView(name="timer", status=Health.FAIL, said=said, advice=advice)
         else:
@@ -137,6 +182,15 @@ class CheckReadiness:
             said = f"the last sweep's message waited {waited} minutes for its turn"
             advice = "the queue is long: see how many instances run, and what the steps wait for"
             yield CheckView(name="queue age", status=Health.WARN, said=said, advice=advice)
+
+    def _never_swept(self, advice: str) -> Iterator[CheckView]:
+        said = "the sweep has not run yet"
+        if self.clock.now() - self._probed().since < FIRST_SWEEP_WITHIN:
+            yield _fine("timer", f"{said}, and need not have")
+        elif self.queue.has_due():
+            yield from _blocked(said)
+        else:
+            yield CheckView(name="timer", status=Health.WARN, said=said, advice=advice)
 
     def _policy(self) -> Iterator[CheckView]:
         yield _fine("policy", f"in force: {self.policies.current().digest[:12]}")
@@ -171,6 +225,21 @@ class CheckReadiness:
         said = f"{kept.row.event} was not taken: {kept.row.problem}"
         advice = "see the topic and our right to send to it (role EventGrid Data Sender)"
         yield CheckView(name="announcements", status=Health.WARN, said=said, advice=advice)
+
+
+def _blocked(said: str) -> Iterator[CheckView]:
+    """Tell that the queue stands, so that nobody knows of the timer: both are seen by its steps."""
+    stands = "steps are due, and nobody has taken the sweep's"
+    advice = "see whether the function `rotation_steps` runs, and what its log says"
+    yield CheckView(
+        name="queue stands", status=Health.FAIL, said=f"{stands}; {said}", advice=advice
+    )
+    yield CheckView(
+        name="timer",
+        status=Health.WARN,
+        said=f"{said}; whether the timer has come since shows once the queue moves",
+        advice="see the check `queue stands` first",
+    )
 
 
 def _trouble_of(row: Watched) -> tuple[Severity, str] | None:

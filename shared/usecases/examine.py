@@ -25,6 +25,9 @@ _LISTING = ("get", "list", "getrotationpolicy")
 _BY_FIREWALL = re.compile(r"ForbiddenByFirewall|client address is not authorized", re.IGNORECASE)
 """In a refusal of Key Vault: azure-docs#61015."""
 
+_OURS = ("/functions/key_events", "/queues/keyturn-events")
+"""How the endpoints end by which a Keyturn hears of keys."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Examine:
@@ -166,7 +169,7 @@ class Examine:
         heard = [
             each
             for each in self.surroundings.event_subscriptions(vault_id)
-            if each.endpoint.lower().endswith("/functions/key_events")
+            if each.endpoint.lower().endswith(_OURS)
         ]
         if not heard:
             said = "no event subscription leads to a Keyturn: only the timer finds new versions"

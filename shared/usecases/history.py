@@ -6,13 +6,21 @@ from dataclasses import dataclass
 
 from shared.domain.errors import NotFoundError
 from shared.domain.keys import Key
-from shared.domain.records import OPENED, Opened, Request
+from shared.domain.records import (
+    OPENED,
+    PENDING,
+    Opened,
+    Pending,
+    Request,
+    Watched,
+    watched_partition,
+)
 from shared.domain.rows import KeyHead, Rotation
 from shared.domain.verdicts import Verdict
-from shared.domain.views import ConsumerView, RotationSummary, State
+from shared.domain.views import ConsumerView, RequestView, RotationSummary, State
 from shared.domain.work import SHARDS, Work
 from shared.ports import Clock, Kept, Rows
-from shared.usecases.report import consumers_of, state_of, view_of
+from shared.usecases.report import consumers_of, request_view, state_of, view_of
 
 MOST_LOOKED_AT = 2000
 """Rows that one page looks at: a filter that fits few of them gives short pages, with a next."""
@@ -75,6 +83,38 @@ class ListRotations:
             ended_at=rotation.ended_at,
             counts={verdict.value: count for verdict, count in rotation.counts.items()},
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRequests:
+    """The requests of which nothing has come yet, by id: people's, and the policy's own.
+
+    Attributes:
+        allowed: Hosts of the vaults that may be managed.
+    """
+
+    rows: Rows
+    allowed: frozenset[str]
+
+    def run(self, *, after: str = "", limit: int) -> Some[RequestView]:
+        """Return a page; ``after`` is that of the page before, or empty."""
+        found: list[RequestView] = []
+        for request in sorted(each for each in set(self._asked()) if each > after):
+            if len(found) == limit:
+                return Some(tuple(found), found[-1].id)
+            kept = self.rows.load(Request, request, "request")
+            if kept and kept.row.is_waiting:
+                found.append(request_view(self.rows, kept.row))
+        return Some(tuple(found), "")
+
+    def _asked(self) -> Iterator[str]:
+        """Yield the ids of those that may be waiting."""
+        for pending in self.rows.scan(Pending, PENDING):
+            yield pending.row.request
+        for vault in self.allowed:
+            for watched in self.rows.scan(Watched, watched_partition(vault)):
+                if watched.row.request:
+                    yield watched.row.request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -184,6 +184,7 @@ class OpenRotation:
         if is_ours and approved and approved > (head.row.approved_until or rotation.opened_at):
             head = self.rows.replace(head, replace(head.row, approved_until=approved))
         if not is_ours:  # under the head's ETag, so that one message alone opens a run
+            paused = self._still_paused(head.row, rotation)
             active = KeyHead(
                 key=head.row.key,
                 active=rotation.id,
@@ -191,6 +192,7 @@ class OpenRotation:
                 told=head.row.told,
                 run=rotation.run,
                 overtaken=head.row.active or "",
+                paused=paused,
                 approved_until=approved,
             )
             head = self.rows.replace(head, active)
@@ -215,6 +217,20 @@ class OpenRotation:
         self.queue.send(Preflight(rotation=rotation.id))
         self.queue.send(Discover(rotation=rotation.id))
         self.queue.send(Supervise(rotation=rotation.id))
+
+    def _still_paused(self, head: KeyHead, rotation: Rotation) -> str:
+        """Return why a rotation begins paused: a person has paused the one that it takes over from.
+
+        Whoever holds a key's consumers still means the key, and knows of no newer version. Who did
+        it stands on the new rotation's record too. Keyturn's own pause was for failures, which are
+        counted anew.
+        """
+        if not rotation.overtaken or not head.paused or head.paused_itself or head.cancelled:
+            return ""
+        for kept in self.rows.scan(Act, rotation.overtaken):
+            if kept.row.action in ("pause", "resume"):
+                self.rows.insert(replace(kept.row, rotation=rotation.id))
+        return head.paused
 
     def _approved_until(self, step: Open, target: str) -> datetime | None:
         """Return until when writes are approved: with a new version, its rotation is.

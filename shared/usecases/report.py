@@ -34,7 +34,7 @@ class ReportRotation:
         """Return the report of a rotation, or of the request for one; ``None`` if unknown."""
         request = self.rows.load(Request, asked, "request")
         if request and not request.row.rotation:
-            return _of_request(request.row)
+            return request_view(self.rows, request.row)
         rotation = self.rows.load(Rotation, request.row.rotation if request else asked, "rotation")
         if rotation is None:
             return None
@@ -64,7 +64,7 @@ class ReportRotation:
             approved_until=head.approved_until,
             policy=rotation.policy or None,
             rules=rotation.rules,
-            acts=tuple(_of_act(kept.row) for kept in self.rows.scan(Act, rotation.id)),
+            acts=_acts(self.rows, rotation.id),
             opened_at=rotation.opened_at,
             ended_at=rotation.ended_at,
             evidence=rotation.evidence,
@@ -146,10 +146,13 @@ def _blockers(findings: tuple[Finding, ...] | None) -> str:
     return f"; {count} {'blocker' if count == 1 else 'blockers'} foreseen"
 
 
-def _of_request(request: Request) -> RequestView:
-    state: Literal["requested", "needs_approval", "failed"] = "requested"
+def request_view(rows: Rows, request: Request) -> RequestView:
+    """Return what is shown of a request that has no rotation."""
+    state: Literal["requested", "needs_approval", "failed", "cancelled"] = "requested"
     said = request.waits_for or "waiting for the vault to be read"
-    if request.needs_approval:  # ahead of a problem: an approval is what mends it
+    if request.cancelled:
+        state, said = "cancelled", f"taken back: {request.cancelled}"
+    elif request.needs_approval:  # ahead of a problem: an approval is what mends it
         state, said = "needs_approval", "waiting for an approval of the new version"
     elif request.problem:
         state, said = "failed", request.problem
@@ -162,10 +165,15 @@ def _of_request(request: Request) -> RequestView:
         new_version=request.new_version,
         asked_at=request.asked_at,
         by=request.by,
-        needs_approval=request.needs_approval,
+        needs_approval=request.needs_approval and not request.cancelled,
         waits_for=request.waits_for or None,
         problem=request.problem or None,
+        acts=_acts(rows, request.id),
     )
+
+
+def _acts(rows: Rows, about: str) -> tuple[ActView, ...]:
+    return tuple(_of_act(kept.row) for kept in rows.scan(Act, about))
 
 
 def _of_act(act: Act) -> ActView:

@@ -41,9 +41,10 @@ class ReviveSupervisors:
     def _ask_again(self, pending: Kept[Pending]) -> None:
         """Queue what serves a request once more, unless it has its answer or waits for a person."""
         kept = self.rows.load(Request, pending.row.request, "request")
-        if kept is None or kept.row.rotation or kept.row.problem:  # or was never kept itself
+        request = kept.row if kept else None  # none: it was never kept itself
+        if request is None or request.rotation or request.problem or request.cancelled:
             self.rows.commit(Drop(pending.row))
-        elif not kept.row.needs_approval:
-            logger.warning("request %s: silent since %s", kept.row.id, pending.row.at)
+        elif not request.needs_approval:
+            logger.warning("request %s: silent since %s", request.id, pending.row.at)
             self.rows.replace(pending, replace(pending.row, at=self.clock.now()))
             self.queue.send(pending.row.step)

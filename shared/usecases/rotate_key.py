@@ -60,6 +60,9 @@ class MakeVersion:
         if not kept.row.asks_for(step):
             logger.error("no new version of %s: request %s asks for none", step.key, step.request)
             return
+        if kept.row.cancelled:
+            logger.info("no new version of %s: request %s was taken back", step.key, step.request)
+            return
         if kept.row.needs_approval:
             if step.expiring:  # the watch comes again, and so does who approves
                 return

@@ -17,7 +17,7 @@ from shared.domain.errors import (
     RowConflictError,
 )
 from shared.domain.keys import Key
-from shared.domain.records import Act, Action, Request
+from shared.domain.records import EXPIRING, Act, Action, Request
 from shared.domain.resources import digest
 from shared.domain.rows import Cause, KeyHead, Rotation
 from shared.domain.steps import RotateKey, Supervise
@@ -79,8 +79,17 @@ class SteerRotation:
         return self._change(asked, _Wish("resume", by, reason), go_on)
 
     def cancel(self, asked: str, reason: str, by: Caller) -> str:
-        """Stop it for good: what is open is closed as ``cancelled``."""
+        """Stop it for good: what is open is closed as ``cancelled``.
+
+        A request for a new version is taken back, as long as the vault was not asked for it.
+
+        Raises:
+            NotPermittedError: The policy wants the version, and nobody asked for it.
+        """
         wish = _Wish("cancel", by, reason)
+        request = self.rows.load(Request, asked, "request")
+        if request and not request.row.rotation:
+            return self._take_back(request, wish)
         return self._change(asked, wish, lambda head, _: replace(head, cancelled=reason))
 
     def approve(self, asked: str, reason: str, by: Caller) -> str:
@@ -96,6 +105,8 @@ class SteerRotation:
             raise NotPermittedError("an approval needs a name, and a function key names nobody")
         wish = _Wish("approve", by, reason)
         request = self.rows.load(Request, asked, "request")
+        if request and request.row.cancelled:
+            raise NotActiveError(f"request {asked} was taken back: {request.row.cancelled}")
         if request and request.row.needs_approval:
             return self._approve_request(request, wish)
         rotation = self._rotation(asked)
@@ -166,6 +177,27 @@ class SteerRotation:
         head = self._head(rotation)
         self.rows.replace(head, change(head.row, rotation))
         return self._go_on(rotation, wish, until)
+
+    def _take_back(self, kept: Kept[Request], wish: _Wish) -> str:
+        """Take a request back. Under its ETag, so that whoever is about to serve it looks again."""
+        request = kept.row
+        if request.cancelled:
+            return request.id
+        if request.id.startswith(EXPIRING):
+            raise NotPermittedError(
+                f"request {request.id} is the policy's, which would make it again: have the policy"
+                f" alarm or ignore for {request.key} what it asks for now (nearExpiry, expired,"
+                " overage)"
+            )
+        if request.problem and not request.needs_approval:
+            raise NotActiveError(f"request {request.id} has failed: {request.problem}")
+        if not request.new_version or request.vault_asked_at or request.unexpire:
+            raise NotActiveError(
+                f"request {request.id} is being served: see how it stands, and cancel its rotation"
+            )
+        self.rows.replace(kept, replace(request, cancelled=wish.reason))
+        self._keep(request.id, wish, None)
+        return request.id
 
     def _approve_request(self, kept: Kept[Request], wish: _Wish) -> str:
         request = kept.row

@@ -14,7 +14,7 @@ from shared.usecases.conclude import ConcludeRotation
 from shared.usecases.discover import DiscoverConsumers
 from shared.usecases.evidence import KeepEvidence, ReadEvidence
 from shared.usecases.health import CheckHealth
-from shared.usecases.history import ListConsumers, ListRotations
+from shared.usecases.history import ListConsumers, ListRequests, ListRotations
 from shared.usecases.leases import Leases
 from shared.usecases.ledger import Ledger
 from shared.usecases.open_rotation import OpenRotation
@@ -38,9 +38,9 @@ from shared.usecases.sweep import SweepOneVault
 from shared.usecases.unexpire import Unexpire
 from shared.usecases.verify import VerifyResource
 from shared.usecases.watch import WatchKey
-from shared.wiring.adapters import STEPS_QUEUE, Adapters, quieten_sdks
+from shared.wiring.adapters import EVENTS_QUEUE, STEPS_QUEUE, Adapters, quieten_sdks
 
-__all__ = ["STEPS_QUEUE", "Wiring"]
+__all__ = ["EVENTS_QUEUE", "STEPS_QUEUE", "Wiring"]
 
 
 @dataclass(frozen=True)
@@ -221,6 +221,11 @@ class Wiring:
         return ListRotations(rows=self._adapters.rows, clock=self._adapters.clock)
 
     @cached_property
+    def list_requests(self) -> ListRequests:
+        """What ``GET /api/requests`` calls."""
+        return ListRequests(rows=self._adapters.rows, allowed=self.settings.vaults)
+
+    @cached_property
     def report(self) -> ReportRotation:
         """What ``GET /api/rotations/{id}`` calls."""
         out = self._adapters
@@ -271,6 +276,7 @@ class Wiring:
             queue=out.queue,
             clock=out.clock,
             policies=out.policies,
+            store=out.evidence,
             allowed=self.settings.vaults,
         )
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     )
 
 STEPS_QUEUE = "keyturn-steps"
+EVENTS_QUEUE = "keyturn-events"
+"""Into which Event Grid may put events, for an app that may be stopped."""
 
 APP = Path(__file__).parents[2]
 """The app's folder."""

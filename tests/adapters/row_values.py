@@ -13,6 +13,7 @@ from shared.domain.records import (
     Gap,
     Opened,
     Pending,
+    Probe,
     Pulse,
     Refusal,
     Request,
@@ -254,6 +255,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         vault_asked_at=maybe_time,
         rotation=texts,
         problem=texts,
+        cancelled=texts,
     ),
     Watched: st.builds(
         Watched,
@@ -269,6 +271,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         announced=lists,
         findings=st.lists(findings, max_size=2).map(tuple),
     ),
+    Probe: st.builds(Probe, at=moments, since=moments, problem=texts),
     Gap: st.builds(Gap, key=texts, version=texts, created=moments, at=moments),
     Pending: st.builds(
         Pending,

@@ -11,7 +11,7 @@ from azure.storage.blob import BlobClient, ContainerClient
 
 from shared.adapters.storage import evidence
 from shared.adapters.storage.evidence import BLOCK, CONTAINER, IN_PIECES, BlobEvidence
-from shared.domain.errors import NotFoundError
+from shared.domain.errors import NotFoundError, PermanentError
 from shared.domain.rows import Evidence
 
 NAME = "kv1.vault.azure.net/cmk/0a1b2c-1.json"
@@ -45,6 +45,23 @@ def test_a_document_reads_back_as_it_was_written_and_its_digest_is_its_own(
     assert b"".join(store.open(NAME)) == b'{"a":1}'
     properties = container.get_blob_client(NAME).get_blob_properties()
     assert properties.content_settings.content_type == "application/json"
+
+
+def test_a_container_answers_before_it_is_made_and_after(
+    store: BlobEvidence, container: ContainerClient
+) -> None:
+    store.reach()
+    assert not container.exists()
+    kept(store, b"{}")
+    store.reach()
+
+
+def test_a_container_that_refuses_us_is_told_of(storage: str) -> None:
+    account = dict(part.split("=", 1) for part in storage.strip(";").split(";"))
+    url = account["BlobEndpoint"]
+    stranger = ContainerClient(url, CONTAINER, credential=None)
+    with stranger, pytest.raises(PermanentError, match="look at the container of the evidence"):
+        BlobEvidence(lambda: stranger).reach()
 
 
 def test_the_same_document_again_is_one_document(

@@ -77,6 +77,18 @@ def test_what_waits_and_what_is_poison_is_counted_hidden_or_not(storage: str) ->
     assert queue.state() == QueueState(waiting=2, poisoned=1)
 
 
+def test_a_step_is_due_until_somebody_takes_it_and_not_before_its_time(storage: str) -> None:
+    clock = RealClock()
+    queue = queue_at(storage, clock)
+    assert not queue.has_due(), "no queue was made yet"
+    queue.send(STEP, at=clock.now() + timedelta(hours=1))
+    assert not queue.has_due()
+    queue.send(STEP)
+    assert queue.has_due()
+    assert len(list(raw(storage).receive_messages(visibility_timeout=60))) == 1
+    assert not queue.has_due()
+
+
 @pytest.mark.parametrize(
     ("rate", "delay", "seconds"),
     [

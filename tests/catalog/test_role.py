@@ -11,8 +11,7 @@ from shared.catalog.role import PERMISSIONS_READ, ROLE, ROLE_READ, ROLE_WRITE, W
 from shared.domain.kinds import Kind, Plane
 
 README = Path(__file__).parents[2] / "README.md"
-DOCS = README.parent / "docs"
-FILES = ("keyturn-reader-role.json", "keyturn-role.json")
+ROLES = Path("infra") / "roles"
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.id)
 
 
@@ -34,14 +33,14 @@ def test_the_readme_names_exactly_the_actions_of_the_role_where_they_are_needed(
 
 
 def test_the_role_files_have_exactly_what_the_readme_says_of_them() -> None:
-    reader, mover = (json.loads((DOCS / name).read_text()) for name in FILES)
-    assert set(reader["Actions"]) == {*ROLE_READ, *actions(Where.VAULTS)}
-    assert set(mover["Actions"]) - set(reader["Actions"]) == set(actions(Where.MOVED))
-    assert all(name in README.read_text() for name in FILES)
-    for made in (reader, mover):
-        assert made["IsCustom"] is True
-        assert not [action for action in made["DataActions"] if not action.endswith("/read")]
-        assert len(set(made["Actions"])) == len(made["Actions"])
+    files = [ROLES / "reader.json", ROLES / "mover.json"]
+    reader, mover = (json.loads((README.parent / file).read_text()) for file in files)
+    assert set(reader["actions"]) == {*ROLE_READ, *actions(Where.VAULTS)}
+    assert set(mover["actions"]) == set(actions(Where.MOVED))
+    for file, made in zip(files, (reader, mover), strict=True):
+        assert f"]({file})" in README.read_text()
+        assert made["dataActions"] == []
+        assert len(set(made["actions"])) == len(made["actions"])
 
 
 @every_kind

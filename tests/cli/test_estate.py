@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.arm.extensions import DIAGNOSTIC_SETTINGS, EVENT_SUBSCRIPTIONS
 from sandbox.faults import Answer, Fault
+from shared.wiring import EVENTS_QUEUE
 from tests.cli.desk import KEYS, ME, READER, Desk, plain
 from tests.cli.estates import VAULT, Small
 
@@ -424,6 +425,14 @@ def test_the_doctor_looks_at_events_their_dead_letter_and_the_audit_log(
     well = look()
     assert well["events of kv-heard"] == ("pass", None)
     assert well["audit log of kv-heard"] == ("pass", None)
+
+    account = app.replace("Microsoft.Web/sites", "Microsoft.Storage/storageAccounts")
+    queue = {"resourceId": account, "queueName": EVENTS_QUEUE}
+    through = {"endpointType": "StorageQueue", "properties": queue}
+    to_app |= {"destination": None, "deliveryWithResourceIdentity": {"destination": through}}
+    assert look()["events of kv-heard"] == ("pass", None)
+    queue["queueName"] = "theirs"
+    assert look()["events of kv-heard"][0] == "warn"
 
 
 def test_the_doctor_looks_at_the_policy(desk: Desk) -> None:

@@ -105,6 +105,15 @@ def test_json_stays_json_while_a_rotation_is_watched(server: Server) -> None:
     assert "completed\n" in ran.stderr
 
 
+def test_a_request_that_is_taken_back_is_watched_no_longer(server: Server) -> None:
+    view: dict[str, Any] = {"id": "req-1", "state": "cancelled", "summary": "taken back: a typo"}
+    view |= {"problem": None, "waitsFor": None}
+    server.answers = [ACCEPTED, (200, view, {})]
+    ran = run(server, *ROTATE, "--wait")
+    assert ran.exit_code not in (0, 3)
+    assert "no rotation came of the request: taken back: a typo" in ran.stderr
+
+
 # -- report and status ---------------------------------------------------------------------------
 
 

@@ -1,12 +1,15 @@
 """A local Azure with the app in it, as the end-to-end tests use it."""
 
+import atexit
 import hashlib
 import itertools
 import json
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from sandbox.event_grid import Schema
 from sandbox.front_door import Call
 from sandbox.identity import APP_PRINCIPAL
 from sandbox.key_vault import Vault
+from sandbox.packaging import lay_out
 from tests.rights import TO_READ_AND_WRITE
 
 CHECKOUT = Path(__file__).parents[2]
@@ -113,7 +117,7 @@ class Stage:
         settings: Mapping[str, str] | None = None,
         *,
         policy: str | Mapping[str, object] = "",
-        app: Path = CHECKOUT,
+        app: Path | None = None,
         schema: Schema = Schema.EVENT_GRID,
         **host: Any,  # noqa: ANN401 - as ``LocalAzure.start_app`` takes it
     ) -> None:
@@ -123,7 +127,7 @@ class Stage:
             settings: App settings.
             policy: What ``keyturn.yaml`` says, as its text or as settings for every key; empty:
                 there is none.
-            app: The app's folder.
+            app: The app's folder; ``None``: what is deployed of this checkout.
             schema: In which form events come.
             host: Further arguments of ``LocalAzure.start_app``.
         """
@@ -131,7 +135,7 @@ class Stage:
         if policy:
             self.write_policy(policy)
             own["KEYTURN_POLICY"] = str(self.policy_file)
-        self.azure.start_app(app, {**own, **(settings or {})}, **host)
+        self.azure.start_app(app or deployed(), {**own, **(settings or {})}, **host)
         self.azure.subscribe(VAULT, schema)
 
     @property
@@ -335,12 +339,23 @@ class Stage:
         return self.azure.estate.truth.writes(account.id)
 
 
+@cache
+def deployed() -> Path:
+    """Return a folder with what is deployed of this checkout, and nothing else.
+
+    The host takes no module of the app from anywhere else. Requirements are those of this process;
+    ``tests/test_package.py`` installs them beside the app as well.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="keyturn-package-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    lay_out(CHECKOUT, folder / "app")
+    return folder / "app"
+
+
 def app_with_queues(folder: Path, **settings: object) -> Path:
     """Lay the app out in ``folder`` with other settings of its queues; return that folder."""
-    for name in ("functions", "shared"):
-        shutil.copytree(CHECKOUT / name, folder / name)
-    shutil.copy2(CHECKOUT / "function_app.py", folder)
-    host = json.loads((CHECKOUT / "host.json").read_text())
+    shutil.copytree(deployed(), folder, dirs_exist_ok=True)
+    host = json.loads((folder / "host.json").read_text())
     host["extensions"]["queues"] |= settings
     (folder / "host.json").write_text(json.dumps(host))
     return folder

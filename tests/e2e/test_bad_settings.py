@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.azure import LocalAzure
 from sandbox.functions_host.process import FunctionsHostFailedError
-from tests.e2e.stage import CHECKOUT
+from tests.e2e.stage import deployed
 
 
 def test_bad_settings_are_refused_all_at_once_and_no_function_is_served(
@@ -26,7 +26,7 @@ def test_bad_settings_are_refused_all_at_once_and_no_function_is_served(
         local_azure(60) as azure,
         pytest.raises(FunctionsHostFailedError) as refused,
     ):
-        azure.start_app(CHECKOUT, bad)
+        azure.start_app(deployed(), bad)
 
     said = str(refused.value)
     assert "Keyturn's settings have 8 problem(s):" in said
@@ -48,4 +48,4 @@ def test_an_app_that_manages_no_vault_is_refused(
         local_azure(60) as azure,
         pytest.raises(FunctionsHostFailedError, match="KEYTURN_VAULTS names no vault"),
     ):
-        azure.start_app(CHECKOUT, {})
+        azure.start_app(deployed(), {})

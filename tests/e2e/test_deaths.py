@@ -17,7 +17,15 @@ from sandbox.azure import LocalAzure
 from sandbox.estate import Account
 from sandbox.functions_host.death import Death
 from sandbox.functions_host.process import FunctionsHost
-from tests.e2e.stage import CHECKOUT, VAULT, Report, Stage, app_with_queues, consumer, verdicts
+from tests.e2e.stage import (
+    VAULT,
+    Report,
+    Stage,
+    app_with_queues,
+    consumer,
+    deployed,
+    verdicts,
+)
 from tests.seeds import FIRST_SEED, replay
 
 KILLED = -signal.SIGKILL
@@ -247,7 +255,7 @@ def test_a_host_that_stands_still_before_its_write_finds_itself_overtaken_and_do
 
     target = stage.rotate(moving.key)
     stage.until(lambda: stage.reads(account), 20, "the read behind which it is frozen")
-    azure.start_app(CHECKOUT, {"KEYTURN_VAULTS": VAULT}, lease_seconds=1)
+    azure.start_app(deployed(), {"KEYTURN_VAULTS": VAULT}, lease_seconds=1)
     report = stage.ended(target, within=60)
     frozen.thaw()
     stage.quiet()
@@ -274,7 +282,7 @@ def test_a_host_that_stands_still_in_its_write_is_overtaken_and_its_write_lowers
 
     target = stage.rotate(moving.key)
     assert is_frozen.wait(20)
-    azure.start_app(CHECKOUT, {"KEYTURN_VAULTS": VAULT}, lease_seconds=1)
+    azure.start_app(deployed(), {"KEYTURN_VAULTS": VAULT}, lease_seconds=1)
     report = stage.ended(target, within=60)
     assert stage.writes(account) == 1
     released.set()

@@ -24,11 +24,11 @@ from shared.domain.steps import Step, Supervise, encode
 from shared.domain.work import Outstanding, Work
 from shared.ports import Insert, Put
 from tests.e2e.stage import (
-    CHECKOUT,
     VAULT,
     Stage,
     app_with_queues,
     consumer,
+    deployed,
     verdicts,
 )
 
@@ -85,7 +85,7 @@ def test_if_every_message_is_lost_the_timer_alone_brings_the_rotation_to_its_end
     settings = {"KEYTURN_VAULTS": VAULT, "KEYTURN_SWEEP_SCHEDULE": "0 */5 * * * *"}
     assert _sweeps(hurried) == 0
 
-    hurried.azure.start_app(CHECKOUT, settings, freeze_timers=False)
+    hurried.azure.start_app(deployed(), settings, freeze_timers=False)
     report = hurried.ended(target, within=90)
 
     assert verdicts(report) == {"stfirst": "verified", "stsecond": "verified"}
@@ -100,7 +100,7 @@ def test_a_supervisors_message_among_the_poison_comes_back_and_finds_the_rest_lo
     target, accounts = _lose_all_messages(hurried, when="searching")
     _put(hurried, POISON, Supervise(rotation=hurried.rotation_to(target)))
 
-    hurried.azure.start_app(CHECKOUT, {"KEYTURN_VAULTS": VAULT})
+    hurried.azure.start_app(deployed(), {"KEYTURN_VAULTS": VAULT})
     report = hurried.ended(target, within=90)
 
     assert verdicts(report) == {"stfirst": "verified", "stsecond": "verified"}

@@ -100,6 +100,7 @@ class CalledApi:
         rotations = RotationsApi(
             report=lambda: bench.mortal(wiring.report),
             rotations=lambda: bench.mortal(wiring.list_rotations),
+            requests=lambda: bench.mortal(wiring.list_requests),
             consumers=lambda: bench.mortal(wiring.list_consumers),
             steer=lambda: bench.mortal(wiring.steer),
         )

@@ -1,12 +1,13 @@
 """The entry points, called without a host: what goes in, what comes out."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import azure.functions as func
 import pytest
 
-from functions import key_events, poison, rotation_steps, sweeps
+from functions import key_events, poison, queued_events, rotation_steps, sweeps
 from shared.domain.clouds import AZURE_PUBLIC
 from shared.domain.errors import UnreadableError
 from shared.domain.rows import Cause
@@ -119,6 +120,68 @@ def test_an_event_that_cannot_be_used_is_queued_to_be_counted(
     assert isinstance(step, Refuse)
     assert step.event_id == "e1"
     assert says in step.problem
+
+
+# -- events that waited in a queue ---------------------------------------------------------------
+
+
+def taken(*events: object) -> list[Step]:
+    """Return the steps that a message of the events' queue queues."""
+    bp = queued_events.blueprint(
+        queue="q", events="e", cloud=AZURE_PUBLIC, vaults=VAULTS, now=lambda: NOW
+    )
+    said = events[0] if len(events) == 1 else list(events)
+    body = said if isinstance(said, bytes) else json.dumps(said).encode()
+    output = Output()
+    function(bp, "queued_events")(func.QueueMessage(id="m1", body=body), output)
+    return [decode(each.encode()) for each in output.value]
+
+
+def as_grid(data: Any, kind: str = TYPE) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {"id": "e1", "eventType": kind, "subject": "cmk", "data": data, "dataVersion": "1"}
+
+
+def as_cloud(data: Any, kind: str = TYPE) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {"id": "e1", "type": kind, "source": "s", "specversion": "1.0", "data": data}
+
+
+@pytest.mark.parametrize("form", [as_grid, as_cloud])
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (TYPE, DATA),
+        (TYPE.upper(), DATA),
+        ("Microsoft.KeyVault.KeyExpired", DATA),
+        ("Microsoft.KeyVault.VaultAccessPolicyChanged", {"VaultName": "kv1"}),
+        ("Microsoft.KeyVault.SecretNewVersionCreated", DATA),
+        (TYPE, {}),
+        (TYPE, []),
+        (TYPE, {"Id": "https://kv9.vault.azure.net/keys/k"}),
+    ],
+)
+def test_an_event_that_waited_queues_just_what_it_would_have(
+    form: Callable[[Any, str], dict[str, Any]],
+    kind: str,
+    data: Any,  # noqa: ANN401 - JSON
+) -> None:
+    direct = queued(grid(data, kind))
+    assert taken(form(data, kind)) == ([direct] if direct else [])
+
+
+def test_an_array_of_events_is_read_too() -> None:
+    other = {**as_grid(DATA), "id": "e2"}
+    assert [step.cause.id for step in taken(as_grid(DATA), other) if isinstance(step, Open)] == [
+        "e1",
+        "e2",
+    ]
+
+
+@pytest.mark.parametrize("said", [b"", b"\xff", b"{", 7, None, "text", ["text"], [[]]])
+def test_a_message_that_is_no_event_is_let_go_and_named(
+    said: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert taken(said) == []
+    assert "message m1 among the queued events is no event" in caplog.text
 
 
 @both

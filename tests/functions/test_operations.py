@@ -49,6 +49,7 @@ NEEDS: dict[str, Role | None] = {
     "list_rotations": Role.AUDITOR,
     "get_rotation": Role.AUDITOR,
     "list_consumers": Role.AUDITOR,
+    "list_requests": Role.AUDITOR,
     "pause_rotation": Role.OPERATOR,
     "resume_rotation": Role.OPERATOR,
     "cancel_rotation": Role.OPERATOR,
@@ -199,7 +200,9 @@ def test_a_query_that_does_not_fit_is_refused_and_the_parameter_named(
 ODD = ["'", " ", "''", "x' or RowKey ne '", '"', "(", "0-" + "a" * 32 + "'", "a/b'", "\n", "é"]
 
 
-@pytest.mark.parametrize("name", ["list_keys", "list_rotations", "list_consumers", "get_scope"])
+@pytest.mark.parametrize(
+    "name", ["list_keys", "list_rotations", "list_consumers", "list_requests", "get_scope"]
+)
 @pytest.mark.parametrize("after", ODD)
 def test_nothing_that_could_end_a_filter_passes_for_a_place(
     empty: CalledApi, name: str, after: str

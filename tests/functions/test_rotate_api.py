@@ -112,6 +112,13 @@ def test_two_callers_may_use_the_same_idempotency_key(called: CalledApi) -> None
     assert one.body["id"] != two.body["id"]
 
 
+def test_all_who_call_with_a_function_key_share_their_idempotency_keys(keyed: CalledApi) -> None:
+    keyed.bench.key()
+    first = ask(keyed, by=OPERATOR, once="k-1")
+    assert ask(keyed, by=ANNE, once="k-1").body == first.body
+    assert ask(keyed, by=ANNE, once="k-1", reason="another").status == 422
+
+
 def test_an_idempotency_key_too_long_is_refused(called: CalledApi) -> None:
     assert ask(called, once="k" * 201).status == 400
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,9 +11,9 @@ from msgspec.structs import replace as with_fields
 from sandbox.faults import Answer as Fake
 from sandbox.faults import Fault
 from sandbox.identity import APP_PRINCIPAL
-from shared.domain.errors import UnavailableError
+from shared.domain.errors import AccessDeniedError, UnavailableError
 from shared.domain.findings import Finding, Severity
-from shared.domain.records import Gap, Pulse, Unheard, Watched
+from shared.domain.records import Gap, Probe, Pulse, Unheard, Watched
 from shared.domain.rows import Beat, Rotation
 from shared.ports import Put, QueueState
 from shared.usecases import check_readiness
@@ -24,7 +24,7 @@ from tests.usecases.memory import MemoryQueue, MemoryRows
 
 HOST = f"{VAULT}.vault.azure.net"
 PARTS = [
-    *("storage", "queue", "timer", "policy", f"vault {HOST}", "keys", "events"),
+    *("storage", "evidence", "queue", "timer", "policy", f"vault {HOST}", "keys", "events"),
     *("subscriptions", "announcements"),
 ]
 
@@ -84,6 +84,32 @@ class Broken(MemoryQueue):
         raise ZeroDivisionError
 
 
+class Standing(MemoryQueue):
+    """A queue that nobody takes anything from."""
+
+    def has_due(self) -> bool:
+        return True
+
+
+class ReadOnly(MemoryRows):
+    """A table to which nothing can be written."""
+
+    def commit(self, *_: object) -> None:
+        raise AccessDeniedError("keep Probe: 403")
+
+
+class Store:
+    """The place of the evidence, as far as anybody looks at it."""
+
+    def __init__(self, problem: str = "") -> None:
+        self.problem, self.looks = problem, 0
+
+    def reach(self) -> None:
+        self.looks += 1
+        if self.problem:
+            raise AccessDeniedError(self.problem)
+
+
 class NoRows(MemoryRows):
     """A table that is away."""
 
@@ -138,8 +164,20 @@ def _slow_queue(called: CalledApi) -> None:
     beat(called, ago=timedelta(minutes=20), waited=timedelta(minutes=20))
 
 
-def _no_sweep(called: CalledApi) -> None:
-    called.bench.instead = {**called.bench.instead, "rows": MemoryRows()}
+def _no_sweep(called: CalledApi, minutes: int = 61) -> None:
+    now, rows = called.bench.clock.now(), MemoryRows()
+    rows.insert(Probe(at=now, since=now - timedelta(minutes=minutes)))
+    called.bench.instead = {**called.bench.instead, "rows": rows}
+
+
+def _standing(called: CalledApi) -> None:
+    _late(called)
+    use(queue=Standing())(called)
+
+
+def _standing_from_the_first(called: CalledApi) -> None:
+    _no_sweep(called)
+    use(queue=Standing())(called)
 
 
 def _silent(called: CalledApi) -> None:
@@ -182,12 +220,18 @@ def _unheard(called: CalledApi) -> None:
         pytest.param(_half_rights, "subscriptions", "fail", "1 of 2", id="rights missing"),
         pytest.param(_none_seen, "subscriptions", "fail", "sees none", id="no subscription"),
         pytest.param(use(rows=NoRows()), "storage", "fail", "no answer", id="storage"),
+        pytest.param(use(rows=ReadOnly()), "storage", "fail", "keep Probe: 403", id="read only"),
+        pytest.param(use(store=Store("look: 403")), "evidence", "fail", "look: 403", id="store"),
         pytest.param(use(queue=Away()), "queue", "fail", "no answer", id="queue"),
         pytest.param(use(queue=Broken()), "queue", "fail", "itself failed", id="a bug"),
         pytest.param(use(queue=Full()), "poison", "warn", "2 steps that failed", id="poison"),
         pytest.param(_bad_policy, "policy", "fail", "#/version", id="policy"),
         pytest.param(_late, "timer", "fail", "was due at", id="sweep late"),
         pytest.param(_no_sweep, "timer", "warn", "has not run yet", id="no sweep yet"),
+        pytest.param(_standing, "queue stands", "fail", "steps are due", id="queue stands"),
+        pytest.param(
+            _standing_from_the_first, "queue stands", "fail", "not run yet", id="never moved"
+        ),
         pytest.param(_slow_queue, "queue age", "warn", "20 minutes", id="queue slow"),
         pytest.param(_silent, "rotations", "warn", "1 rotation has", id="a silent rotation"),
         pytest.param(_no_evidence, "evidence", "warn", "403 from the container", id="evidence"),
@@ -205,6 +249,58 @@ def test_what_is_wrong_is_said_with_what_to_do_and_the_rest_is_still_told(
     assert said in found[name]["said"]
     assert found[name]["advice"]
     assert {part.partition(" ")[0] for part in PARTS} <= {n.partition(" ")[0] for n in found}
+
+
+def test_what_is_written_to_ask_after_our_health_is_written_once_a_minute(
+    well: CalledApi,
+) -> None:
+    store, bench = Store(), well.bench
+    use(store=store)(well)
+
+    def tried_at() -> datetime:
+        return bench.row(Probe, *Probe.PLACE).at
+
+    for _ in range(3):
+        checks(well)
+    first = tried_at()
+    assert store.looks == 1
+    bench.pass_time(seconds=61)
+    for _ in range(3):
+        checks(well)
+    assert (store.looks, tried_at() > first) == (2, True)
+    assert bench.row(Probe, *Probe.PLACE).since == first
+
+
+def test_a_refusal_by_the_place_of_the_evidence_is_told_of_until_it_is_tried_again(
+    well: CalledApi,
+) -> None:
+    store = Store("look: 403")
+    use(store=store)(well)
+    assert checks(well)["evidence"]["status"] == "fail"
+    store.problem = ""
+    assert checks(well)["evidence"]["said"] == "look: 403"
+    well.bench.pass_time(seconds=61)
+    assert checks(well)["evidence"]["status"] == "pass"
+
+
+@pytest.mark.parametrize("spoil", [_standing, _standing_from_the_first])
+def test_of_a_timer_nothing_is_said_while_the_queue_stands(
+    well: CalledApi, spoil: Callable[[CalledApi], None]
+) -> None:
+    spoil(well)
+    timer = checks(well)["timer"]
+    assert timer["status"] == "warn"
+    assert "shows once the queue moves" in timer["said"]
+
+
+def test_a_busy_queue_is_fine_as_long_as_the_sweep_comes(well: CalledApi) -> None:
+    use(queue=Standing())(well)
+    assert {check["status"] for check in checks(well).values()} == {"pass"}
+
+
+def test_a_timer_that_has_never_run_has_an_hour(well: CalledApi) -> None:
+    _no_sweep(well, minutes=59)
+    assert checks(well)["timer"]["status"] == "pass"
 
 
 def watch_row(called: CalledApi, name: str, **found: Any) -> None:  # noqa: ANN401 - fields of a row

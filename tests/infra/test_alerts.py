@@ -10,6 +10,7 @@ import pytest
 
 from shared.domain.policy import Reaction
 from shared.domain.verdicts import Outcome, Verdict
+from tests.infra import bicep
 
 ROOT = Path(__file__).parents[2]
 QUERIES = sorted((ROOT / "infra" / "alerts").glob("*.kql"))
@@ -112,3 +113,25 @@ def test_runs_and_errors_are_kept_whole_and_only_other_lines_sampled() -> None:
     host = json.loads((ROOT / "host.json").read_text())
     sampling = host["logging"]["applicationInsights"]["samplingSettings"]
     assert sampling["excludedTypes"] == "Request;Exception"
+
+
+def test_dead_letters_are_counted_for_the_subscription_that_is_made() -> None:
+    (alert,) = bicep.resources("Microsoft.Insights/metricAlerts")
+    found = dict(bicep.walk(alert.body))
+    rule = ".properties.criteria.allOf.*"
+    assert found[f"{rule}.metricName"] == "DeadLetteredCount"
+    assert (found[f"{rule}.operator"], found[f"{rule}.threshold"]) == ("GreaterThan", 0)
+    (topic,) = {found.target for found in bicep.resources("Microsoft.EventGrid/systemTopics")}
+    assert found[f"{rule}.metricNamespace"] == topic.partition("@")[0]
+    assert found[f"{rule}.dimensions.*.name"] == "EventSubscriptionName"
+    named = [
+        re.findall(r"^param subscriptionName string = '(\w+)'$", file.read_text(), re.MULTILINE)
+        for file in (ROOT / "infra/events/vault.bicep", ROOT / "infra/alerts/dead-letters.bicep")
+    ]
+    assert named == [["keyturn"], ["keyturn"]]
+
+
+def test_people_are_told_what_to_do_about_dead_letters() -> None:
+    page = (ROOT / "docs" / "operations" / "alerts.md").read_text()
+    assert "\n## dead-letters\n" in page
+    assert "alerts.md#dead-letters'" in (ROOT / "infra/alerts/dead-letters.bicep").read_text()

@@ -11,6 +11,7 @@ import pytest
 
 from shared.domain import events
 from shared.settings import Settings
+from shared.wiring import EVENTS_QUEUE
 from tests.catalog.entries import with_data
 from tests.infra import bicep, bicep_types
 from tests.infra.bicep import FILES, INFRA, Choice, Declaration, Expression
@@ -19,6 +20,7 @@ from tests.test_docs import FOR_THE_SANDBOX, settings_read
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(INFRA)))
 CALLED = {"loadJsonContent", "managementGroup", "subscription"}
 """Functions: the grammar takes a call inside an array for a name."""
+ACCESS = INFRA / "app" / "access.bicep"
 MADE = [found for _, found in bicep.every("resource") if not found.existing]
 
 
@@ -306,9 +308,15 @@ def test_the_app_believes_headers_only_once_sign_in_is_on() -> None:
 # -- events ----------------------------------------------------------------------------------------
 
 
+def _subscriptions() -> tuple[Declaration, Declaration]:
+    """Return the event subscription to the function, and that through the queue."""
+    found = bicep.resources("Microsoft.EventGrid/systemTopics/eventSubscriptions")
+    direct, queued = sorted(found, key=lambda each: "destination" not in each.body["properties"])  # type: ignore[operator]
+    return direct, queued
+
+
 def subscription() -> dict[str, object]:
-    (found,) = bicep.resources("Microsoft.EventGrid/systemTopics/eventSubscriptions")
-    return dict(_pairs(found))
+    return dict(_pairs(_subscriptions()[0]))
 
 
 def test_the_vaults_send_just_what_the_app_understands() -> None:
@@ -325,7 +333,7 @@ def test_the_vaults_send_just_what_the_app_understands() -> None:
 def test_events_go_to_a_function_that_exists_and_to_blobs_if_they_cannot() -> None:
     said = subscription()
     assert said["endpointType"] == "StorageBlob"  # the last that was read: the dead letters'
-    (found,) = bicep.resources("Microsoft.EventGrid/systemTopics/eventSubscriptions")
+    found, _ = _subscriptions()
     properties = found.body["properties"]
     assert isinstance(properties, dict)
     destination, dead = properties["destination"], properties["deadLetterWithResourceIdentity"]
@@ -349,3 +357,26 @@ def test_events_go_to_a_function_that_exists_and_to_blobs_if_they_cannot() -> No
 def test_an_event_is_tried_for_a_day() -> None:
     said = subscription()
     assert (said["eventTimeToLiveInMinutes"], said["maxDeliveryAttempts"]) == (1440, 30)
+
+
+def test_through_the_queue_the_same_events_come_by_identity_to_a_function_that_exists() -> None:
+    direct, queued = (dict(bicep.walk(each.body)) for each in _subscriptions())
+    for path in ("filter.includedEventTypes", "retryPolicy.eventTimeToLiveInMinutes"):
+        assert queued[f".properties.{path}"] == direct[f".properties.{path}"]
+    letters = ".properties.deadLetterWithResourceIdentity.deadLetterDestination.properties"
+    assert queued[f"{letters}.blobContainerName"] == direct[f"{letters}.blobContainerName"]
+    delivery = ".properties.deliveryWithResourceIdentity"
+    assert queued[f"{delivery}.identity.type"] == "UserAssigned"
+    name = queued[f"{delivery}.destination.properties.queueName"]
+    assert name == EVENTS_QUEUE
+    index = json.loads((INFRA.parent / "tests" / "golden" / "index.json").read_text())
+    taking = [
+        function["name"]
+        for function in index
+        for binding in function["bindings"]
+        if binding.get("queueName") == name
+    ]
+    assert taking == ["queued_events"]
+    (role,) = re.findall(r"\nresource onEvents .*\n}\n", ACCESS.read_text(), re.DOTALL)
+    assert "if (eventsQueue)" in role
+    assert "scope: events\n" in role

@@ -75,6 +75,11 @@ class Cli:
         lines = (self.folder / "asked").read_text().splitlines()
         return [line for line in lines if line.startswith(start)]
 
+    def deployed(self, what: str) -> list[str]:
+        """Return what was asked of templates of the events, or of the dead letters' alert."""
+        asked = self.asked("deployment group create")
+        return [line for line in asked if f" --name keyturn-{what}-" in line]
+
 
 AFTER = {
     "KEYTURN_VAULT_IDS": VAULT,
@@ -95,7 +100,7 @@ def cli(tmp_path: Path) -> Cli:
 def test_a_vault_without_a_topic_gets_one_and_a_subscription(cli: Cli) -> None:
     done = cli.run("hooks/postdeploy.sh", **AFTER)
     assert done.returncode == 0, done.stderr
-    (deployed,) = cli.asked("deployment group create")
+    (deployed,) = cli.deployed("events")
     for part in (
         f"--subscription {SUB.rpartition('/')[2]} --resource-group rg-keys ",
         f"vaultId={VAULT} location=westeurope topicName=evgt-kv-one makeTopic=true ",
@@ -104,13 +109,39 @@ def test_a_vault_without_a_topic_gets_one_and_a_subscription(cli: Cli) -> None:
         assert part in deployed
 
 
-def test_every_parameter_that_it_gives_is_one_of_the_template(cli: Cli) -> None:
-    cli.run("hooks/postdeploy.sh", **AFTER)
-    (deployed,) = cli.asked("deployment group create")
+@pytest.mark.parametrize(
+    ("what", "template", "more"),
+    [
+        ("events", "events/vault.bicep", set()),
+        ("dead-letters", "alerts/dead-letters.bicep", {"actionGroupId"}),
+        ("queue", "events/queue.bicep", set()),
+    ],
+)
+def test_every_parameter_that_it_gives_is_one_of_the_template(
+    cli: Cli, what: str, template: str, more: set[str]
+) -> None:
+    cli.run("hooks/postdeploy.sh", **AFTER, KEYTURN_EVENTS_QUEUE="true")
+    (deployed,) = cli.deployed(what)
     given = set(re.findall(r" (\w+)=", deployed.partition("--parameters")[2]))
-    template = (ROOT / "infra" / "events" / "vault.bicep").read_text()
-    required = set(re.findall(r"^param (\w+) \w+$", template, re.MULTILINE))
-    assert given == required
+    text = (ROOT / "infra" / template).read_text()
+    required = set(re.findall(r"^param (\w+) \w+$", text, re.MULTILINE))
+    assert given == required | more
+    assert more <= set(re.findall(r"^param (\w+) ", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("group", ["", f"{OURS}/Microsoft.Insights/actionGroups/ag-keyturn"])
+def test_people_hear_of_a_vaults_dead_letters_wherever_its_topic_lies(cli: Cli, group: str) -> None:
+    foreign = FOREIGN.replace("rg-keys", "rg-theirs")
+    cli.answers = [
+        ("system-topic list", f"{VAULT}\t{foreign}\n"),
+        ("identity.userAssignedIdentities", json.dumps({IDENTITY: {}})),
+        *cli.answers,
+    ]
+    done = cli.run("hooks/postdeploy.sh", **AFTER, KEYTURN_ALERT_GROUP_ID=group)
+    assert done.returncode == 0, done.stderr
+    (alert,) = cli.deployed("dead-letters")
+    assert f"--subscription {SUB.rpartition('/')[2]} --resource-group rg-keyturn " in alert
+    assert f"vaultName=kv-one topicId={foreign} actionGroupId={group}" in alert
 
 
 def test_a_topic_of_somebody_else_is_left_as_it_is_and_used_where_it_lies(cli: Cli) -> None:
@@ -122,7 +153,7 @@ def test_a_topic_of_somebody_else_is_left_as_it_is_and_used_where_it_lies(cli: C
     ]
     done = cli.run("hooks/postdeploy.sh", **AFTER)
     assert done.returncode == 0, done.stderr
-    (deployed,) = cli.asked("deployment group create")
+    (deployed,) = cli.deployed("events")
     assert "--resource-group rg-theirs " in deployed
     assert "topicName=theirs makeTopic=false" in deployed
 
@@ -138,14 +169,35 @@ def test_a_topic_of_somebody_else_without_the_identity_is_told_and_nothing_chang
     done = cli.run("hooks/postdeploy.sh", **AFTER)
     assert done.returncode == 1
     assert f"Add {IDENTITY} to it" in done.stderr
-    assert cli.asked("deployment group create") == []
+    assert cli.asked("deployment") == []
+
+
+@pytest.mark.parametrize(("wanted", "times"), [("true", 1), ("false", 0), ("", 0)])
+def test_events_go_through_the_queue_only_where_that_is_wanted_and_in_the_topics_group(
+    cli: Cli, wanted: str, times: int
+) -> None:
+    foreign = FOREIGN.replace("rg-keys", "rg-theirs")
+    cli.answers = [
+        ("system-topic list", f"{VAULT}\t{foreign}\n"),
+        ("identity.userAssignedIdentities", json.dumps({IDENTITY: {}})),
+        *cli.answers,
+    ]
+    done = cli.run("hooks/postdeploy.sh", **AFTER, KEYTURN_EVENTS_QUEUE=wanted)
+    assert done.returncode == 0, done.stderr
+    asked = cli.deployed("queue")
+    assert len(asked) == times
+    for each in asked:  # after what it changes was made
+        assert "--resource-group rg-theirs " in each
+        assert f"topicName=theirs storageId={STORAGE} identityId={IDENTITY}" in each
+        whole = cli.asked("deployment group create")
+        assert whole.index(each) > whole.index(cli.deployed("events")[0])
 
 
 def test_a_topic_of_another_vault_is_not_taken_for_this_ones(cli: Cli) -> None:
     other = VAULT.replace("kv-one", "kv-one-more")
     cli.answers = [("system-topic list", f"{other}\t{FOREIGN}\n"), *cli.answers]
     cli.run("hooks/postdeploy.sh", **AFTER)
-    (deployed,) = cli.asked("deployment group create")
+    (deployed,) = cli.deployed("events")
     assert "makeTopic=true" in deployed
 
 
@@ -158,7 +210,7 @@ def test_one_vault_that_fails_keeps_no_other_from_its_events(cli: Cli) -> None:
     ]
     done = cli.run("hooks/postdeploy.sh", **{**AFTER, "KEYTURN_VAULT_IDS": f"{VAULT}, {second}"})
     assert done.returncode == 1
-    (deployed,) = cli.asked("deployment group create")
+    (deployed,) = cli.deployed("events")
     assert "topicName=evgt-kv-two" in deployed
 
 
@@ -185,6 +237,16 @@ def test_a_step_that_fails_fails_the_hook(cli: Cli, step: str) -> None:
     done = cli.run("hooks/postdeploy.sh", **AFTER)
     assert done.returncode == 1
     assert "sends its events" not in done.stdout
+
+
+def test_an_alert_that_cannot_be_made_fails_the_hook_and_keeps_no_vault_from_its_events(
+    cli: Cli,
+) -> None:
+    cli.answers = [("dead-letters.bicep", None), *cli.answers]
+    second = VAULT.replace("kv-one", "kv-two")
+    done = cli.run("hooks/postdeploy.sh", **{**AFTER, "KEYTURN_VAULT_IDS": f"{VAULT},{second}"})
+    assert done.returncode == 1
+    assert done.stdout.count("sends its events") == 2
 
 
 # -- preprovision ----------------------------------------------------------------------------------

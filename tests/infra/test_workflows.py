@@ -22,6 +22,51 @@ MAY_WRITE = {
 """The jobs that may change something, and what."""
 
 
+TEXT = {"type": "string", "minLength": 1}
+COMMAND = {"type": ["string", "array", "object"]}
+
+
+def closed(required: list[str], **properties: object) -> dict[str, object]:
+    """Return the schema of an object with these properties and no others."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+_SCRIPT = closed(["shell", "run"], shell={"enum": ["sh", "pwsh"]}, run=TEXT)  # noqa: S604 - a field of that name
+_HOOK = closed(["posix", "windows"], posix=_SCRIPT, windows=_SCRIPT)
+AZD = closed(
+    ["name", "infra", "services"],
+    name={"type": "string", "minLength": 2, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"},
+    metadata=closed(["template"], template=TEXT),
+    infra=closed([], provider={"type": "string", "pattern": "^[a-z0-9.]+$"}, path=TEXT),
+    services={
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": closed(["host"], project=TEXT, language=TEXT, host=TEXT),
+    },
+    hooks=closed([], preprovision=_HOOK, postdeploy=_HOOK),
+)
+"""Of azd's published schema (azure-dev, schemas/v1.0/azure.yaml.json) what azure.yaml uses.
+
+No package brings that schema. This one is closed, so that a further field is looked up there first.
+"""
+
+DEVCONTAINER = closed(
+    ["build"],
+    name=TEXT,
+    build=closed(["dockerfile"], dockerfile=TEXT),
+    remoteUser=TEXT,
+    postCreateCommand=COMMAND,
+    customizations={"type": "object", "additionalProperties": {"type": "object"}},
+)
+"""Of the published schema of containers (devcontainers/spec, schemas/devContainer.base.schema.json)
+what ours uses; as ``AZD``."""
+
+
 def read(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = YAML(typ="safe").load(path.read_text())
     return found
@@ -40,6 +85,26 @@ def test_it_is_a_workflow(path: Path) -> None:
     vendored = Path(found.origin).parent / "builtin_schemas" / "vendor"
     schema = json.loads((vendored / "github-workflows.json").read_text())
     jsonschema.Draft7Validator(schema).validate(read(path))
+
+
+def test_azd_and_the_container_have_only_fields_that_were_looked_up() -> None:
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    jsonschema.Draft202012Validator(AZD).validate(read(ROOT / "azure.yaml"))
+    jsonschema.Draft202012Validator(DEVCONTAINER).validate(container)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param({"name": "Keyturn"}, id="a name in capitals"),
+        pytest.param({"hooks": {"postDeploy": {}}}, id="an event that is none"),
+        pytest.param({"services": {"keyturn": {"project": "."}}}, id="a service without a host"),
+        pytest.param({"service": {}}, id="a field that is misspelt"),
+    ],
+)
+def test_what_azd_would_not_take_is_told(wrong: dict[str, Any]) -> None:
+    document = {**read(ROOT / "azure.yaml"), **wrong}
+    assert not jsonschema.Draft202012Validator(AZD).is_valid(document)
 
 
 @every_workflow

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from sandbox.functions_host.process import FunctionsHost
-from sandbox.packaging import build_package
+from sandbox.packaging import build_package, lay_out
 
 APP = """
 import azure.functions as func
@@ -85,6 +85,14 @@ def test_what_funcignore_names_stays_behind(source: Path, tmp_path: Path) -> Non
         "shared/words.py",
         "docs/kept.txt",
     }
+
+
+def test_an_app_can_be_laid_out_without_its_requirements(source: Path, tmp_path: Path) -> None:
+    build_package(source, tmp_path / "package")
+    lay_out(source, tmp_path / "bare")
+
+    assert contents(tmp_path / "bare") == contents(tmp_path / "package")
+    assert not (tmp_path / "bare/.python_packages").exists()
 
 
 def test_requirements_are_where_the_worker_looks(source: Path, tmp_path: Path) -> None:

@@ -44,6 +44,10 @@ class MemoryQueue:
         """See ``Queue.state``."""
         return QueueState(waiting=0, poisoned=0)
 
+    def has_due(self) -> bool:
+        """See ``Queue.has_due``."""
+        return False
+
 
 class MemoryRows:
     """Rows in the form in which the tables hold them, under ETags."""

@@ -9,13 +9,15 @@ import pytest
 from msgspec.structs import replace
 
 from sandbox.faults import Answer, Fault
+from shared.domain.callers import Caller
 from shared.domain.errors import NotAllowedError
-from shared.domain.rows import Rotation
+from shared.domain.records import Act
+from shared.domain.rows import KeyHead, Rotation
 from shared.domain.steps import Discover, Repoint, Supervise, Verify
 from shared.domain.verdicts import Outcome, Verdict
 from tests.usecases.bench import VAULT, Bench, at, open_step
 from tests.usecases.memory import in_memory
-from tests.usecases.rotations import carry_out, follow, found
+from tests.usecases.rotations import carry_out, follow, found, head, report_of
 from tests.usecases.runner import Runner
 
 _REFERENCE = {"keyname": "cmk", "keyvaulturi": f"https://{VAULT}.vault.azure.net/"}
@@ -210,3 +212,59 @@ def test_a_link_to_another_vault_is_not_followed(bench: Bench, host: str) -> Non
         list(vaults.keys(f"{VAULT}.vault.azure.net"))
 
     assert not [call for call in bench.azure.front_door.traffic() if call.host == host]
+
+
+# -- what a person has paused --------------------------------------------------------------------
+
+ANNE = Caller(id="t/anne", name="anne@contoso.com")
+
+
+def test_what_a_person_has_paused_stays_paused_for_a_newer_version_until_they_let_it_go_on(
+    bench: Bench,
+) -> None:
+    swift = in_memory(bench)
+    key = swift.key()
+    account = swift.account("stone", key)
+    swift.later_version(key)
+    old = swift.open(key)
+    swift.steer.pause(old, "a freeze", ANNE)
+    newer = [swift.later_version(key), swift.open(key)]
+    last = [swift.later_version(key), swift.open(key)]
+
+    assert len({old, newer[1], last[1]}) == 3
+    carry_on = report_of(swift, last[1])
+    assert (carry_on["state"], carry_on["pausedBecause"]) == ("paused", "a freeze")
+    assert [(a["action"], a["by"]["name"]) for a in carry_on["acts"]] == [("pause", ANNE.name)]
+    swift.discover(last[1])
+    assert (swift.sent(Repoint), swift.writes(account)) == ([], 0)
+
+    swift.steer.resume(last[1], "over", ANNE)
+    assert swift.finish(last[1]).outcome is Outcome.COMPLETED
+    assert swift.in_use(account) == last[0]
+
+
+@pytest.mark.parametrize("why", ["resumed", "cancelled", "paused by itself", "ended"])
+def test_a_newer_version_is_not_paused_for_what_holds_no_more(bench: Bench, why: str) -> None:
+    swift = in_memory(bench)
+    key = swift.key()
+    swift.later_version(key)
+    old = swift.open(key)
+    swift.steer.pause(old, "a freeze", ANNE)
+    kept = swift.rows.load(KeyHead, *KeyHead(key=key).address)
+    rotation = swift.rows.load(Rotation, old, "rotation")
+    assert kept
+    assert rotation
+    match why:
+        case "resumed":
+            swift.steer.resume(old, "over", ANNE)
+        case "cancelled":
+            swift.steer.cancel(old, "no", ANNE)
+        case "paused by itself":
+            swift.rows.replace(kept, replace(kept.row, paused_itself=True))
+        case _:  # and whoever ended it died before the key was let go
+            swift.rows.replace(rotation, replace(rotation.row, outcome=Outcome.COMPLETED))
+    swift.later_version(key)
+    newer = swift.open(key)
+    assert newer != old
+    assert head(swift, key).paused == ""
+    assert list(swift.rows.scan(Act, newer)) == []

@@ -122,19 +122,18 @@ def _subscription(body: Json) -> EventSubscription:
     kept = ("deadLetterDestination", "deadLetterWithResourceIdentity.deadLetterDestination")
     destination = "properties.destination"
     behind = "properties.deliveryWithResourceIdentity.destination"
+    told = [
+        text_at(body, f"{where}.properties.{name}")
+        for where in (destination, behind)
+        for name in ("resourceId", "endpointBaseUrl")
+    ]
+    endpoint = next(filter(None, told), "")
+    queues = [text_at(body, f"{where}.properties.queueName") for where in (destination, behind)]
+    if queue := next(filter(None, queues), ""):  # the rest is its account's
+        endpoint = f"{endpoint}/queueServices/default/queues/{queue}"
     return EventSubscription(
         id=text_at(body, "id"),
-        endpoint=next(
-            filter(
-                None,
-                (
-                    text_at(body, f"{where}.properties.{name}")
-                    for where in (destination, behind)
-                    for name in ("resourceId", "endpointBaseUrl")
-                ),
-            ),
-            "",
-        ),
+        endpoint=endpoint,
         types=tuple(str(each) for each in types) if isinstance(types, list) else (),
         dead_letters=any(look_up(body, f"properties.{path}") for path in kept),
         problem="" if state.lower() in ("", "succeeded") else state,

@@ -59,6 +59,11 @@ class BlobEvidence:
             raise RejectedError(f"could not keep the evidence {name}: another document is there")
         return Evidence(name=name, sha256=digest)
 
+    def reach(self) -> None:
+        """See ``EvidenceStore.reach``."""
+        with translated("look at the container of the evidence"):
+            self._container.exists()
+
     def open(self, name: str) -> Iterator[bytes]:
         """See ``EvidenceStore.open``."""
         with translated(f"read the evidence {name}"):

@@ -40,6 +40,14 @@ class StepQueue:
         with translated("look at the queue of steps"):
             return QueueState(_count(self.client), _count(self.poison))
 
+    def has_due(self) -> bool:
+        """See ``Queue.has_due``. A step that runs, or waits for its time, is not shown."""
+        with translated("look at the queue of steps"):
+            try:
+                return bool(self.client.peek_messages(max_messages=1))
+            except ResourceNotFoundError:
+                return False  # nobody has made it
+
     def _send(self, step: Step, seconds: int) -> None:
         self.client.send_message(encode(step), visibility_timeout=seconds, time_to_live=-1)
 
