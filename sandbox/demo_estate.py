@@ -27,14 +27,7 @@ later."""
 _UNREADABLE_FROM, _UNREADABLE_TO = timedelta(minutes=-10), timedelta(minutes=10)
 """Counted from the end of a window, when Resource Manager does not answer about the late ones: read
 then they would be stuck, and read within the next five minutes in time."""
-_ROLE = Path(__file__).parents[1] / "docs" / "keyturn-role.json"
-_MORE_RIGHTS = frozenset(
-    {
-        "Microsoft.ContainerInstance/containerGroups/write",
-        "Microsoft.ContainerInstance/containerGroups/delete",
-    }
-)
-"""What it takes beside the role to make container groups again."""
+_ROLES = Path(__file__).parents[1] / "infra" / "roles"
 
 
 type _Hidden = Account | ContainerGroup
@@ -174,5 +167,7 @@ def _ground(estate: Estate, slow_by: timedelta) -> Ground:
 
 
 def rights() -> frozenset[str]:
-    """Return what the app may do in each subscription: the documented role, and little more."""
-    return _MORE_RIGHTS | frozenset(json.loads(_ROLE.read_text())["Actions"])
+    """Return what the app may do in each subscription: the roles that it is deployed with."""
+    names = ("reader", "mover", "container-groups")
+    roles = [json.loads((_ROLES / f"{name}.json").read_text()) for name in names]
+    return frozenset(action for role in roles for action in role["actions"])

@@ -15,7 +15,7 @@ from sandbox.demo_members import ARCHIVE, LEDGER, PAYMENTS, Fate, Member
 from sandbox.faults import Faults
 from sandbox.testing import Rig, rig
 
-ROLE = Path(__file__).parents[2] / "docs" / "keyturn-role.json"
+ROLES = Path(__file__).parents[2] / "infra" / "roles"
 
 
 @pytest.fixture(name="served")
@@ -202,13 +202,12 @@ def test_whatever_is_late_is_hidden_when_its_window_ends(demo: DemoEstate) -> No
     assert hidden == {each.id for each in demo.members if "late" in each.fate.verdicts}
 
 
-def test_the_app_has_the_documented_role_and_what_it_takes_to_make_groups_again() -> None:
-    role = set(json.loads(ROLE.read_text())["Actions"])
-    assert rights() - role == {
-        "Microsoft.ContainerInstance/containerGroups/write",
-        "Microsoft.ContainerInstance/containerGroups/delete",
-    }
-    assert role <= rights()
+def test_the_app_has_the_roles_that_it_is_deployed_with_and_no_more() -> None:
+    deployed = [
+        json.loads((ROLES / f"{name}.json").read_text())["actions"]
+        for name in ("reader", "mover", "container-groups")
+    ]
+    assert sorted(rights()) == sorted({action for actions in deployed for action in actions})
 
 
 def test_the_storage_of_the_managed_group_is_the_workspaces(served: Rig, demo: DemoEstate) -> None:
