@@ -14,6 +14,7 @@ from cli.output import Column, builtins, write_rows
 from shared.adapters.planes import NoConfigFiles
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion, VersionState
+from shared.domain.tallies import Tally
 from shared.ports import ANY_VAULT, Page
 from shared.usecases.pace import Pace
 from shared.usecases.search import EveryKey, SearchEstate
@@ -52,6 +53,9 @@ class Estate:
 
     def parents(self, **_: object) -> Page:
         return Page((), "")
+
+    def tally(self, *_: object) -> Tally:
+        return Tally()
 
     def subscriptions(self) -> Sequence[str]:
         return ["00000000-0000-0000-0000-000000000001"]
