@@ -12,14 +12,13 @@ from cli.api import AppClient, Json, path_of
 from cli.app import AppOption, AudienceOption, KeyStdinOption, client_of
 from cli.arguments import KeyArgument, ReasonOption, RotationArgument, key_of
 from cli.command import Session
-from cli.console import Format
+from cli.console import Format, shown
 from cli.exits import Exit
 from cli.keys import moment, show_plan
 from cli.output import (
     Column,
     Row,
     in_json,
-    in_yaml,
     short_key,
     short_version,
     shortened,
@@ -124,7 +123,7 @@ def _accepted(session: Session, accepted: Row) -> None:
     """Tell what was accepted; a bare id for scripts."""
     state, request = accepted["state"], accepted["id"]
     if session.terminal.form is Format.TABLE:
-        session.terminal.out(f"{request}\n")
+        session.terminal.out(f"{shown(request)}\n")
     else:
         write_one(session.terminal, accepted, ())
     session.terminal.flush()
@@ -281,15 +280,14 @@ def report(
 def _whole(view: Row, consumers: Iterator[Row], *, indent: bool) -> Iterator[str]:
     """Yield the rotation with all its consumers, one after the other."""
     kept = {k: v for k, v in view.items() if k not in ("consumers", "consumersOmitted")}
-    written = in_json if indent else in_yaml
     yield "{\n" if indent else ""
     for name, value in kept.items():
-        text = written(value)
+        text = in_json(value)
         yield f'  "{name}": {text},\n' if indent else f"{name}: {text}\n"
     yield '  "consumers": [' if indent else "consumers:\n"
     lead = "\n"
     for consumer in consumers:
-        text = written(consumer)
+        text = in_json(consumer)
         yield f"{lead}    {text}" if indent else f"  - {text}\n"
         lead = ",\n"
     yield "\n  ]\n}\n" if indent else ("  []\n" if lead == "\n" else "")
