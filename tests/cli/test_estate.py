@@ -460,6 +460,36 @@ def test_a_policy_to_begin_with_names_the_keys_that_were_found_and_is_good(desk:
     assert desk.run("policy", "check", "-", stdin=begun.out).code == 0
 
 
+def test_a_policy_to_begin_with_says_what_could_not_be_read(desk: Desk) -> None:
+    said = {"error": {"code": "AuthorizationFailed", "message": "You\nmay: not."}}
+    path = "*/stmoved/encryptionScopes"
+    desk.azure.faults.add(Fault(method="GET", path=path, answer=Answer(403, said), times=None))
+    begun = desk.run("policy", "init")
+    assert begun.code == 3
+    assert "# 1 consumer could not be read, and may use a key that is not\n" in begun.out
+    (named,) = [line for line in begun.out.splitlines() if "stmoved/encryptionScopes" in line]
+    assert named.startswith("#   /subscriptions/")
+    assert "may: not." in named
+    warned = begun.err.splitlines()[-1]
+    assert warned.startswith("keyturn: 1 consumer could not be read")
+    assert "stmoved/encryptionScopes" in warned
+    desk.azure.faults.clear()
+    assert desk.run("policy", "check", "-", stdin=begun.out).code == 0
+
+
+def test_a_policy_to_begin_with_says_where_could_not_be_searched(desk: Desk) -> None:
+    hidden = desk.azure.estate.subscription("Hidden")
+    rbac, scope = desk.azure.estate.arm.rbac, f"/subscriptions/{hidden}"
+    rbac.allow(ME, {"Microsoft.Resources/subscriptions/read"}, scope)
+    try:
+        begun = desk.run("policy", "init", "--vault", VAULT)
+    finally:
+        rbac.revoke(ME, scope)
+    assert begun.code == 3
+    assert "# What could not be searched may use keys that are not named here" in begun.out
+    assert "1 not readable" in begun.out
+
+
 # -- how it is written ---------------------------------------------------------------------------
 
 
