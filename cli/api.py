@@ -34,6 +34,10 @@ _ERRORS: Mapping[int, type[errors.PermanentError]] = {
 }
 
 
+class UnfitError(errors.RejectedError):
+    """The app cannot take a wish as it stands (400), and never will: it did not."""
+
+
 def check_url(url: str) -> str:
     """Return the app's URL without a trailing slash.
 
@@ -243,4 +247,6 @@ def _error(answer: requests.Response, doing: str) -> KeyturnError:
     is_apps = status == HTTPStatus.BAD_GATEWAY and bool(said.get("detail"))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not is_apps:
         return errors.UnavailableError(detail)
+    if status == HTTPStatus.BAD_REQUEST:
+        return UnfitError(detail)
     return _ERRORS.get(status, errors.RejectedError)(detail)

@@ -19,6 +19,8 @@ class Exit(IntEnum):
     NOT_NOW = 6
     INTERRUPTED = 130
     """By Ctrl-C, as shells have it."""
+    UNREAD = 141
+    """By a pipe that was closed, as shells have it of what SIGPIPE ends."""
 
 
 MEANINGS = {
@@ -30,6 +32,7 @@ MEANINGS = {
     Exit.NOT_FOUND: "there is no such key or rotation",
     Exit.NOT_NOW: "no answer, or not now: try again",
     Exit.INTERRUPTED: "stopped by Ctrl-C",
+    Exit.UNREAD: "nobody reads its output any more",
 }
 
 _STEPS: tuple[tuple[type[KeyturnError], Exit, str], ...] = (

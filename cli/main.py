@@ -10,6 +10,7 @@ import typer
 from cli import doctor, estate, keys, policies, rotations
 from cli.command import command
 from cli.exits import MEANINGS
+from cli.root import Root
 from shared.domain.tool import VERSION
 
 _LAPTOP = "Without a deployment: reads only, as whoever `az login` signed in"
@@ -18,6 +19,7 @@ _EXITS = "\n\n".join(f"- **{code.value}** {meaning}" for code, meaning in MEANIN
 
 app = typer.Typer(
     name="keyturn",
+    cls=Root,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

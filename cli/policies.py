@@ -136,8 +136,8 @@ def _missing(begun: _Begun, scope: Scope) -> Iterator[str]:
     if not scope.is_whole:
         yield "# What could not be searched may use keys that are not named here: keyturn doctor\n"
     if begun.unread:
-        yield f"# {counted(begun.unread, 'consumer')} could not be read, and may use a key that is\n"
-        yield "# not named here. Mend what is said, and begin anew:\n"
+        yield f"# {counted(begun.unread, 'consumer')} could not be read, and may use a key that\n"
+        yield "# is not named here. Mend what is said, and begin anew:\n"
     for each in begun.named:
         yield f"#   {shown(each)[:_LONGEST]}\n"
     if begun.unread > len(begun.named):

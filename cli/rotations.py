@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.api import AppClient, Json, path_of
+from cli.api import AppClient, Json, UnfitError, path_of
 from cli.app import AppOption, AudienceOption, KeyStdinOption, client_of
 from cli.arguments import KeyArgument, ReasonOption, RotationArgument, key_of
 from cli.command import Session
@@ -108,6 +108,8 @@ def rotate(  # noqa: PLR0913 - one for each option
     again = f"to ask once more for the same: --idempotency-key {once}"
     try:
         accepted = client.post(f"{path}/rotate", body, once=once)
+    except UnfitError:
+        raise
     except (TransientError, RejectedError, UnreadableError) as error:
         # It may have been taken, by this try or by one before it.
         raise type(error)(f"{error}; {again}") from error

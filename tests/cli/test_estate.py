@@ -466,7 +466,7 @@ def test_a_policy_to_begin_with_says_what_could_not_be_read(desk: Desk) -> None:
     desk.azure.faults.add(Fault(method="GET", path=path, answer=Answer(403, said), times=None))
     begun = desk.run("policy", "init")
     assert begun.code == 3
-    assert "# 1 consumer could not be read, and may use a key that is not\n" in begun.out
+    assert "# 1 consumer could not be read, and may use a key that\n" in begun.out
     (named,) = [line for line in begun.out.splitlines() if "stmoved/encryptionScopes" in line]
     assert named.startswith("#   /subscriptions/")
     assert "may: not." in named

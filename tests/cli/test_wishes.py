@@ -80,6 +80,14 @@ def test_a_wish_that_may_have_been_taken_says_how_to_ask_for_the_same(
     assert not server.answers
 
 
+def test_a_wish_that_the_app_cannot_read_was_not_taken(server: Server) -> None:
+    problem = {"detail": "wrong", "errors": [{"pointer": "#/reason", "detail": "too short"}]}
+    server.answers = [(400, problem, {})]
+    ran = run(server, *ROTATE)
+    assert ran.exit_code == 1
+    assert ran.stderr == "keyturn: wrong: #/reason: too short\n"
+
+
 def test_ctrl_c_while_the_wish_waits_says_how_to_ask_for_the_same() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(60)
