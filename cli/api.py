@@ -177,9 +177,8 @@ class AppClient:
             if method == "GET" or "refused" in str(error) or "resolve" in str(error):
                 raise errors.UnavailableError(f"{self.url} cannot be reached") from None
             raise UnansweredError(f"{self.url} took the wish, maybe, and gave no answer") from None
-        if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES and answer.status_code != (
-            HTTPStatus.NOT_MODIFIED
-        ):
+        is_told = answer.status_code == HTTPStatus.NOT_MODIFIED or _is_health(answer)
+        if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES and not is_told:
             raise _error(answer, doing)
         return answer
 
@@ -217,6 +216,17 @@ def _body(answer: requests.Response) -> Json:
     if not isinstance(found, dict):
         raise errors.UnreadableError(f"{answer.url} is no Keyturn: it answers with no JSON object")
     return found
+
+
+def _is_health(answer: requests.Response) -> bool:
+    """Return whether a 503 is the app's own word of what is wrong with it, check by check."""
+    if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+        return False
+    try:
+        found = answer.json()
+    except ValueError:
+        return False
+    return isinstance(found, dict) and "checks" in found
 
 
 def _error(answer: requests.Response, doing: str) -> KeyturnError:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import doctor, estate, keys, policies, rotations
+from cli import doctor, estate, keys, policies, replaying, rotations
 from cli.command import command
 from cli.exits import MEANINGS
 from cli.root import Root
@@ -75,7 +75,7 @@ _STEERING: dict[str, Callable[..., None]] = {
     "status": rotations.status,
     "watch": rotations.watch,
     **{action.name: action.command() for action in rotations.ACTIONS},
-    "replay": rotations.replay,
+    "replay": replaying.replay,
     "report": rotations.report,
 }
 for _name, _run in _STEERING.items():

@@ -216,8 +216,8 @@ def test_what_failed_for_good_is_shown_and_taken_up_again(app: Deployed) -> None
     replayed = app.desk.run("replay")
     assert replayed.code == 3
     assert target in replayed.out
-    assert "keyturn retry ROTATION" in replayed.err
-    again = app.desk.run("retry", target, "--reason", "mended").out.strip()
+    assert "keyturn replay ROTATION" in replayed.err
+    again = app.desk.run("replay", target, "--reason", "mended").out.strip()
     watched = app.desk.run("watch", again, "--interval", "0.3")
     assert watched.code == 0, watched.err
 
