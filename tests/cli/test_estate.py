@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from sandbox.arm.extensions import DIAGNOSTIC_SETTINGS, EVENT_SUBSCRIPTIONS
 from sandbox.faults import Answer, Fault
 from tests.cli.desk import KEYS, ME, READER, Desk, plain
 from tests.cli.estates import VAULT, Small
@@ -316,121 +315,6 @@ def test_nothing_is_written_by_what_reads(desk: Desk) -> None:
     sent = {(c.method, c.path.rpartition("/")[2]) for c in desk.azure.front_door.traffic()[before:]}
     assert {method for method, _ in sent} <= {"GET", "POST"}
     assert {path for method, path in sent if method == "POST"} == {"resources"}
-
-
-# -- doctor --------------------------------------------------------------------------------------
-
-
-def checks(ran_json: list[dict[str, Any]]) -> dict[str, tuple[str, str | None]]:
-    return {row["name"]: (row["status"], row["advice"]) for row in ran_json}
-
-
-def test_the_doctor_says_who_we_are_and_what_we_may(desk: Desk, found: Small) -> None:
-    ran = desk.run("doctor", "--vault", VAULT, "-o", "json")
-    told = checks(ran.json())
-    assert told["identity"] == ("pass", None)
-    assert told[f"subscription {found.payments}"] == ("pass", None)
-    assert told[f"vault {VAULT}"] == ("pass", None)
-    assert told[f"keys of {VAULT}"] == ("pass", None)
-    assert ME in str(ran.json()[0]["said"])
-
-
-def test_the_doctor_names_the_command_that_mends_a_finding(desk: Desk, found: Small) -> None:
-    vaults = desk.azure.estate.vaults
-    vault = vaults.create("kv-ill", subscription_id=found.research, purge_protection=False)
-    vault.network.default, vault.network.trusted_services = "Deny", False
-    ran = desk.run("doctor", "--vault", "kv-ill", "-o", "json")
-    said = [(row["name"], row["status"], row["advice"]) for row in ran.json()]
-    update = "az keyvault update --name kv-ill"
-    assert ("vault kv-ill", "fail", f"{update} --enable-purge-protection true") in said
-    assert ("vault kv-ill", "fail", f"{update} --bypass AzureServices") in said
-    assert ran.code == 3
-    shown = desk.run("doctor", "--vault", "kv-ill").err
-    assert f"To mend vault kv-ill:\n  {update} --bypass AzureServices\n" in shown
-
-
-def test_the_doctor_asks_for_the_right_that_the_vault_refuses(desk: Desk, found: Small) -> None:
-    desk.azure.estate.vault("kv-refusing", subscription=found.research)
-    by_role = checks(desk.run("doctor", "--vault", "kv-refusing", "-o", "json").json())
-    status, advice = by_role["keys of kv-refusing"]
-    assert status == "fail"
-    assert f'--assignee {ME} --role "Key Vault Reader"' in str(advice)
-    desk.azure.estate.vault("kv-refusing").use_roles(rbac=False)
-    by_policy = checks(desk.run("doctor", "--vault", "kv-refusing", "-o", "json").json())
-    assert by_policy["keys of kv-refusing"] == (
-        "fail",
-        (
-            f"az keyvault set-policy --name kv-refusing --object-id {ME}"
-            " --key-permissions get list getrotationpolicy"
-        ),
-    )
-
-
-def test_the_doctors_command_takes_no_permission_away(desk: Desk, found: Small) -> None:
-    vault = desk.azure.estate.vault("kv-halfway", subscription=found.research)
-    vault.use_roles(rbac=False)
-    vault.grant(ME, {"get", "wrapKey", "unwrapKey"})
-    told = checks(desk.run("doctor", "--vault", "kv-halfway", "-o", "json").json())
-    held = "get list getrotationpolicy unwrapkey wrapkey"
-    assert str(told["keys of kv-halfway"][1]).endswith(f"--key-permissions {held}")
-
-
-def test_the_doctor_opens_a_firewall_only_where_one_refuses(desk: Desk, found: Small) -> None:
-    shut = desk.azure.estate.vault("kv-shut", subscription=found.research)
-    shut.grant(ME, KEYS)
-    shut.network.default = "Deny"
-    args = ("--vault", "kv-shut", "--vault", "kv-nowhere", "-o", "json")
-    told = checks(desk.run("doctor", *args).json())
-    assert str(told["keys of kv-shut"][1]).startswith("az keyvault network-rule add --name kv-shut")
-    assert told["keys of kv-nowhere"][0] == "fail"
-    assert str(told["keys of kv-nowhere"][1]).startswith("check the name of the vault")
-
-
-def test_the_doctor_looks_at_events_their_dead_letter_and_the_audit_log(
-    desk: Desk, found: Small
-) -> None:
-    vault = desk.azure.estate.vault("kv-heard", subscription=found.research)
-    vault.grant(ME, KEYS)
-    place, held = vault.resource_id, desk.azure.estate.arm.extensions
-    app = f"/subscriptions/{found.research}/resourceGroups/rg/providers/Microsoft.Web/sites/kt"
-
-    def look() -> dict[str, tuple[str, str | None]]:
-        return checks(desk.run("doctor", "--vault", "kv-heard", "-o", "json").json())
-
-    unheard = look()
-    assert unheard["events of kv-heard"][0] == "warn"
-    assert "az eventgrid system-topic create" in str(unheard["events of kv-heard"][1])
-    assert "az monitor diagnostic-settings create" in str(unheard["audit log of kv-heard"][1])
-
-    to_app: dict[str, Any] = {
-        "provisioningState": "Succeeded",
-        "destination": {
-            "endpointType": "AzureFunction",
-            "properties": {"resourceId": f"{app}/functions/key_events"},
-        },
-        "filter": {"includedEventTypes": None},
-        "deadLetterDestination": None,
-    }
-    held.add(place, EVENT_SUBSCRIPTIONS, "keyturn", to_app)
-    status, advice = look()["events of kv-heard"]
-    assert status == "warn"
-    assert str(advice).startswith(
-        f"az eventgrid event-subscription update --name keyturn --source-resource-id {place}"
-        " --deadletter-endpoint"
-    )
-    to_app["deadLetterDestination"] = {"endpointType": "StorageBlob"}
-    logs = [{"categoryGroup": "audit", "enabled": True}]
-    held.add(place, DIAGNOSTIC_SETTINGS, "d", {"workspaceId": f"{app}/w", "logs": logs})
-    well = look()
-    assert well["events of kv-heard"] == ("pass", None)
-    assert well["audit log of kv-heard"] == ("pass", None)
-
-
-def test_the_doctor_looks_at_the_policy(desk: Desk) -> None:
-    (desk.folder / "bad.yaml").write_text("modes: 1\n")
-    args = ("doctor", "--vault", VAULT, "--policy", "bad.yaml", "-o", "json")
-    told = checks(desk.run(*args).json())
-    assert told["policy"] == ("fail", "keyturn policy check bad.yaml")
 
 
 # -- policy --------------------------------------------------------------------------------------
