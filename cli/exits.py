@@ -38,7 +38,7 @@ MEANINGS = {
 _STEPS: tuple[tuple[type[KeyturnError], Exit, str], ...] = (
     (errors.NotSignedInError, Exit.NOT_ALLOWED, ""),
     (errors.AccessDeniedError, Exit.NOT_ALLOWED, "ask for that right; `keyturn doctor` says how"),
-    (errors.NotPermittedError, Exit.NOT_ALLOWED, ""),
+    (errors.NotPermittedError, Exit.NOT_ALLOWED, "ask somebody who may, or for that right"),
     (errors.NotAllowedError, Exit.NOT_ALLOWED, ""),
     (errors.InvalidKeyUrlError, Exit.USAGE, "name it VAULT/KEY, or by its URL"),
     (errors.NotFoundError, Exit.NOT_FOUND, "check its name, and that you may see it"),

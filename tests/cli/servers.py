@@ -57,7 +57,8 @@ def serving() -> Iterator[Server]:
         do_GET = do_POST = do_CONNECT = _answer  # noqa: N815 - its names
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=httpd.serve_forever, daemon=True)
+    # How often it looks whether it is to end: every test waits for that.
+    thread = Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     mine.url = f"http://127.0.0.1:{httpd.server_address[1]}"
     yield mine

@@ -248,7 +248,8 @@ def test_who_may_not_is_told_so(entra: Deployed) -> None:
     entra.desk.sign_in("eve@contoso.com")
     ran = entra.desk.run("status")
     assert (ran.code, ran.out) == (4, "")
-    assert ran.err == "keyturn: this needs the app role Keyturn.Auditor\n"
+    said = "this needs the app role Keyturn.Auditor: ask somebody who may, or for that right"
+    assert ran.err == f"keyturn: {said}\n"
     entra.desk.sign_in()
     unknown = entra.desk.run("status")
     assert unknown.code == 4
