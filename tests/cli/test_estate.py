@@ -24,7 +24,7 @@ def by_name(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def test_the_inventory_has_every_consumer_with_its_form_and_version(
     desk: Desk, found: Small
 ) -> None:
-    ran = desk.run("inventory", "-o", "json")
+    ran = desk.run_apart("inventory", "-o", "json")
     rows = by_name(ran.json())
     told = {name: (row["form"], row["names"], row["inUse"]) for name, row in rows.items()}
     assert told == {
@@ -386,7 +386,7 @@ def test_every_form_says_the_same(desk: Desk) -> None:
 
 
 def test_nothing_is_cut_or_coloured_where_it_is_piped(desk: Desk) -> None:
-    ran = desk.run("inventory", env={"COLUMNS": "40", "TERM": "xterm-256color"})
+    ran = desk.run_apart("inventory", env={"COLUMNS": "40", "TERM": "xterm-256color"})
     assert "\x1b" not in ran.out + ran.err
     assert len(ran.out.splitlines()) == 7
     assert all("…" not in line and not line.endswith(" ") for line in ran.out.splitlines())

@@ -116,7 +116,7 @@ def test_an_inventory_that_refuses_is_told_in_its_own_words(desk: Desk) -> None:
 
 
 def test_debug_has_the_stack_and_no_token(desk: Desk) -> None:
-    ran = desk.run("versions", f"{VAULT}/no-such-key", "--debug")
+    ran = desk.run_apart("versions", f"{VAULT}/no-such-key", "--debug")
     assert ran.code == 5
     assert "Traceback" in ran.err
     assert "keyturn: could not read" in ran.err
