@@ -119,3 +119,11 @@ def test_a_key_that_nothing_uses_is_not_in_use_for_what_lies_beside(around: Arou
     assert [row["name"] for row in ran.json()] == ["AI Search services"]
     assert "No consumer found in 1 readable subscription; beside them 1 not applicable." in ran.err
     assert ran.code == 0
+
+
+def test_what_lies_beside_is_no_consumer_that_a_policy_misses(around: Around) -> None:
+    begun = around.desk.run("policy", "init")
+    assert f'"{KEY}"  # 1 consumer\n' in begun.out
+    assert "could not be read" not in begun.out + begun.err
+    assert "beside them 2 not applicable" in begun.err
+    assert begun.code == 0

@@ -6,8 +6,11 @@ import sys
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from cli.command import told
+from cli.console import Format, Terminal
 from cli.exits import Exit
 from cli.main import app
 from tests.cli.servers import Server
@@ -73,3 +76,23 @@ def test_a_help_that_nobody_reads_ends_quietly_too() -> None:
     os.close(writing)
     _, err = child.communicate(timeout=240)
     assert (child.returncode, err) == (Exit.UNREAD, b"")
+
+
+def test_what_nobody_foresaw_is_a_sentence_too(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> None:
+        raise RuntimeError("two\nlines \x1b[2J")
+
+    with pytest.raises(typer.Exit) as ended:
+        told(Terminal(Format.TABLE, quiet=True), broken, debug=False)
+    assert ended.value.exit_code == Exit.ERROR
+    said = capsys.readouterr().err
+    assert said.startswith(r"keyturn: RuntimeError: two lines \x1b[2J: that is a bug: ")
+
+
+def test_ctrl_c_is_the_shells_own_code(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(typer.Exit) as ended:
+        told(Terminal(Format.TABLE, quiet=True), interrupted, debug=False)
+    assert (ended.value.exit_code, capsys.readouterr().err) == (Exit.INTERRUPTED, "")
