@@ -34,6 +34,10 @@ _ERRORS: Mapping[int, type[errors.PermanentError]] = {
 }
 
 
+class UnfitError(errors.RejectedError):
+    """The app cannot take a wish as it stands (400), and never will: it did not."""
+
+
 def check_url(url: str) -> str:
     """Return the app's URL without a trailing slash.
 
@@ -173,9 +177,8 @@ class AppClient:
             if method == "GET" or "refused" in str(error) or "resolve" in str(error):
                 raise errors.UnavailableError(f"{self.url} cannot be reached") from None
             raise UnansweredError(f"{self.url} took the wish, maybe, and gave no answer") from None
-        if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES and answer.status_code != (
-            HTTPStatus.NOT_MODIFIED
-        ):
+        is_told = answer.status_code == HTTPStatus.NOT_MODIFIED or _is_health(answer)
+        if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES and not is_told:
             raise _error(answer, doing)
         return answer
 
@@ -215,6 +218,17 @@ def _body(answer: requests.Response) -> Json:
     return found
 
 
+def _is_health(answer: requests.Response) -> bool:
+    """Return whether a 503 is the app's own word of what is wrong with it, check by check."""
+    if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+        return False
+    try:
+        found = answer.json()
+    except ValueError:
+        return False
+    return isinstance(found, dict) and "checks" in found
+
+
 def _error(answer: requests.Response, doing: str) -> KeyturnError:
     """Return the error that an answer is: a problem of RFC 9457, or the host's own."""
     try:
@@ -243,4 +257,6 @@ def _error(answer: requests.Response, doing: str) -> KeyturnError:
     is_apps = status == HTTPStatus.BAD_GATEWAY and bool(said.get("detail"))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not is_apps:
         return errors.UnavailableError(detail)
+    if status == HTTPStatus.BAD_REQUEST:
+        return UnfitError(detail)
     return _ERRORS.get(status, errors.RejectedError)(detail)

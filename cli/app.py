@@ -93,12 +93,15 @@ def _check_audience(audience: str) -> None:
     """Raise if a token for the app would be one for Azure itself.
 
     Raises:
-        typer.BadParameter: It would.
+        typer.BadParameter: It would, or nothing is named.
     """
     try:
         host = urlsplit(audience if "://" in audience else f"https://{audience}").hostname or ""
     except ValueError:
-        host = ""
+        raise typer.BadParameter(
+            "it is no app registration: name its id or URI, such as api://CLIENT_ID",
+            param_hint="'--audience'",
+        ) from None
     if any(f".{host.rstrip('.')}".endswith(f".{own}") for own in _AZURE):
         raise typer.BadParameter(
             f"{host} is a service of Azure, whose tokens go to no app: name the app's registration,"

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import Format, Terminal
+from cli.console import Format, Terminal, shown
 from cli.exits import Exit, code_for, sentence
 from shared.domain.clouds import CLOUDS, Cloud
 from shared.domain.errors import KeyturnError
@@ -174,12 +174,22 @@ def told(terminal: Terminal, run: Callable[[], None], *, debug: bool) -> None:
 def _fail(terminal: Terminal, said: str, code: Exit, *, debug: bool) -> None:
     terminal.progress.clear()
     if debug:
-        traceback.print_exc()
-    sys.stderr.write(f"keyturn: {said}\n")
+        sys.stderr.write(shown(traceback.format_exc(), keep="\n"))
+    sys.stderr.write(f"keyturn: {shown(said)}\n")
     raise typer.Exit(code) from None
+
+
+class _Shown(logging.Formatter):
+    """Has what comes from elsewhere escaped; see ``shown``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See ``logging.Formatter.format``."""
+        return shown(super().format(record), keep="\n")
 
 
 def _log(*, debug: bool) -> None:
     level = logging.DEBUG if debug else logging.CRITICAL
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Shown("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
     logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)

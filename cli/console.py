@@ -2,6 +2,7 @@
 
 import os
 import sys
+import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TextIO
@@ -16,6 +17,27 @@ class Format(StrEnum):
     JSON = "json"
     YAML = "yaml"
     CSV = "csv"
+
+
+def shown(text: str, keep: str = "") -> str:
+    """Return a text as it may go to a terminal: it moves no cursor, and hides and turns nothing.
+
+    Names and messages come from elsewhere. What is not printable in them (controls, ESC and the
+    C1 controls above all; overrides of the direction; what has no width) stands there as an
+    escape of Python's.
+
+    Args:
+        text: Any.
+        keep: What is wanted all the same: line breaks that are ours.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char
+        if char.isprintable() or char in keep or unicodedata.category(char) == "Zs"
+        else char.encode("unicode_escape").decode()
+        for char in text
+    )
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -35,7 +57,7 @@ class Progress:
         if self.quiet or not is_terminal(sys.stderr):
             return
         width = Console(stderr=True).width
-        sys.stderr.write(f"\r\x1b[2K{text[: width - 1]}")
+        sys.stderr.write(f"\r\x1b[2K{shown(text)[: width - 1]}")
         sys.stderr.flush()
         self._shown = True
 
@@ -67,15 +89,15 @@ class Terminal:
         """Print something about the result on stderr, unless that is not wanted."""
         self.progress.clear()
         if not self.quiet:
-            sys.stderr.write(f"{text}\n")
+            sys.stderr.write(f"{shown(text, keep='\n')}\n")
 
     def warn(self, text: str) -> None:
         """Print on stderr what nobody may miss, even if little is wanted."""
         self.progress.clear()
-        sys.stderr.write(f"keyturn: {text}\n")
+        sys.stderr.write(f"keyturn: {shown(text)}\n")
 
     def out(self, text: str) -> None:
-        """Print a part of the result."""
+        """Print a part of the result, as it is."""
         self.progress.clear()
         sys.stdout.write(text)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -74,7 +75,7 @@ def _of_policy(file: str) -> CheckView:
         found = read_policy(Path(file))
     except PolicyError as error:
         said = f"{len(error.problems)} problems, the first: {error.problems[0]}"
-        mend = f"keyturn policy check {file}"
+        mend = f"keyturn policy check {quote(file)}"
         return CheckView(name="policy", status=Health.FAIL, said=said, advice=mend)
     said = f"it is good ({found.digest[:12]})"
     return CheckView(name="policy", status=Health.PASS, said=said, advice=None)

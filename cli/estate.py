@@ -34,7 +34,7 @@ _COLUMNS = (
     Column("newest", lambda row: short_version(row["newest"]), rank=2),
     Column("state", lambda row: row["state"], is_status=True),
     Column("if disabled", lambda row: row["ifDisabled"] or "", rank=1, is_status=True),
-    Column("problem", lambda row: row["problem"] or "", rank=9, is_prose=True),
+    Column("problem", lambda row: row["problem"] or row["reason"] or "", rank=9, is_prose=True),
 )
 
 
@@ -52,6 +52,7 @@ class Searched:
         self._terminal = session.terminal
         self._noun = noun
         self.found = 0
+        self.beside = 0
         self.scope = Scope()
 
     def page(self, search: Search) -> None:
@@ -68,7 +69,8 @@ class Searched:
     def say(self, findings: str) -> None:
         """Tell what the search was of, and what came of it."""
         found = counted(self.found, self._noun) if self.found else f"No {self._noun} found"
-        self._terminal.say(f"{found} in {self.scope}{findings}.")
+        beside = f"; beside them {self.beside:,} not applicable" if self.beside else ""
+        self._terminal.say(f"{found} in {self.scope}{findings}{beside}.")
         if not self.is_whole:
             self._terminal.say(
                 "What cannot be read may use a key all the same; `keyturn doctor` says what is"
@@ -113,8 +115,9 @@ def inventory(  # noqa: PLR0913 - one for each option
 
     Reads only, under your own rights. A consumer is `stale` if it names or uses another version
     than the newest usable one, and `unknown` if its service does not say. One that is `current` as
-    configured names it, and its service does not say what is in use. Ends with 3 if something
-    is not `current`, or a subscription could not be read whole.
+    configured names it, and its service does not say what is in use. `not_applicable` is what lies
+    beside consumers: it depends on a key through one of them, or names its keys where no inventory
+    shows it. Ends with 3 if a consumer is not `current`, or a subscription could not be read whole.
     """
     wanted, version = keys_of(key, vault, session.cloud), version_of(if_disabled)
     laptop = session.laptop(config_sources=sources_of(config_source, session.cloud))
@@ -128,6 +131,10 @@ def inventory(  # noqa: PLR0913 - one for each option
             wanted, subscriptions, fresh=fresh, disabled=version, progress=searched.page
         )
         for line in lines:
+            if line.state is Standing.NOT_APPLICABLE:
+                searched.beside += 1
+                yield builtins(line)
+                continue
             searched.found += 1
             states[line.state] += 1
             as_configured += line.state is Standing.CURRENT and line.in_use is None

@@ -19,6 +19,8 @@ class Exit(IntEnum):
     NOT_NOW = 6
     INTERRUPTED = 130
     """By Ctrl-C, as shells have it."""
+    UNREAD = 141
+    """By a pipe that was closed, as shells have it of what SIGPIPE ends."""
 
 
 MEANINGS = {
@@ -30,12 +32,13 @@ MEANINGS = {
     Exit.NOT_FOUND: "there is no such key or rotation",
     Exit.NOT_NOW: "no answer, or not now: try again",
     Exit.INTERRUPTED: "stopped by Ctrl-C",
+    Exit.UNREAD: "nobody reads its output any more",
 }
 
 _STEPS: tuple[tuple[type[KeyturnError], Exit, str], ...] = (
     (errors.NotSignedInError, Exit.NOT_ALLOWED, ""),
     (errors.AccessDeniedError, Exit.NOT_ALLOWED, "ask for that right; `keyturn doctor` says how"),
-    (errors.NotPermittedError, Exit.NOT_ALLOWED, ""),
+    (errors.NotPermittedError, Exit.NOT_ALLOWED, "ask somebody who may, or for that right"),
     (errors.NotAllowedError, Exit.NOT_ALLOWED, ""),
     (errors.InvalidKeyUrlError, Exit.USAGE, "name it VAULT/KEY, or by its URL"),
     (errors.NotFoundError, Exit.NOT_FOUND, "check its name, and that you may see it"),

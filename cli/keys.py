@@ -44,11 +44,12 @@ _VERSIONS = (
     Column("current", lambda row: "current" if row["current"] else "", rank=1),
     Column("usable", lambda row: row["problem"] or "yes"),
 )
+_PROOF = {True: "proven", False: "not proven", None: "not applicable"}
 _PROVEN = (
     Column("consumer", lambda row: row["name"]),
     Column("kind", lambda row: row["kindTitle"], rank=3, is_prose=True),
     Column("location", lambda row: row["location"], rank=4),
-    Column("proven", lambda row: "proven" if row["proven"] else "not proven", is_status=True),
+    Column("proven", lambda row: _PROOF[row["proven"]], is_status=True),
     Column("level", lambda row: row["level"] or "-", rank=1),
     Column("seen", lambda row: shortened(row["seen"]), rank=2, is_prose=True),
 )
@@ -112,7 +113,8 @@ def verify(
 
     Every resource is read afresh and judged by the proof rule of its kind. A level of `configured`
     means that its service only echoes what was written; `reported`, that a field which it computes
-    says so. Ends with 3 if one is not proven, or a subscription could not be read whole.
+    says so. What lies beside consumers, see `keyturn inventory`, is not applicable. Ends with 3 if
+    one is not proven, or a subscription could not be read whole.
     """
     named = key_of(key, session.cloud)
     laptop = session.laptop(config_sources=sources_of(config_source, session.cloud))
@@ -121,8 +123,11 @@ def verify(
 
     def rows() -> Iterator[Row]:
         for line in laptop.take_inventory.prove(named, subscriptions, progress=searched.page):
-            searched.found += 1
-            proven[line.proven] += 1
+            if line.proven is None:
+                searched.beside += 1
+            else:
+                searched.found += 1
+                proven[line.proven] += 1
             yield builtins(line)
 
     session.terminal.progress.tell("Reading …")

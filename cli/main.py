@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from cli import doctor, estate, keys, policies, rotations
+from cli import doctor, estate, keys, policies, replaying, rotations
 from cli.command import command
 from cli.exits import MEANINGS
+from cli.root import Root
 from shared.domain.tool import VERSION
 
 _LAPTOP = "Without a deployment: reads only, as whoever `az login` signed in"
@@ -18,6 +19,7 @@ _EXITS = "\n\n".join(f"- **{code.value}** {meaning}" for code, meaning in MEANIN
 
 app = typer.Typer(
     name="keyturn",
+    cls=Root,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -73,7 +75,7 @@ _STEERING: dict[str, Callable[..., None]] = {
     "status": rotations.status,
     "watch": rotations.watch,
     **{action.name: action.command() for action in rotations.ACTIONS},
-    "replay": rotations.replay,
+    "replay": replaying.replay,
     "report": rotations.report,
 }
 for _name, _run in _STEERING.items():

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from rich.cells import cell_len, set_cell_size
 
-from cli.console import Format, Terminal
+from cli.console import Format, Terminal, shown
 
 type Row = dict[str, Any]
 """As the HTTP API has it: names in camel case."""
@@ -81,31 +81,28 @@ def write_one(terminal: Terminal, row: Row, lines: Iterable[str]) -> None:
     """Write one thing: ``lines`` where a person reads it."""
     match terminal.form:
         case Format.JSON:
-            terminal.out(json.dumps(row, indent=2, ensure_ascii=False) + "\n")
+            terminal.out(in_json(row, indent=2) + "\n")
         case Format.YAML:
             terminal.out("".join(_mapping(row, "")))
         case Format.CSV:
             for text in _csv(iter([row])):
                 terminal.out(text)
         case Format.TABLE:
-            terminal.out("".join(f"{line}\n" for line in lines))
+            terminal.out("".join(f"{shown(line, keep='\n')}\n" for line in lines))
 
 
-def in_json(value: object) -> str:
-    """Return a value in JSON, on one line."""
-    return json.dumps(value, ensure_ascii=False)
+_TURNING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""What JSON leaves as it is, and no terminal should get; each has an escape of four digits."""
 
 
-_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
-
-
-def in_yaml(value: object) -> str:
-    """Return a value in YAML's flow style, which is JSON but for two things.
+def in_json(value: object, indent: int | None = None) -> str:
+    """Return a value in JSON, which is YAML's flow style too; on one line without ``indent``.
 
     YAML has no pairs of surrogates, as JSON's escapes have, and wants what cannot be printed
     escaped (YAML 1.2.2, 5.1 "Character Set" and 5.7 "Escaped Characters").
     """
-    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", in_json(value))
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return _TURNING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _json(rows: Iterator[Row]) -> Iterator[str]:
@@ -128,7 +125,7 @@ def _yaml(rows: Iterator[Row]) -> Iterator[str]:
 
 
 def _mapping(row: Row, indent: str) -> list[str]:
-    return [f"{indent}{name}: {in_yaml(value)}\n" for name, value in row.items()]
+    return [f"{indent}{name}: {in_json(value)}\n" for name, value in row.items()]
 
 
 def _csv(rows: Iterator[Row]) -> Iterator[str]:
@@ -148,7 +145,8 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, str):
         # Spreadsheets take such a text for a formula.
-        return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t") else value
+        told = shown(value, keep="\t\n")
+        return f"'{told}" if told[:1] in ("=", "+", "-", "@", "\t") else told
     return json.dumps(value)
 
 
@@ -229,9 +227,12 @@ _STYLES = {
 """By the word; the terminal's own colours."""
 
 
+_BREAKS = re.compile(r"[\t\n\r]+")
+
+
 def _plain(text: str) -> str:
-    """Return a text as one line that moves no cursor: names come from elsewhere."""
-    return "".join(char if char.isprintable() else " " for char in text)
+    """Return a text as one line."""
+    return shown(_BREAKS.sub(" ", text))
 
 
 # -- words ---------------------------------------------------------------------------------------

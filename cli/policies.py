@@ -2,7 +2,8 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,19 @@ import typer
 
 from cli.arguments import GroupOption, SubscriptionOption, keys_of, subscriptions_of
 from cli.command import Session
+from cli.console import shown
 from cli.estate import Searched
 from cli.exits import Exit
 from cli.output import Column, counted, write_rows
 from shared.domain.errors import PolicyError
+from shared.domain.estate_views import InventoryLine, Standing
 from shared.domain.policy import Policy
+from shared.domain.rows import Scope
 from shared.wiring.laptop import parse_policy
+
+_MOST_NAMED = 20
+_LONGEST = 400
+"""Characters of a comment."""
 
 _PROBLEMS = (Column("problem", lambda row: row["problem"]),)
 
@@ -70,30 +78,77 @@ def init(
     """Write a commented policy to begin with, for the keys that the inventory finds in use.
 
     It lets Keyturn observe and no more. It goes to stdout: `keyturn policy init > keyturn.yaml`.
+    What could not be read stands in its comments, and on stderr: it may use a key that the policy
+    does not name. Ends with 3 then.
     """
     wanted = keys_of("", vault, session.cloud)
     laptop = session.laptop()
     subscriptions = subscriptions_of(session, laptop, subscription, management_group)
-    searched = Searched(session, "consumer")
-    used: defaultdict[str, int] = defaultdict(int)
+    searched, begun = Searched(session, "consumer"), _Begun()
     lines = laptop.take_inventory.run(
         wanted, subscriptions, fresh=False, disabled="", progress=searched.page
     )
     for line in lines:
+        if line.state is Standing.NOT_APPLICABLE:
+            searched.beside += 1
+            continue
         searched.found += 1
-        if line.key:
-            used[line.key] += 1
-    text = "".join(_policy(used, subscriptions, str(searched.scope)))
+        begun.note(line)
+    text = "".join(_policy(begun, subscriptions, searched.scope))
     parse_policy("what `policy init` wrote", text.encode())
     session.terminal.out(text)
-    searched.say(f", of {counted(len(used), 'key')}")
-    if not searched.is_whole:
+    searched.say(f", of {counted(len(begun.used), 'key')}")
+    if begun.unread:
+        session.terminal.warn(
+            f"{counted(begun.unread, 'consumer')} could not be read, and may use a key that the"
+            f" policy does not name; its comments say which, the first: {begun.named[0]}"
+        )
+    if begun.unread or not searched.is_whole:
         raise typer.Exit(Exit.ATTENTION)
 
 
-def _policy(used: Mapping[str, int], subscriptions: tuple[str, ...], scope: str) -> Iterator[str]:
+@dataclass(slots=True)
+class _Begun:
+    """What a policy is begun from.
+
+    Attributes:
+        used: How many consumers each key has, by its URL.
+        unread: How many consumers could not be read, so that their keys are not known.
+        named: The first of these, each with why.
+    """
+
+    used: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    unread: int = 0
+    named: list[str] = field(default_factory=list)
+
+    def note(self, line: InventoryLine) -> None:
+        """Take a consumer into account."""
+        if line.key:
+            self.used[line.key] += 1
+        elif line.problem:
+            self.unread += 1
+            if len(self.named) < _MOST_NAMED:
+                self.named.append(f"{line.resource}: {line.problem}")
+
+
+def _missing(begun: _Begun, scope: Scope) -> Iterator[str]:
+    """Yield, as comments, what may use a key that the policy does not name."""
+    if not scope.is_whole:
+        yield "# What could not be searched may use keys that are not named here: keyturn doctor\n"
+    if begun.unread:
+        yield f"# {counted(begun.unread, 'consumer')} could not be read, and may use a key that\n"
+        yield "# is not named here. Mend what is said, and begin anew:\n"
+    for each in begun.named:
+        yield f"#   {shown(each)[:_LONGEST]}\n"
+    if begun.unread > len(begun.named):
+        yield f"#   and {begun.unread - len(begun.named):,} more: keyturn inventory\n"
+
+
+def _policy(begun: _Begun, subscriptions: tuple[str, ...], scope: Scope) -> Iterator[str]:
+    used = begun.used
     yield "# What Keyturn may do, key by key. Check it: keyturn policy check keyturn.yaml\n"
     yield f"# Begun from the consumers in {scope}.\n"
+    yield from _missing(begun, scope)
     yield "version: 1\n\n# The only keys that Keyturn acts on, as VAULT/KEY with * and ?.\n"
     yield "# The number is that of the consumers found.\nmanage:\n" if used else 'manage: ["*/*"]\n'
     for key, count in sorted(used.items()):

@@ -8,18 +8,17 @@ from typing import Annotated
 
 import typer
 
-from cli.api import AppClient, Json, path_of
+from cli.api import AppClient, Json, UnfitError, path_of
 from cli.app import AppOption, AudienceOption, KeyStdinOption, client_of
 from cli.arguments import KeyArgument, ReasonOption, RotationArgument, key_of
 from cli.command import Session
-from cli.console import Format
+from cli.console import Format, shown
 from cli.exits import Exit
 from cli.keys import moment, show_plan
 from cli.output import (
     Column,
     Row,
     in_json,
-    in_yaml,
     short_key,
     short_version,
     shortened,
@@ -28,12 +27,13 @@ from cli.output import (
 )
 from cli.watching import WELL, Watch, needs_somebody
 from shared.domain.errors import RejectedError, TransientError, UnreadableError
+from shared.domain.keys import Key
 
 IntervalOption = Annotated[
     float, typer.Option("--interval", min=0.1, max=600, help="Seconds between two looks.")
 ]
 
-_ROTATIONS = (
+ROTATIONS = (
     Column("rotation", lambda row: row["id"]),
     Column("key", lambda row: short_key(row["key"]), rank=1),
     Column("target", lambda row: short_version(row["target"]), rank=3),
@@ -98,35 +98,59 @@ def rotate(  # noqa: PLR0913 - one for each option
     """
     client = client_of(session, app, audience, key_stdin=function_key_stdin)
     named = key_of(key, session.cloud)
-    path = f"/api/keys/{named.vault}/{named.name}"
     if dry_run:
         query = "" if no_new_version else "?newVersion=true"
-        pages = client.pages(f"{path}/plan{query}")
+        pages = client.pages(f"/api/keys/{named.vault}/{named.name}/plan{query}")
         show_plan(session, (({**page, "items": []}, page["items"]) for page in pages))
         return
     once = idempotency_key or str(uuid.uuid4())
-    body: Json = {"reason": reason, "newVersion": not no_new_version}
-    again = f"to ask once more for the same: --idempotency-key {once}"
+    again = f"--idempotency-key {once}"
+    taken = ask(
+        session, client, named, reason, new_version=not no_new_version, once=once, again=again
+    )
+    accepted(session, taken)
+    if wait:
+        watch_until_ended(session, client, taken["id"], interval)
+
+
+def ask(  # noqa: PLR0913 - the parts of a wish
+    session: Session,
+    client: AppClient,
+    key: Key,
+    reason: str,
+    *,
+    new_version: bool,
+    once: str,
+    again: str,
+) -> Row:
+    """Ask for a rotation of a key; return what the app accepted.
+
+    ``once`` makes the same wish one wish, ``again`` is how it is typed where no answer came.
+
+    Raises:
+        KeyturnError: It was refused, or no answer came.
+    """
+    body: Json = {"reason": reason, "newVersion": new_version}
+    hint = f"to ask once more for the same: {again}"
     try:
-        accepted = client.post(f"{path}/rotate", body, once=once)
+        return client.post(f"/api/keys/{key.vault}/{key.name}/rotate", body, once=once)
+    except UnfitError:
+        raise
     except (TransientError, RejectedError, UnreadableError) as error:
         # It may have been taken, by this try or by one before it.
-        raise type(error)(f"{error}; {again}") from error
+        raise type(error)(f"{error}; {hint}") from error
     except KeyboardInterrupt:
-        session.terminal.warn(f"the wish may have been taken all the same; {again}")
+        session.terminal.warn(f"the wish may have been taken all the same; {hint}")
         raise
-    _accepted(session, accepted)
-    if wait:
-        watch_until_ended(session, client, accepted["id"], interval)
 
 
-def _accepted(session: Session, accepted: Row) -> None:
+def accepted(session: Session, answer: Row) -> None:
     """Tell what was accepted; a bare id for scripts."""
-    state, request = accepted["state"], accepted["id"]
+    state, request = answer["state"], answer["id"]
     if session.terminal.form is Format.TABLE:
-        session.terminal.out(f"{request}\n")
+        session.terminal.out(f"{shown(request)}\n")
     else:
-        write_one(session.terminal, accepted, ())
+        write_one(session.terminal, answer, ())
     session.terminal.flush()
     session.terminal.say(f"{state.replace('_', ' ')}. Watch it: keyturn watch {request}")
     if state == "needs_approval":
@@ -204,7 +228,7 @@ def status(  # noqa: PLR0913 - one for each option
         query += f"&key={key_of(key, session.cloud)}" if key else ""
         query += f"&state={state}" if state.replace("_", "").isalpha() else ""
         found = client.items(f"/api/rotations{query}")
-        number = write_rows(session.terminal, itertools.islice(found, top or None), _ROTATIONS)
+        number = write_rows(session.terminal, itertools.islice(found, top or None), ROTATIONS)
         if not number:
             session.terminal.say("No rotation found.")
         return
@@ -281,15 +305,14 @@ def report(
 def _whole(view: Row, consumers: Iterator[Row], *, indent: bool) -> Iterator[str]:
     """Yield the rotation with all its consumers, one after the other."""
     kept = {k: v for k, v in view.items() if k not in ("consumers", "consumersOmitted")}
-    written = in_json if indent else in_yaml
     yield "{\n" if indent else ""
     for name, value in kept.items():
-        text = written(value)
+        text = in_json(value)
         yield f'  "{name}": {text},\n' if indent else f"{name}: {text}\n"
     yield '  "consumers": [' if indent else "consumers:\n"
     lead = "\n"
     for consumer in consumers:
-        text = written(consumer)
+        text = in_json(consumer)
         yield f"{lead}    {text}" if indent else f"  - {text}\n"
         lead = ",\n"
     yield "\n  ]\n}\n" if indent else ("  []\n" if lead == "\n" else "")
@@ -320,7 +343,7 @@ class Action:
         ) -> None:
             client = client_of(session, app, audience, key_stdin=function_key_stdin)
             path = f"{path_of(rotation)}/{self.name}"
-            _accepted(session, client.post(path, {"reason": reason}))
+            accepted(session, client.post(path, {"reason": reason}))
 
         steer.__doc__ = self.text
         steer.__name__ = self.name
@@ -341,32 +364,3 @@ ACTIONS = (
         "Take up again what ended unsettled: in the rotation, or in a new run if it has ended.",
     ),
 )
-
-
-def replay(
-    session: Session,
-    *,
-    app: AppOption = "",
-    audience: AudienceOption = "",
-    function_key_stdin: KeyStdinOption = False,
-) -> None:
-    """Show what failed for good, and how it is taken up again.
-
-    A step that fails five times is closed with its cause at once, so its message is never sent
-    again: its resource is `failed`, and `keyturn retry` takes it up. An event that Event Grid could
-    not deliver needs no replay: the timer finds the version that it told of. Ends with 3 if there
-    is something.
-    """
-    client = client_of(session, app, audience, key_stdin=function_key_stdin)
-    failed = client.items("/api/rotations?state=failed&limit=100")
-    number = write_rows(session.terminal, failed, _ROTATIONS)
-    health = client.get("/api/health")
-    waiting = [check for check in health["checks"] if check["name"] in ("poison", "timer")]
-    bad = [check for check in waiting if check["status"] != "pass"]
-    for check in bad:
-        session.terminal.say(f"{check['name']}: {check['said']}; {check['advice']}")
-    if number:
-        session.terminal.say("Take one up again: keyturn retry ROTATION --reason …")
-    if number or bad:
-        raise typer.Exit(Exit.ATTENTION)
-    session.terminal.say("Nothing failed for good.")

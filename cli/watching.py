@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from rich.console import Group
 from rich.live import Live
@@ -15,7 +16,7 @@ from rich.text import Text
 
 from cli.api import AppClient, Json, path_of
 from cli.command import Session
-from cli.console import Format
+from cli.console import Format, shown
 from cli.exits import Exit
 from cli.output import short_key, short_version
 from shared.catalog import find_kind
@@ -107,7 +108,7 @@ class Watch:
 
     def _tell(self, view: Json, put: Callable[[str], None]) -> None:
         """Print what has changed, a line each."""
-        for line in _lines(view):
+        for line in map(shown, _lines(view)):
             if line not in self._told:
                 self._told.add(line)
                 put(line)
@@ -144,6 +145,18 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())[:300]
 
 
+def _shown(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return a view whose texts may be drawn; see ``shown``."""
+    match value:
+        case str():
+            return shown(value)
+        case dict():
+            return {name: _shown(each) for name, each in value.items()}
+        case list():
+            return [_shown(each) for each in value]
+    return value
+
+
 def drawn(view: Json, now: datetime, width: int, height: int = 0) -> Group:
     """Return how a rotation stands, as it is drawn: a bar for the whole, and for each kind.
 
@@ -154,6 +167,7 @@ def drawn(view: Json, now: datetime, width: int, height: int = 0) -> Group:
         height: Of the terminal, in lines: where not all kinds fit, those that are done are one
             line. 0: there is room for all.
     """
+    view = _shown(view)
     style = _STYLES.get(view["state"], "bold")
     if "consumers" not in view:
         return Group(Text.assemble((view["state"], style), f"  {view['summary']}"))

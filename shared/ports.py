@@ -74,7 +74,7 @@ class Vaults(Protocol):
 
 
 class VaultRegistry(Protocol):
-    """The key vaults as Azure Resource Manager keeps them; managed HSMs are not among them."""
+    """The key vaults and managed HSMs as Azure Resource Manager keeps them."""
 
     def settings(self, vault: str) -> VaultSettings:
         """Return how a vault, given by its host, is set up now.
@@ -124,7 +124,10 @@ class Surroundings(Protocol):
         ...
 
     def vaults(self, subscriptions: Sequence[str]) -> Iterator[str]:
-        """Yield the hosts of the vaults in some subscriptions; of none: in all visible ones."""
+        """Yield the hosts of the vaults and managed HSMs in some subscriptions.
+
+        No subscription is named: in all visible ones.
+        """
         ...
 
     def vault_id(self, vault: str) -> str:
@@ -137,6 +140,10 @@ class Surroundings(Protocol):
         Raises:
             AccessDeniedError: Our identity may not read them.
         """
+        ...
+
+    def system_topics(self, vault_id: str) -> Sequence[str]:
+        """Return the ids of a vault's system topics: a source has one at most."""
         ...
 
     def audits(self, vault_id: str) -> Sequence[str]:

@@ -15,6 +15,8 @@ class Standing(StrEnum):
     """It is on another one."""
     UNKNOWN = "unknown"
     """Which one it is on cannot be told."""
+    NOT_APPLICABLE = "not_applicable"
+    """It lies beside consumers: it has no reference that could be moved."""
 
 
 class Impact(StrEnum):
@@ -28,10 +30,11 @@ class Impact(StrEnum):
 
 
 class InventoryLine(View, frozen=True, kw_only=True):
-    """One reference of a resource to a key.
+    """One reference of a resource to a key, or something beside such references.
 
     Attributes:
-        key: URL of the key; null: the resource could not be read, or not be understood.
+        key: URL of the key; null: the resource could not be read, or not be understood, or it has
+            no reference.
         place: Which of the resource's references it is: ``account``.
         form: ``pinned`` to a version, or ``following`` the vault; null as ``key``.
         names: The version that it names; null: none.
@@ -40,6 +43,8 @@ class InventoryLine(View, frozen=True, kw_only=True):
         if_disabled: What becomes of it if the version that was asked about is disabled; null: none
             was.
         problem: What could not be read; null: nothing.
+        reason: Why it has no reference that could be moved; null: it has one.
+        advice: What a person does about it; null: nothing, or see ``state``.
     """
 
     key: str | None
@@ -57,15 +62,19 @@ class InventoryLine(View, frozen=True, kw_only=True):
     state: Standing
     if_disabled: Impact | None
     problem: str | None
+    reason: str | None = None
+    advice: str | None = None
 
 
 class ProvenLine(View, frozen=True, kw_only=True):
     """What a fresh read of one resource shows of the key's newest version.
 
     Attributes:
-        proven: Whether the kind's proof rule holds.
+        proven: Whether the kind's proof rule holds; null: it lies beside consumers, and has no
+            reference that could be proven.
         level: What the proof is worth; null: there is none.
         seen: What the rule saw, or why nothing could be seen.
+        advice: What a person does about what has no reference; null: nothing.
     """
 
     key: str
@@ -76,6 +85,7 @@ class ProvenLine(View, frozen=True, kw_only=True):
     kind_title: str
     subscription: str
     location: str
-    proven: bool
+    proven: bool | None
     level: Level | None
     seen: str
+    advice: str | None = None

@@ -10,9 +10,10 @@ from shared.domain.json_paths import Json, every, look_up, text_at
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VaultSettings:
-    """A vault as Azure Resource Manager shows it.
+    """A vault or managed HSM as Azure Resource Manager shows it.
 
-    Source of the properties and their defaults: the OpenAPI file ``keyvault.json`` of 2023-07-01.
+    Source of the properties and their defaults: the OpenAPI files ``keyvault.json`` and
+    ``managedHsm.json`` of 2023-07-01.
 
     Attributes:
         soft_delete: Whether a deleted key can be brought back.
@@ -44,20 +45,22 @@ class VaultSettings:
     def parse(cls, body: Json, *, home_tenant: str) -> Self:
         """Read a GET of the vault.
 
-        ``enablePurgeProtection`` is absent where it is off, ``enableSoftDelete`` where nobody ever
-        chose, and then it is on.
+        ``enablePurgeProtection`` is absent where it is off (on, where it is a managed HSM's),
+        ``enableSoftDelete`` where nobody ever chose, and then it is on.
 
         Raises:
             UnreadableError: It is none of a vault.
         """
         if not isinstance(look_up(body, "properties.tenantId"), str):
             raise UnreadableError("the answer is not the body of a vault")
+        purge = look_up(body, "properties.enablePurgeProtection")
+        is_hsm = bool(text_at(body, "properties.hsmUri"))
         access = text_at(body, "properties.publicNetworkAccess").lower()
         default_action = text_at(body, "properties.networkAcls.defaultAction").lower()
         bypass = text_at(body, "properties.networkAcls.bypass").lower() or "azureservices"
         return cls(
             soft_delete=look_up(body, "properties.enableSoftDelete") is not False,
-            purge_protection=look_up(body, "properties.enablePurgeProtection") is True,
+            purge_protection=purge is not False if is_hsm else purge is True,
             rbac=look_up(body, "properties.enableRbacAuthorization") is True,
             permissions=_permissions(body),
             is_private=access == "disabled",
@@ -71,8 +74,8 @@ class VaultSettings:
 
 def is_at(body: Json, host: str) -> bool:
     """Return whether a vault, given by its body, serves its keys at ``host``."""
-    uri = text_at(body, "properties.vaultUri").lower().rstrip("/").removesuffix(":443")
-    return uri == f"https://{host}"
+    uri = text_at(body, "properties.vaultUri") or text_at(body, "properties.hsmUri")
+    return uri.lower().rstrip("/").removesuffix(":443") == f"https://{host}"
 
 
 def _permissions(body: Json) -> dict[str, frozenset[str]]:

@@ -390,19 +390,21 @@ class KeyView(View, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] | None
 
 
-PlannedAction = Literal["repoint", "recreate", "nudge", "verify", "manual", "outrun", "unknown"]
+PlannedAction = Literal[
+    "repoint", "recreate", "nudge", "verify", "manual", "outrun", "unknown", "not_applicable"
+]
 
 
 class PlannedConsumer(View, frozen=True, kw_only=True):
     """What a rotation would do about one resource, read just now.
 
     Attributes:
-        resource: Id of an Azure resource, or URL of a file.
+        resource: Id of an Azure resource, or URL of a file; the title of what is only counted.
         name: What people call the resource: a scope with its account, a file with its folders.
         kind, kind_title: What kind of resource it is, for programs and for people.
         location: Azure region; empty: none is known.
         action: ``verify``: nothing is written; ``outrun``: it is on a newer version; ``unknown``:
-            it could not be read.
+            it could not be read; ``not_applicable``: it has no reference that could be moved.
         references: What it names: URLs of keys or versions.
         in_use: The version that the service says it uses; null: it does not say.
         reason: Of the action.

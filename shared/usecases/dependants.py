@@ -2,82 +2,74 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import batched
-
-from msgspec.structs import replace
 
 from shared.catalog import KINDS, kind_of
 from shared.domain.errors import UnreadableError
 from shared.domain.json_paths import Json, every, text_at
 from shared.domain.keys import Key
 from shared.domain.kinds import Kind, Through
-from shared.domain.plans import references_to
-from shared.domain.rows import Rotation
-from shared.domain.verdicts import Verdict
-from shared.domain.work import Wave, Work, close
-from shared.ports import Clock, Inventory, Resources
-from shared.usecases.ledger import Ledger
-from shared.usecases.search import BATCH
+from shared.ports import Inventory, Resources
+from shared.usecases.search import BATCH, EveryKey, references
 
 MOST_NAMES = 40
 """Names in one query, each of some 200 characters."""
 
 
 @dataclass(frozen=True, slots=True)
-class FindDependants:
-    """Keep closed work for each resource that depends on a key through one that was found.
+class Dependant:
+    """A resource, or a part of one, that has no reference which could be moved.
 
-    It is ``not_applicable``, since it has no reference that could be moved; where it keeps the old
-    version by itself, a person must act. What holds a reference to the key too is work of its own:
-    only the parts of it that keep the old version are then closed work beside it.
+    Attributes:
+        reason: How it depends on a key.
+        advice: What a person must do since it keeps the old version by itself; empty: nothing, it
+            goes where the other resource goes.
+    """
+
+    kind: Kind
+    resource: str
+    location: str
+    reason: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindDependants:
+    """Find what depends on a key through resources that were found.
+
+    What holds a reference to the key too is a consumer of its own: of it only those parts are
+    found that keep the old version by themselves.
     """
 
     inventory: Inventory
     resources: Resources
-    ledger: Ledger
-    clock: Clock
 
-    def run(self, found: Sequence[Json], rotation: Rotation) -> None:
-        """Look for what names one of the resources of a page; one that refers to the key.
+    def run(
+        self, found: Sequence[Json], key: Key | EveryKey, declared: Sequence[str]
+    ) -> Iterator[Dependant]:
+        """Yield what names one of the resources of a page; one that refers to the key.
 
         It may lie in any subscription that is searched, and not only in those of the page.
+
+        Args:
+            found: The page.
+            key: Which key, or all.
+            declared: Ids of the subscriptions that are searched; empty: all that are visible.
         """
-        key = Key.parse(rotation.key)
         holders = [body for body in found if _holds(kind_of(text_at(body, "type")), body, key)]
         for kind in KINDS:
             for link in kind.through:
                 named = _names(link, holders)
-                for body in self._naming(kind, sorted(named), rotation):
+                for body in self._naming(kind, sorted(named), declared):
                     holder = named.get(text_at(body, link.names).lower())
                     if holder:
                         own = _holds(kind, body, key)
-                        self._keep(kind, link, body, holder, rotation, holds_key=own)
+                        yield from _dependants(kind, link, body, holder, holds_key=own)
 
-    def _keep(  # noqa: PLR0913 - what the work is about
-        self,
-        kind: Kind,
-        link: Through,
-        body: Json,
-        holder: str,
-        rotation: Rotation,
-        *,
-        holds_key: bool,
-    ) -> None:
-        now, resource = self.clock.now(), text_at(body, "id")
-        if not holds_key:
-            self.ledger.add(_closed(kind, link, body, resource, holder, rotation, now))
-            return
-        # Its own row is for its own reference, and may be proven while these are not.
-        for part in link.keeping(body):
-            of_part = f"{resource}/{link.part_type}/{text_at(part, 'name')}"
-            self.ledger.add(_closed(kind, link, body, of_part, holder, rotation, now))
-
-    def _naming(self, kind: Kind, names: Sequence[str], rotation: Rotation) -> Iterator[Json]:
+    def _naming(self, kind: Kind, names: Sequence[str], declared: Sequence[str]) -> Iterator[Json]:
         if not names:
             return
-        visible, declared = self.resources.subscriptions(), rotation.rules.subscriptions
-        searched = [s for s in visible if not declared or s in declared]
+        searched = [s for s in self.resources.subscriptions() if not declared or s in declared]
         for subscriptions in batched(searched, BATCH, strict=False):
             for some in batched(names, MOST_NAMES, strict=False):
                 yield from self._pages(kind, some, subscriptions)
@@ -96,12 +88,28 @@ class FindDependants:
                 break
 
 
-def _holds(kind: Kind | None, body: Json, key: Key) -> bool:
+def _dependants(
+    kind: Kind, link: Through, body: Json, holder: str, *, holds_key: bool
+) -> Iterator[Dependant]:
+    resource, location = text_at(body, "id"), text_at(body, "location")
+    reason = f"{link.says} {holder}"
+    keeping = link.keeping(body)
+    advice = ""
+    if link.keeps_old and keeping:
+        reason += f", and {link.keeps_old.path} is {link.keeps_old.seen(keeping[0])}"
+        advice = link.keeps_old.advice
+    # Its own line is for its own reference, and may be proven while these are not.
+    parts = [f"{resource}/{link.part_type}/{text_at(part, 'name')}" for part in keeping]
+    for each in parts if holds_key else [resource]:
+        yield Dependant(kind, each, location, reason, advice)
+
+
+def _holds(kind: Kind | None, body: Json, key: Key | EveryKey) -> bool:
     """Return whether a resource refers to a key; also if that cannot be read."""
     if kind is None:
         return False
     try:
-        return bool(references_to(kind, body, key))
+        return bool(references(kind, body, key))
     except UnreadableError:
         return True
 
@@ -115,28 +123,3 @@ def _names(link: Through, holders: Sequence[Json]) -> dict[str, str]:
             names = every(body, link.by) if link.by else [text_at(body, "id")]
             found |= {n.lower(): text_at(body, "id") for n in names if isinstance(n, str) and n}
     return found
-
-
-def _closed(  # noqa: PLR0913, PLR0917 - what the work is about
-    kind: Kind,
-    link: Through,
-    body: Json,
-    resource: str,
-    holder: str,
-    rotation: Rotation,
-    now: datetime,
-) -> Work:
-    work = Work(
-        rotation=rotation.id,
-        key=rotation.key,
-        resource=resource,
-        kind=kind.id,
-        location=text_at(body, "location"),
-        found_at=now,
-    )
-    work = replace(work, wave=Wave.NO_WRITE)
-    reason = f"{link.says} {holder}"
-    if link.keeps_old and (parts := link.keeping(body)):
-        reason += f", and {link.keeps_old.path} is {link.keeps_old.seen(parts[0])}"
-        return close(work, Verdict.MANUAL, now, reason=reason, advice=link.keeps_old.advice)
-    return close(work, Verdict.NOT_APPLICABLE, now, reason=reason)

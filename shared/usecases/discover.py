@@ -8,19 +8,17 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from shared.catalog import find_kind
-from shared.catalog.beside import BESIDE
 from shared.domain.errors import InvalidResourceIdError, PermanentError, RowConflictError
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Plane
 from shared.domain.resources import ResourceId
 from shared.domain.rows import Phase, Place, Rotation, Search
 from shared.domain.steps import Discover
-from shared.domain.tallies import Tally
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Wave, Work, close
 from shared.ports import Clock, Kept, Queue, Rows
 from shared.usecases.active import head_if_active
-from shared.usecases.dependants import FindDependants
+from shared.usecases.asides import Aside, TellAsides, asides_of
 from shared.usecases.ledger import Ledger
 from shared.usecases.search import Candidate, SearchEstate, may_nudge
 
@@ -98,9 +96,9 @@ class DiscoverConsumers:
         canaries = list(search.canaries)
         for candidate in turned.found:
             self._consider(candidate, rotation, canaries, closing=search.closing)
-        estate = self.estate
-        dependants = FindDependants(estate.inventory, estate.resources, self.ledger, self.clock)
-        dependants.run(turned.bodies, rotation)
+        asides = TellAsides(self.estate.inventory, self.estate.resources)
+        for each in asides.of_page(turned.bodies, key, declared):
+            self.ledger.add(_beside(each, rotation, self.clock.now()))
         if turned.search is None:
             return None
         return replace(turned.search, canaries=tuple(dict.fromkeys(canaries)))
@@ -109,34 +107,9 @@ class DiscoverConsumers:
         if head_if_active(self.rows, rotation) is None:
             raise RowConflictError(f"rotation {rotation.id} ended while its inventory was read")
 
-    def _tell_beside(self, rotation: Rotation, search: Search) -> None:
-        """Keep a line for each thing that was counted, with its verdict."""
-        now = self.clock.now()
-        for entry in BESIDE:
-            tally = search.beside.get(entry.id, Tally())
-            if not tally.count:
-                continue
-            work = Work(
-                rotation=rotation.id,
-                key=rotation.key,
-                resource=entry.title,
-                kind=entry.id,
-                location="",
-                found_at=now,
-                wave=Wave.NO_WRITE,
-            )
-            todo = ""
-            if entry.by_hand and tally.marked:
-                # No obstacle: of most of them the key is another one, which nothing shows.
-                todo = entry.by_hand.steps.format(
-                    resource=", ".join(tally.named), target=rotation.target
-                )
-            self.ledger.add(
-                close(work, Verdict.NOT_APPLICABLE, now, reason=entry.said(tally), advice=todo)
-            )
-
     def _finish(self, kept: Kept[Rotation], search: Search) -> None:
-        self._tell_beside(kept.row, search)
+        for each in asides_of(search.beside, kept.row.target):
+            self.ledger.add(_beside(each, kept.row, self.clock.now()))
         logger.info("rotation %s: searched %s", kept.row.id, search.scope)
         phase = Phase.CONFIRMING if search.closing else Phase.MOVING
         done = replace(kept.row, phase=phase, scope=search.scope, discovered_at=self.clock.now())
@@ -197,6 +170,21 @@ def _work(found: Candidate, rotation: Rotation, now: datetime) -> Work:
         found_at=now,
         twice=_is_twice(found, rotation),
     )
+
+
+def _beside(found: Aside, rotation: Rotation, now: datetime) -> Work:
+    """Return closed work: there is nothing to move, though a person may have to act."""
+    work = Work(
+        rotation=rotation.id,
+        key=rotation.key,
+        resource=found.resource,
+        kind=found.kind,
+        location=found.location,
+        found_at=now,
+        wave=Wave.NO_WRITE,
+    )
+    verdict = Verdict.MANUAL if found.keeps_old else Verdict.NOT_APPLICABLE
+    return close(work, verdict, now, reason=found.reason, advice=found.advice)
 
 
 def _is_twice(found: Candidate, rotation: Rotation) -> bool:

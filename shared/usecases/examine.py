@@ -3,10 +3,11 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from shlex import quote
 
 from shared.catalog import KINDS
 from shared.domain.callers import Who
-from shared.domain.errors import AccessDeniedError, KeyturnError, NotSignedInError
+from shared.domain.errors import AccessDeniedError, KeyturnError, NotSignedInError, TransientError
 from shared.domain.events import (
     ACCESS_POLICY_CHANGED,
     KEY_EXPIRED,
@@ -22,6 +23,7 @@ _ARM = [kind for kind in KINDS if kind.plane is Plane.ARM]
 _TYPES = (KEY_NEW_VERSION_CREATED, KEY_NEAR_EXPIRY, KEY_EXPIRED, ACCESS_POLICY_CHANGED)
 _UNSEEN = "<your object id>"
 _LISTING = ("get", "list", "getrotationpolicy")
+_PAGE = "docs/troubleshooting.md"
 _BY_FIREWALL = re.compile(r"ForbiddenByFirewall|client address is not authorized", re.IGNORECASE)
 """In a refusal of Key Vault: azure-docs#61015."""
 
@@ -34,7 +36,8 @@ class Examine:
     """Look at identity, rights, vaults and their surroundings; nothing is changed.
 
     What cannot be looked at is a finding too. Advice is the command that mends it, as it is to be
-    typed; what only the reader knows stands in it in ``<angle brackets>``.
+    typed; what only the reader knows stands in it in ``<angle brackets>``. Where no command does,
+    it is the page that tells what to do.
 
     Attributes:
         who: Returns who we are.
@@ -60,10 +63,10 @@ class Examine:
         who = self.who()
         self._object_id = who.object_id or _UNSEEN
         yield _fine("identity", f"{who.name} (object id {who.object_id}, tenant {who.tenant})")
-        yield from _tried("subscriptions", lambda: self._subscriptions(subscriptions))
+        yield from self._tried("subscriptions", lambda: self._subscriptions(subscriptions))
         hosts = list(vaults)
         if not hosts:
-            yield from _tried("vaults", lambda: self._found(subscriptions, hosts))
+            yield from self._tried("vaults", lambda: self._found(subscriptions, hosts))
         for host in hosts:
             yield from self._vault(host)
 
@@ -95,28 +98,28 @@ class Examine:
     def _vault(self, host: str) -> Iterator[CheckView]:
         name = host.partition(".")[0]
         settings: list[VaultSettings] = []
-        yield from _tried(f"vault {name}", lambda: self._settings(host, settings))
+        yield from self._tried(f"vault {name}", lambda: self._settings(host, settings))
         yield from self._keys(host, name, settings[0] if settings else None)
         vault_id: list[str] = []
-        yield from _tried(f"vault {name}", lambda: self._placed(host, vault_id))
+        yield from self._tried(f"vault {name}", lambda: self._placed(host, vault_id))
         for place in vault_id:
-            yield from _tried(f"events of {name}", lambda p=place: self._events(p, name))  # type: ignore[misc] # bound here
-            yield from _tried(f"audit log of {name}", lambda p=place: self._audit(p, name))  # type: ignore[misc] # likewise
+            if _is_hsm(host):
+                said = "a managed HSM sends none: its new versions are found by the timer alone"
+                yield _fine(f"events of {name}", said)
+            else:
+                yield from self._tried(f"events of {name}", lambda p=place: self._events(p, name))  # type: ignore[misc] # bound here
+            yield from self._tried(f"audit log of {name}", lambda p=place: self._audit(p, name))  # type: ignore[misc] # likewise
 
     def _placed(self, host: str, found: list[str]) -> Iterator[CheckView]:
-        if ".managedhsm." not in host:
-            found.append(self.surroundings.vault_id(host))
+        found.append(self.surroundings.vault_id(host))
         return iter(())
 
     def _settings(self, host: str, found: list[VaultSettings]) -> Iterator[CheckView]:
         name = host.partition(".")[0]
-        if ".managedhsm." in host:
-            said = "a managed HSM sends no events: its new versions are found by the timer alone"
-            yield _fine(f"vault {name}", said)
-            return
         vault = self.registry.settings(host)
         found.append(vault)
-        update = f"az keyvault update --name {name}"
+        is_hsm = _is_hsm(host)
+        update = f"az keyvault {'update-hsm' if is_hsm else 'update'} {_named(host)}"
         if not vault.soft_delete:
             said, mend = "soft delete is off", f"{update} --enable-soft-delete true"
             yield CheckView(name=f"vault {name}", status=Health.FAIL, said=said, advice=mend)
@@ -131,7 +134,7 @@ class Examine:
             yield CheckView(name=f"vault {name}", status=Health.FAIL, said=said, advice=mend)
         elif vault.is_perimeter:
             said = "a network security perimeter decides who reaches it, which is not looked at"
-            mend = f"az resource show --ids $(az keyvault show --name {name} --query id -o tsv)"
+            mend = f"az resource show --ids $(az keyvault show {_named(host)} --query id -o tsv)"
             yield CheckView(name=f"vault {name}", status=Health.WARN, said=said, advice=mend)
         elif vault.soft_delete and vault.purge_protection:
             door = "open to trusted services and what its rules name" if is_closed else "open"
@@ -143,24 +146,30 @@ class Examine:
         try:
             found = next(iter(self.vaults.keys(host)), None)
         except KeyturnError as error:
-            mend = self._opening(error, name, settings)
+            mend = self._opening(error, host, settings)
             yield CheckView(name=check, status=Health.FAIL, said=str(error), advice=mend)
         else:
             yield _fine(check, "they can be listed" if found else "it has none")
 
-    def _opening(self, error: KeyturnError, name: str, settings: VaultSettings | None) -> str:
+    def _opening(self, error: KeyturnError, host: str, settings: VaultSettings | None) -> str:
         """Return what lets us list the keys of a vault that refused."""
         if not isinstance(error, AccessDeniedError):
-            return "check the name of the vault, and the network"
+            return f"az keyvault show {_named(host)}"  # whether there is one, and it is reached
         if _BY_FIREWALL.search(str(error)):
-            return f"az keyvault network-rule add --name {name} --ip-address <this machine's>"
+            return f"az keyvault network-rule add {_named(host)} --ip-address <this machine's>"
+        if _is_hsm(host):
+            # docs: "Managed HSM data plane role management"; a managed HSM has roles of its own
+            return (
+                f"az keyvault role assignment create {_named(host)} --assignee {self._object_id}"
+                ' --role "Managed HSM Crypto Auditor" --scope /keys'
+            )
         if settings is None or settings.rbac:
-            scope = f"$(az keyvault show --name {name} --query id -o tsv)"
+            scope = f"$(az keyvault show {_named(host)} --query id -o tsv)"
             return self._grant("Key Vault Reader", scope)
         # The command puts these in the place of what we have: it is named once more.
         held = settings.permissions.get(f"{self._object_id}/", frozenset())
         return (
-            f"az keyvault set-policy --name {name} --object-id {self._object_id}"
+            f"az keyvault set-policy {_named(host)} --object-id {self._object_id}"
             f" --key-permissions {' '.join([*_LISTING, *sorted(held - {*_LISTING})])}"
         )
 
@@ -173,9 +182,9 @@ class Examine:
         ]
         if not heard:
             said = "no event subscription leads to a Keyturn: only the timer finds new versions"
-            yield CheckView(
-                name=check, status=Health.WARN, said=said, advice=_subscribe(vault_id, name)
-            )
+            topics = self.surroundings.system_topics(vault_id)
+            mend = _subscribe(topics[0]) if topics else _make_topic(vault_id, name)
+            yield CheckView(name=check, status=Health.WARN, said=said, advice=mend)
         for each in heard:
             yield from _of_subscription(check, each)
 
@@ -186,11 +195,24 @@ class Examine:
             return
         said = "its audit events go to no workspace: who still uses an old version is not on record"
         mend = (
-            f"az monitor diagnostic-settings create --name keyturn --resource {vault_id}"
+            f"az monitor diagnostic-settings create --name keyturn --resource {quote(vault_id)}"
             " --workspace <id of a Log Analytics workspace>"
             """ --logs '[{"categoryGroup": "audit", "enabled": true}]'"""
         )
         yield CheckView(name=check, status=Health.WARN, said=said, advice=mend)
+
+    def _tried(self, name: str, look: Callable[[], Iterator[CheckView]]) -> Iterator[CheckView]:
+        try:
+            yield from look()
+        except NotSignedInError:
+            raise
+        except KeyturnError as error:
+            mend = _PAGE
+            if isinstance(error, TransientError):
+                mend = "keyturn doctor"
+            elif isinstance(error, AccessDeniedError):
+                mend = self._grant("Reader", "/subscriptions/<id>")
+            yield CheckView(name=name, status=Health.FAIL, said=str(error), advice=mend)
 
     def _grant(self, role: str, scope: str) -> str:
         return (
@@ -199,19 +221,27 @@ class Examine:
         )
 
 
+def _is_hsm(host: str) -> bool:
+    return ".managedhsm." in host
+
+
+def _named(host: str) -> str:
+    """Return the option by which ``az keyvault`` takes a vault, or a managed HSM."""
+    return f"{'--hsm-name' if _is_hsm(host) else '--name'} {host.partition('.')[0]}"
+
+
 def _of_subscription(check: str, found: EventSubscription) -> Iterator[CheckView]:
     source, _, name = found.id.rpartition("/eventSubscriptions/")
     if "/systemTopics/" in source:
-        group = source.partition("/resourceGroups/")[2].partition("/")[0]
-        topic = source.rpartition("/")[2]
         update = (
-            f"az eventgrid system-topic event-subscription update --name {name}"
-            f" --resource-group {group} --system-topic-name {topic}"
+            "az eventgrid system-topic event-subscription update"
+            f" --name {quote(name)} {_on_topic(source)}"
         )
     else:
         resource = source.partition("/providers/Microsoft.EventGrid")[0]
         update = (
-            f"az eventgrid event-subscription update --name {name} --source-resource-id {resource}"
+            f"az eventgrid event-subscription update --name {quote(name)}"
+            f" --source-resource-id {quote(resource)}"
         )
     held = {each.lower() for each in found.types}
     missing = [each for each in _TYPES if held and each.lower() not in held]
@@ -233,27 +263,40 @@ def _of_subscription(check: str, found: EventSubscription) -> Iterator[CheckView
         yield _fine(check, f"the event subscription {name} delivers them, with a dead-letter")
 
 
-def _subscribe(vault_id: str, name: str) -> str:
-    group = vault_id.partition("/resourceGroups/")[2].partition("/")[0]
+def _on_topic(topic: str) -> str:
+    """Return the options by which ``az eventgrid system-topic`` takes a topic, given by its id."""
     return (
-        f"az eventgrid system-topic create --name {name} --resource-group {group}"
-        f" --location <the vault's> --topic-type Microsoft.KeyVault.vaults --source {vault_id} &&"
-        f" az eventgrid system-topic event-subscription create --name keyturn"
-        f" --resource-group {group} --system-topic-name {name} --endpoint-type azurefunction"
+        f"--resource-group {quote(_group_of(topic))}"
+        f" --system-topic-name {quote(topic.rpartition('/')[2])}"
+    )
+
+
+def _group_of(resource: str) -> str:
+    return resource.partition("/resourceGroups/")[2].partition("/")[0]
+
+
+def _subscribe(topic: str) -> str:
+    """Return what subscribes to a topic that there is: a source has one at most.
+
+    Source: docs, "System topics in Azure Event Grid".
+    """
+    return (
+        f"az eventgrid system-topic event-subscription create --name keyturn {_on_topic(topic)}"
+        " --endpoint-type azurefunction"
         " --endpoint <id of the function app>/functions/key_events"
         f" --included-event-types {' '.join(_TYPES)} --deadletter-endpoint"
         " <id of a storage account>/blobServices/default/containers/<container>"
     )
 
 
-def _tried(name: str, look: Callable[[], Iterator[CheckView]]) -> Iterator[CheckView]:
-    try:
-        yield from look()
-    except NotSignedInError:
-        raise
-    except KeyturnError as error:
-        advice = "mend what the message says, and run keyturn doctor again"
-        yield CheckView(name=name, status=Health.FAIL, said=str(error), advice=advice)
+def _make_topic(vault_id: str, name: str) -> str:
+    group = vault_id.partition("/providers/")[0]
+    return (
+        f"az eventgrid system-topic create --name {name}"
+        f" --resource-group {quote(_group_of(vault_id))} --location <the vault's>"
+        f" --topic-type Microsoft.KeyVault.vaults --source {quote(vault_id)} && "
+        + _subscribe(f"{group}/providers/Microsoft.EventGrid/systemTopics/{name}")
+    )
 
 
 def _fine(name: str, said: str) -> CheckView:

@@ -31,6 +31,7 @@ from shared.domain.targets import Choice, choose_target
 from shared.domain.views import PlannedAction, PlannedConsumer, PlanView
 from shared.ports import Clock, Policies, Resources, Rows, Vaults
 from shared.usecases.ages import ages_of
+from shared.usecases.asides import Aside, TellAsides
 from shared.usecases.report import name_of
 from shared.usecases.search import Candidate, SearchEstate
 
@@ -103,6 +104,9 @@ class PlanKey:
             at = self._turn(at, key, given, items)
             scope, turns = at.search.scope if at else scope, turns + 1
         at = at if given else None
+        if given and at is None:
+            asides = self._asides.of_all(given.rotation.rules.subscriptions, given.rotation.target)
+            items += map(_beside, asides)
         view = PlanView(
             key=str(key),
             target=str(choice.target.id) if choice.target and not new_version else None,
@@ -171,7 +175,12 @@ class PlanKey:
             if number == MOST_READ:
                 return Place(at.search, at.skip + number)
             items += self._planned(candidate, given)
+        items += map(_beside, self._asides.of_page(turned.bodies, key, declared))
         return Place(turned.search) if turned.search else None
+
+    @property
+    def _asides(self) -> TellAsides:
+        return TellAsides(self.estate.inventory, self.estate.resources)
 
     def _planned(self, found: Candidate, given: _Given) -> Iterator[PlannedConsumer]:
         if found.problem:
@@ -208,6 +217,22 @@ class PlanKey:
 
     def _owner(self, resource: str, body: Json) -> str:
         return text_at(body, "managedBy") or self.resources.managed_by(resource)
+
+
+def _beside(found: Aside) -> PlannedConsumer:
+    return PlannedConsumer(
+        resource=found.resource,
+        name=name_of(found.resource),
+        kind=found.kind,
+        kind_title=found.kind_title,
+        location=found.location,
+        action="manual" if found.keeps_old else "not_applicable",
+        references=(),
+        in_use=None,
+        reason=found.reason,
+        advice=found.advice or None,
+        note=None,
+    )
 
 
 _WRITES: Mapping[Owing, PlannedAction] = {

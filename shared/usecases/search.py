@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -167,7 +167,7 @@ class SearchEstate:
             search,
             after=left[-1],
             batch=batch,
-            beside=self._tallied(search, batch),
+            beside=dict(self._tallied(search, batch)),
             scope=search.scope.plus(
                 readable=len(left) - len(hidden),
                 unreadable=hidden,
@@ -175,20 +175,11 @@ class SearchEstate:
             ),
         )
 
-    def _tallied(self, search: Search, subscriptions: Sequence[str]) -> dict[str, Tally]:
-        """Count what lies beside consumers; once in a rotation, and for no plan."""
+    def _tallied(self, search: Search, subscriptions: Sequence[str]) -> Mapping[str, Tally]:
+        """Count what lies beside consumers; once in a rotation, which keeps what was counted."""
         if search.closing or not search.rotation or not subscriptions:
             return search.beside
-        counted = {
-            mark: self.inventory.tally(entry, subscriptions)
-            for mark, entry in {(each.resource_type, each.mark): each for each in BESIDE}.items()
-        }
-        return {
-            entry.id: search.beside.get(entry.id, Tally()).plus(
-                counted[entry.resource_type, entry.mark]
-            )
-            for entry in BESIDE
-        }
+        return tallied(self.inventory, search.beside, subscriptions)
 
     def _inventory(self, search: Search, key: Key | EveryKey) -> Turned:
         vault = key.vault or ANY_VAULT if isinstance(key, EveryKey) else key.vault
@@ -303,6 +294,20 @@ class SearchEstate:
         ]
         is_last = len(page) < KNOWN_PAGE
         return Turned(None if is_last else replace(search, after=page[-1].address[1]), found)
+
+
+def tallied(
+    inventory: Inventory, before: Mapping[str, Tally], subscriptions: Sequence[str]
+) -> Mapping[str, Tally]:
+    """Count what lies beside consumers in some more subscriptions; by the id of its entry."""
+    counted = {
+        mark: inventory.tally(entry, subscriptions)
+        for mark, entry in {(each.resource_type, each.mark): each for each in BESIDE}.items()
+    }
+    return {
+        entry.id: before.get(entry.id, Tally()).plus(counted[entry.resource_type, entry.mark])
+        for entry in BESIDE
+    }
 
 
 def _unread(resource: str, kind: Kind, error: KeyturnError) -> Candidate:

@@ -12,6 +12,7 @@ from shared.domain.resources import Reference
 from shared.domain.rows import Search
 from shared.domain.targets import choose_target
 from shared.ports import Clock, Resources, Vaults
+from shared.usecases.asides import Aside, TellAsides
 from shared.usecases.report import name_of
 from shared.usecases.search import Candidate, EveryKey, SearchEstate, references
 
@@ -58,7 +59,7 @@ class TakeInventory:
         disabled: str,
         progress: Progress,
     ) -> Iterator[InventoryLine]:
-        """Yield every reference to some keys.
+        """Yield every reference to some keys, and what lies beside them.
 
         Args:
             keys: Which.
@@ -70,7 +71,10 @@ class TakeInventory:
         Raises:
             KeyturnError: The inventory refuses, or cannot be reached.
         """
-        for candidate in self._candidates(keys, subscriptions, progress):
+        for candidate in self._found(keys, subscriptions, "the newest version", progress):
+            if isinstance(candidate, Aside):
+                yield _beside(candidate, disabled)
+                continue
             try:
                 body = self._body(candidate, fresh=fresh)
                 found = references(kind_named(candidate.kind), body, keys)
@@ -103,6 +107,8 @@ class TakeInventory:
     ) -> Iterator[ProvenLine]:
         """Yield for each resource that refers to a key whether it uses the newest version.
 
+        What lies beside them is told of, too.
+
         Each is read afresh, and judged by the proof rule of its kind.
 
         Raises:
@@ -110,7 +116,10 @@ class TakeInventory:
             KeyturnError: As ``run``.
         """
         target = self._target(key)
-        for candidate in self._candidates(key, subscriptions, progress):
+        for candidate in self._found(key, subscriptions, str(target), progress):
+            if isinstance(candidate, Aside):
+                yield _unproven(candidate, key, target)
+                continue
             kind = kind_named(candidate.kind)
             try:
                 body = self._body(candidate, fresh=True)
@@ -136,15 +145,18 @@ class TakeInventory:
                 seen=seen,
             )
 
-    def _candidates(
-        self, keys: Key | EveryKey, subscriptions: Sequence[str], progress: Progress
-    ) -> Iterator[Candidate]:
+    def _found(
+        self, keys: Key | EveryKey, subscriptions: Sequence[str], target: str, progress: Progress
+    ) -> Iterator[Candidate | Aside]:
+        asides = TellAsides(self.estate.inventory, self.estate.resources)
         search: Search | None = Search(rotation="", closing=False, at=self.clock.now())
         while search:
             turned = self.estate.turn(search, keys, subscriptions, patient=False)
             yield from turned.found
+            yield from asides.of_page(turned.bodies, keys, subscriptions)
             progress(turned.search or search)
             search = turned.search
+        yield from asides.of_all(subscriptions, target)
 
     def _body(self, candidate: Candidate, *, fresh: bool) -> Json:
         if candidate.problem:
@@ -229,6 +241,46 @@ def _impact(
         return Impact.BREAKS
     # A name alone says what was configured, not what is in use.
     return Impact.UNAFFECTED if in_use else Impact.UNKNOWN
+
+
+def _beside(found: Aside, disabled: str) -> InventoryLine:
+    impact = Impact.UNKNOWN if found.may_use else Impact.UNAFFECTED
+    return InventoryLine(
+        key=None,
+        resource=found.resource,
+        name=name_of(found.resource),
+        place=None,
+        kind=found.kind,
+        kind_title=found.kind_title,
+        subscription=_subscription(found.resource),
+        location=found.location,
+        form=None,
+        names=None,
+        in_use=None,
+        newest=None,
+        state=Standing.UNKNOWN if found.keeps_old else Standing.NOT_APPLICABLE,
+        if_disabled=impact if disabled else None,
+        problem=None,
+        reason=found.reason,
+        advice=found.advice or None,
+    )
+
+
+def _unproven(found: Aside, key: Key, target: KeyVersion) -> ProvenLine:
+    return ProvenLine(
+        key=str(key),
+        target=str(target),
+        resource=found.resource,
+        name=name_of(found.resource),
+        kind=found.kind,
+        kind_title=found.kind_title,
+        subscription=_subscription(found.resource),
+        location=found.location,
+        proven=False if found.keeps_old else None,
+        level=None,
+        seen=found.reason,
+        advice=found.advice or None,
+    )
 
 
 def _unread(found: Candidate, problem: str, disabled: str) -> InventoryLine:

@@ -70,7 +70,7 @@ def output(desk: Desk, there: Small, command: str) -> str:
     line, pipe, _ = command.partition(" | cat")
     _, *args = shlex.split(line)
     if pipe:
-        ran = desk.run(*args)
+        ran = desk.run_apart(*args)
         return ran.out + ran.err
     shown = plain(desk.on_terminal(*args, columns=110, env={"NO_COLOR": "1"}).out)
     return "".join(

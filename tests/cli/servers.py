@@ -18,6 +18,8 @@ class Server:
 
     answers: list[Answer] = field(default_factory=list)
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    bodies: list[Any] = field(default_factory=list)
+    """What came with those that had one."""
     url: str = ""
 
     def once_keys(self) -> list[str]:
@@ -35,7 +37,8 @@ def serving() -> Iterator[Server]:
             pass
 
         def _answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if content := self.rfile.read(int(self.headers.get("Content-Length", 0))):
+                mine.bodies.append(json.loads(content))
             mine.seen.append((self.command, self.path, dict(self.headers.items())))
             answer = mine.answers.pop(0)
             if answer is None:
@@ -54,7 +57,8 @@ def serving() -> Iterator[Server]:
         do_GET = do_POST = do_CONNECT = _answer  # noqa: N815 - its names
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=httpd.serve_forever, daemon=True)
+    # How often it looks whether it is to end: every test waits for that.
+    thread = Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     mine.url = f"http://127.0.0.1:{httpd.server_address[1]}"
     yield mine

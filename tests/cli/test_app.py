@@ -145,7 +145,7 @@ def test_bars_are_drawn_and_ctrl_c_only_stops_watching(app: Deployed) -> None:
     assert "━" in shown
     assert "No longer watched; the rotation goes on. Come back by: keyturn watch req-" in shown
     assert "Traceback" not in shown
-    rotation = max(r["id"] for r in app.stage.rotations() if r["key"].endswith("/cmk-bars"))
+    rotation = rotation_of(app, shown)
     back = app.desk.run("watch", rotation, "--interval", "0.3")
     assert back.code == 0, back.err
     assert "verified   stbars (reported)" in lines(back.out)
@@ -163,7 +163,7 @@ def test_the_end_of_the_time_that_a_kind_has_is_shown(app: Deployed) -> None:
         shown = plain(typed.ended().out)
     assert re.search(r"1 open; at the latest in 2[0-3] h \d\d min, .*UTC", shown)
     assert "(assumed)" not in shown
-    rotation = max(r["id"] for r in app.stage.rotations() if r["key"].endswith("/cmk-eta"))
+    rotation = rotation_of(app, shown)
 
     paused = app.desk.run("pause", rotation, "--reason", "lunch")
     assert (paused.code, paused.out) == (0, f"{rotation}\n")
@@ -178,6 +178,14 @@ def test_the_end_of_the_time_that_a_kind_has_is_shown(app: Deployed) -> None:
     late = app.desk.run("pause", rotation, "--reason", "too late")
     assert late.code == 1
     assert "moves nothing any more" in late.err
+
+
+def rotation_of(app: Deployed, shown: str) -> str:
+    """Return the rotation that serves the request which was shown; the key's first is another."""
+    request = re.search(r"req-[0-9a-f-]{36}", shown)
+    assert request is not None
+    view: dict[str, Any] = json.loads(app.desk.run("status", request[0], "-o", "json").out)
+    return str(view["id"])
 
 
 def key_url(app: Deployed, name: str) -> str:
@@ -216,8 +224,8 @@ def test_what_failed_for_good_is_shown_and_taken_up_again(app: Deployed) -> None
     replayed = app.desk.run("replay")
     assert replayed.code == 3
     assert target in replayed.out
-    assert "keyturn retry ROTATION" in replayed.err
-    again = app.desk.run("retry", target, "--reason", "mended").out.strip()
+    assert "keyturn replay ROTATION" in replayed.err
+    again = app.desk.run("replay", target, "--reason", "mended").out.strip()
     watched = app.desk.run("watch", again, "--interval", "0.3")
     assert watched.code == 0, watched.err
 
@@ -238,9 +246,8 @@ def test_an_approval_is_somebody_elses(entra: Deployed) -> None:
     entra.desk.sign_in("ann@contoso.com", APPROVER)
     assert entra.desk.run("approve", request, "--reason", "agreed").code == 0
     watched = entra.desk.run("watch", request, "--interval", "0.3", "-q")
-    rotation = max(r["id"] for r in entra.stage.rotations() if r["key"].endswith("/cmk-asked"))
     assert watched.code == 0, watched.err
-    told = json.loads(entra.desk.run("status", rotation, "-o", "json").out)
+    told = json.loads(entra.desk.run("status", request, "-o", "json").out)
     assert told["counts"] == {"verified": 1}
 
 
@@ -248,7 +255,8 @@ def test_who_may_not_is_told_so(entra: Deployed) -> None:
     entra.desk.sign_in("eve@contoso.com")
     ran = entra.desk.run("status")
     assert (ran.code, ran.out) == (4, "")
-    assert ran.err == "keyturn: this needs the app role Keyturn.Auditor\n"
+    said = "this needs the app role Keyturn.Auditor: ask somebody who may, or for that right"
+    assert ran.err == f"keyturn: {said}\n"
     entra.desk.sign_in()
     unknown = entra.desk.run("status")
     assert unknown.code == 4

@@ -7,9 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sandbox.arm.extensions import DIAGNOSTIC_SETTINGS, EVENT_SUBSCRIPTIONS
 from sandbox.faults import Answer, Fault
-from shared.wiring import EVENTS_QUEUE
 from tests.cli.desk import KEYS, ME, READER, Desk, plain
 from tests.cli.estates import VAULT, Small
 
@@ -26,7 +24,7 @@ def by_name(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def test_the_inventory_has_every_consumer_with_its_form_and_version(
     desk: Desk, found: Small
 ) -> None:
-    ran = desk.run("inventory", "-o", "json")
+    ran = desk.run_apart("inventory", "-o", "json")
     rows = by_name(ran.json())
     told = {name: (row["form"], row["names"], row["inUse"]) for name, row in rows.items()}
     assert told == {
@@ -319,129 +317,6 @@ def test_nothing_is_written_by_what_reads(desk: Desk) -> None:
     assert {path for method, path in sent if method == "POST"} == {"resources"}
 
 
-# -- doctor --------------------------------------------------------------------------------------
-
-
-def checks(ran_json: list[dict[str, Any]]) -> dict[str, tuple[str, str | None]]:
-    return {row["name"]: (row["status"], row["advice"]) for row in ran_json}
-
-
-def test_the_doctor_says_who_we_are_and_what_we_may(desk: Desk, found: Small) -> None:
-    ran = desk.run("doctor", "--vault", VAULT, "-o", "json")
-    told = checks(ran.json())
-    assert told["identity"] == ("pass", None)
-    assert told[f"subscription {found.payments}"] == ("pass", None)
-    assert told[f"vault {VAULT}"] == ("pass", None)
-    assert told[f"keys of {VAULT}"] == ("pass", None)
-    assert ME in str(ran.json()[0]["said"])
-
-
-def test_the_doctor_names_the_command_that_mends_a_finding(desk: Desk, found: Small) -> None:
-    vaults = desk.azure.estate.vaults
-    vault = vaults.create("kv-ill", subscription_id=found.research, purge_protection=False)
-    vault.network.default, vault.network.trusted_services = "Deny", False
-    ran = desk.run("doctor", "--vault", "kv-ill", "-o", "json")
-    said = [(row["name"], row["status"], row["advice"]) for row in ran.json()]
-    update = "az keyvault update --name kv-ill"
-    assert ("vault kv-ill", "fail", f"{update} --enable-purge-protection true") in said
-    assert ("vault kv-ill", "fail", f"{update} --bypass AzureServices") in said
-    assert ran.code == 3
-    shown = desk.run("doctor", "--vault", "kv-ill").err
-    assert f"To mend vault kv-ill:\n  {update} --bypass AzureServices\n" in shown
-
-
-def test_the_doctor_asks_for_the_right_that_the_vault_refuses(desk: Desk, found: Small) -> None:
-    desk.azure.estate.vault("kv-refusing", subscription=found.research)
-    by_role = checks(desk.run("doctor", "--vault", "kv-refusing", "-o", "json").json())
-    status, advice = by_role["keys of kv-refusing"]
-    assert status == "fail"
-    assert f'--assignee {ME} --role "Key Vault Reader"' in str(advice)
-    desk.azure.estate.vault("kv-refusing").use_roles(rbac=False)
-    by_policy = checks(desk.run("doctor", "--vault", "kv-refusing", "-o", "json").json())
-    assert by_policy["keys of kv-refusing"] == (
-        "fail",
-        (
-            f"az keyvault set-policy --name kv-refusing --object-id {ME}"
-            " --key-permissions get list getrotationpolicy"
-        ),
-    )
-
-
-def test_the_doctors_command_takes_no_permission_away(desk: Desk, found: Small) -> None:
-    vault = desk.azure.estate.vault("kv-halfway", subscription=found.research)
-    vault.use_roles(rbac=False)
-    vault.grant(ME, {"get", "wrapKey", "unwrapKey"})
-    told = checks(desk.run("doctor", "--vault", "kv-halfway", "-o", "json").json())
-    held = "get list getrotationpolicy unwrapkey wrapkey"
-    assert str(told["keys of kv-halfway"][1]).endswith(f"--key-permissions {held}")
-
-
-def test_the_doctor_opens_a_firewall_only_where_one_refuses(desk: Desk, found: Small) -> None:
-    shut = desk.azure.estate.vault("kv-shut", subscription=found.research)
-    shut.grant(ME, KEYS)
-    shut.network.default = "Deny"
-    args = ("--vault", "kv-shut", "--vault", "kv-nowhere", "-o", "json")
-    told = checks(desk.run("doctor", *args).json())
-    assert str(told["keys of kv-shut"][1]).startswith("az keyvault network-rule add --name kv-shut")
-    assert told["keys of kv-nowhere"][0] == "fail"
-    assert str(told["keys of kv-nowhere"][1]).startswith("check the name of the vault")
-
-
-def test_the_doctor_looks_at_events_their_dead_letter_and_the_audit_log(
-    desk: Desk, found: Small
-) -> None:
-    vault = desk.azure.estate.vault("kv-heard", subscription=found.research)
-    vault.grant(ME, KEYS)
-    place, held = vault.resource_id, desk.azure.estate.arm.extensions
-    app = f"/subscriptions/{found.research}/resourceGroups/rg/providers/Microsoft.Web/sites/kt"
-
-    def look() -> dict[str, tuple[str, str | None]]:
-        return checks(desk.run("doctor", "--vault", "kv-heard", "-o", "json").json())
-
-    unheard = look()
-    assert unheard["events of kv-heard"][0] == "warn"
-    assert "az eventgrid system-topic create" in str(unheard["events of kv-heard"][1])
-    assert "az monitor diagnostic-settings create" in str(unheard["audit log of kv-heard"][1])
-
-    to_app: dict[str, Any] = {
-        "provisioningState": "Succeeded",
-        "destination": {
-            "endpointType": "AzureFunction",
-            "properties": {"resourceId": f"{app}/functions/key_events"},
-        },
-        "filter": {"includedEventTypes": None},
-        "deadLetterDestination": None,
-    }
-    held.add(place, EVENT_SUBSCRIPTIONS, "keyturn", to_app)
-    status, advice = look()["events of kv-heard"]
-    assert status == "warn"
-    assert str(advice).startswith(
-        f"az eventgrid event-subscription update --name keyturn --source-resource-id {place}"
-        " --deadletter-endpoint"
-    )
-    to_app["deadLetterDestination"] = {"endpointType": "StorageBlob"}
-    logs = [{"categoryGroup": "audit", "enabled": True}]
-    held.add(place, DIAGNOSTIC_SETTINGS, "d", {"workspaceId": f"{app}/w", "logs": logs})
-    well = look()
-    assert well["events of kv-heard"] == ("pass", None)
-    assert well["audit log of kv-heard"] == ("pass", None)
-
-    account = app.replace("Microsoft.Web/sites", "Microsoft.Storage/storageAccounts")
-    queue = {"resourceId": account, "queueName": EVENTS_QUEUE}
-    through = {"endpointType": "StorageQueue", "properties": queue}
-    to_app |= {"destination": None, "deliveryWithResourceIdentity": {"destination": through}}
-    assert look()["events of kv-heard"] == ("pass", None)
-    queue["queueName"] = "theirs"
-    assert look()["events of kv-heard"][0] == "warn"
-
-
-def test_the_doctor_looks_at_the_policy(desk: Desk) -> None:
-    (desk.folder / "bad.yaml").write_text("modes: 1\n")
-    args = ("doctor", "--vault", VAULT, "--policy", "bad.yaml", "-o", "json")
-    told = checks(desk.run(*args).json())
-    assert told["policy"] == ("fail", "keyturn policy check bad.yaml")
-
-
 # -- policy --------------------------------------------------------------------------------------
 
 
@@ -469,6 +344,36 @@ def test_a_policy_to_begin_with_names_the_keys_that_were_found_and_is_good(desk:
     assert desk.run("policy", "check", "-", stdin=begun.out).code == 0
 
 
+def test_a_policy_to_begin_with_says_what_could_not_be_read(desk: Desk) -> None:
+    said = {"error": {"code": "AuthorizationFailed", "message": "You\nmay: not."}}
+    path = "*/stmoved/encryptionScopes"
+    desk.azure.faults.add(Fault(method="GET", path=path, answer=Answer(403, said), times=None))
+    begun = desk.run("policy", "init")
+    assert begun.code == 3
+    assert "# 1 consumer could not be read, and may use a key that\n" in begun.out
+    (named,) = [line for line in begun.out.splitlines() if "stmoved/encryptionScopes" in line]
+    assert named.startswith("#   /subscriptions/")
+    assert "may: not." in named
+    warned = begun.err.splitlines()[-1]
+    assert warned.startswith("keyturn: 1 consumer could not be read")
+    assert "stmoved/encryptionScopes" in warned
+    desk.azure.faults.clear()
+    assert desk.run("policy", "check", "-", stdin=begun.out).code == 0
+
+
+def test_a_policy_to_begin_with_says_where_could_not_be_searched(desk: Desk) -> None:
+    hidden = desk.azure.estate.subscription("Hidden")
+    rbac, scope = desk.azure.estate.arm.rbac, f"/subscriptions/{hidden}"
+    rbac.allow(ME, {"Microsoft.Resources/subscriptions/read"}, scope)
+    try:
+        begun = desk.run("policy", "init", "--vault", VAULT)
+    finally:
+        rbac.revoke(ME, scope)
+    assert begun.code == 3
+    assert "# What could not be searched may use keys that are not named here" in begun.out
+    assert "1 not readable" in begun.out
+
+
 # -- how it is written ---------------------------------------------------------------------------
 
 
@@ -481,7 +386,7 @@ def test_every_form_says_the_same(desk: Desk) -> None:
 
 
 def test_nothing_is_cut_or_coloured_where_it_is_piped(desk: Desk) -> None:
-    ran = desk.run("inventory", env={"COLUMNS": "40", "TERM": "xterm-256color"})
+    ran = desk.run_apart("inventory", env={"COLUMNS": "40", "TERM": "xterm-256color"})
     assert "\x1b" not in ran.out + ran.err
     assert len(ran.out.splitlines()) == 7
     assert all("…" not in line and not line.endswith(" ") for line in ran.out.splitlines())

@@ -34,18 +34,13 @@ def test_no_option_takes_a_secret() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_shell_completes_commands(desk: Desk, shell: str) -> None:
-    script = desk.run("--show-completion", env={"SHELL": f"/bin/{shell}"})
+    script = desk.run_apart("--show-completion", env={"SHELL": f"/bin/{shell}"})
     env = {
         "bash": {"COMP_WORDS": "keyturn inv", "COMP_CWORD": "1"},
         "zsh": {"_TYPER_COMPLETE_ARGS": "keyturn inv"},
         "fish": {"_TYPER_COMPLETE_ARGS": "keyturn inv", "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
     }[shell]
-    completed = desk.run(env={**env, "_KEYTURN_COMPLETE": f"complete_{shell}"})
+    completed = desk.run_apart(env={**env, "_KEYTURN_COMPLETE": f"complete_{shell}"})
     assert "inventory" in completed.out
     assert script.code in (0, 1)
     assert "Traceback" not in script.err
-
-
-def test_no_arguments_are_the_help(desk: Desk) -> None:
-    ran = desk.run()
-    assert "Usage: keyturn" in ran.out + ran.err

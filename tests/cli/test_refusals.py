@@ -7,6 +7,7 @@ from tests.cli.desk import ME, Desk, Ran
 from tests.cli.estates import VAULT, Small
 
 KEY = f"{VAULT}/cmk-payments"
+GUID = "0b1f6471-1bf0-4dda-aec3-cb9272f09590"
 READS = (
     ("inventory",),
     ("versions", KEY),
@@ -87,7 +88,10 @@ def test_a_key_that_one_may_not_read_is_not_allowed(desk: Desk, found: Small, co
         (("inventory", "--if-disabled", "newest"), "'newest' is no version"),
         (("inventory", "--subscription", "Nowhere"), "you see no subscription of the name"),
         (("inventory", "--config-source", "http://evil.example/c"), "--config-source"),
+        (("inventory", "--subscription", "a", "--management-group", "b"), "not both"),
+        (("inventory", "--subscription", f"{GUID},Nowhere"), "of the name 'Nowhere'"),
         (("status",), "KEYTURN_APP"),
+        (("status", "--app", "https://example.com", "--audience", "https://["), "--audience"),
         (("status", "--app", "http://example.com"), "not https"),
         (("status", "--app", "https://user:secret@example.com"), "is no URL of an app"),
         (("status", "--app", "https://example.com"), "KEYTURN_FUNCTION_KEY"),
@@ -116,7 +120,7 @@ def test_an_inventory_that_refuses_is_told_in_its_own_words(desk: Desk) -> None:
 
 
 def test_debug_has_the_stack_and_no_token(desk: Desk) -> None:
-    ran = desk.run("versions", f"{VAULT}/no-such-key", "--debug")
+    ran = desk.run_apart("versions", f"{VAULT}/no-such-key", "--debug")
     assert ran.code == 5
     assert "Traceback" in ran.err
     assert "keyturn: could not read" in ran.err

@@ -10,13 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
 from cli.api import AppClient
 from cli.main import app
-from cli.output import in_yaml
 from tests.cli.desk import CHECKOUT
 from tests.cli.servers import ACCEPTED, Answer, Server
 
@@ -82,6 +80,14 @@ def test_a_wish_that_may_have_been_taken_says_how_to_ask_for_the_same(
     assert not server.answers
 
 
+def test_a_wish_that_the_app_cannot_read_was_not_taken(server: Server) -> None:
+    problem = {"detail": "wrong", "errors": [{"pointer": "#/reason", "detail": "too short"}]}
+    server.answers = [(400, problem, {})]
+    ran = run(server, *ROTATE)
+    assert ran.exit_code == 1
+    assert ran.stderr == "keyturn: wrong: #/reason: too short\n"
+
+
 def test_ctrl_c_while_the_wish_waits_says_how_to_ask_for_the_same() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(60)
@@ -143,13 +149,6 @@ def test_a_terminal_that_lacks_a_character_shows_another(server: Server) -> None
     out, err = child.communicate(timeout=240)
     assert (child.returncode, err) == (0, "")
     assert "r-?" in out
-
-
-@pytest.mark.parametrize(
-    "text", ["\u65e5\u672c", "\U0001f511", "a\x85b\u2028c\x7fd\ufeff", '"\n\\']
-)
-def test_any_text_comes_back_from_yaml(text: str) -> None:
-    assert msgspec.yaml.decode(f"a: {in_yaml(text)}\n") == {"a": text}
 
 
 # -- who gets to see a token ---------------------------------------------------------------------

@@ -54,10 +54,13 @@ class ArmSurroundings:
 
     def vaults(self, subscriptions: Sequence[str]) -> Iterator[str]:
         """See ``Surroundings.vaults``."""
-        text = "resources | where type =~ 'microsoft.keyvault/vaults' | project id, properties"
-        for row in self._graph("find the vaults", f"{text} | order by id asc", subscriptions):
-            uri = text_at(row, "properties.vaultUri").lower()
-            if host := uri.removeprefix("https://").rstrip("/").removesuffix(":443"):
+        text = (
+            "resources | where type in~ ('microsoft.keyvault/vaults',"
+            " 'microsoft.keyvault/managedhsms') | project id, properties | order by id asc"
+        )
+        for row in self._graph("find the vaults", text, subscriptions):
+            uri = text_at(row, "properties.vaultUri") or text_at(row, "properties.hsmUri")
+            if host := uri.lower().removeprefix("https://").rstrip("/").removesuffix(":443"):
                 yield host
 
     def vault_id(self, vault: str) -> str:
@@ -76,6 +79,10 @@ class ArmSurroundings:
             for one in self._pages(path, _EVENTS_VERSION, f"list {path}")
         }
         return list(found.values())
+
+    def system_topics(self, vault_id: str) -> Sequence[str]:
+        """See ``Surroundings.system_topics``."""
+        return list(self._topics(ResourceId.parse(vault_id)))
 
     def audits(self, vault_id: str) -> Sequence[str]:
         """See ``Surroundings.audits``."""

@@ -52,7 +52,7 @@ class ArmVaults:
                 return ResourceId.parse(text_at(row, "id")).text, text_at(row, "tenantId")
         raise NotFoundError(
             f"in all that we may read, Resource Graph shows no vault at {vault}"
-            " (to see it takes Microsoft.KeyVault/vaults/read)"
+            f" (to see it takes Microsoft.KeyVault/{_type_at(vault)}/read)"
         )
 
 
@@ -64,8 +64,13 @@ def query(vault: str) -> str:
     """
     if not _HOST.fullmatch(vault):
         raise NotAllowedError(f"not the host of a vault: {vault!r}")
+    uri = "hsmUri" if _type_at(vault) == "managedHSMs" else "vaultUri"
     return (
-        "resources | where type =~ 'microsoft.keyvault/vaults'"
-        f" | where tostring(properties.vaultUri) contains '{vault}'"
+        f"resources | where type =~ 'microsoft.keyvault/{_type_at(vault).lower()}'"
+        f" | where tostring(properties.{uri}) contains '{vault}'"
         " | project id, tenantId, properties"
     )
+
+
+def _type_at(host: str) -> str:
+    return "managedHSMs" if ".managedhsm." in host else "vaults"
