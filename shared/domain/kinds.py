@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.json_paths import Json, every, look_up, told
+from shared.domain.json_paths import Json, every, look_up, text_at, told
 from shared.domain.keys import KeyVersion
 from shared.domain.pacing import Budget
 from shared.domain.proofs import Level, Rule, version_at
@@ -188,6 +188,19 @@ class Through:
         if self.keeps_old is None:
             return []
         return [part for part in every(body, self.parts) if self.keeps_old.shows(part)]
+
+    def id_of_part(self, resource: str, part: Json) -> str:
+        """Return the id of a part of a resource, which is given by its own."""
+        return f"{resource}/{self.part_type}/{text_at(part, 'name')}"
+
+    def whole_of(self, resource: str) -> tuple[str, str]:
+        """Return the id of the resource that has a part, given by its id, and the part's name.
+
+        Of a resource itself: its own id, and no name.
+        """
+        whole, found, name = resource.rpartition(f"/{self.part_type}/")
+        is_part = self.part_type and found and name and "/" not in name
+        return (whole, name) if is_part else (resource, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

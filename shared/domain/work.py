@@ -146,6 +146,8 @@ class Work(Row, frozen=True, kw_only=True):
         note: What the write does beside re-pointing, for people.
         healthy, health: What came of trying the resource out once it was proven, see ``Health``;
             an empty ``health``: it was not tried.
+        through: Id of the resource through which it depends on the key; empty: it has, or had, a
+            reference of its own.
         trouble: What the last failed step raised; the poison trigger reports it.
     """
 
@@ -155,6 +157,7 @@ class Work(Row, frozen=True, kw_only=True):
     kind: str
     location: str
     found_at: datetime
+    through: str = ""
     wave: Wave = Wave.REST
     twice: bool = False
     seq: int = 0

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import batched
 
-from msgspec.structs import replace
-
-from shared.catalog import KINDS, kind_of
+from shared.catalog import KINDS, kind_named, kind_of
 from shared.domain.errors import UnreadableError
 from shared.domain.json_paths import Json, every, text_at
 from shared.domain.keys import Key
 from shared.domain.kinds import Kind, Through
 from shared.domain.plans import references_to
+from shared.domain.resources import ResourceId
 from shared.domain.rows import Rotation
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Wave, Work, close
@@ -70,7 +69,7 @@ class FindDependants:
             return
         # Its own row is for its own reference, and may be proven while these are not.
         for part in link.keeping(body):
-            of_part = f"{resource}/{link.part_type}/{text_at(part, 'name')}"
+            of_part = link.id_of_part(resource, part)
             self.ledger.add(_closed(kind, link, body, of_part, holder, rotation, now))
 
     def _naming(self, kind: Kind, names: Sequence[str], rotation: Rotation) -> Iterator[Json]:
@@ -133,10 +132,38 @@ def _closed(  # noqa: PLR0913, PLR0917 - what the work is about
         kind=kind.id,
         location=text_at(body, "location"),
         found_at=now,
+        through=holder,
+        wave=Wave.NO_WRITE,
     )
-    work = replace(work, wave=Wave.NO_WRITE)
-    reason = f"{link.says} {holder}"
-    if link.keeps_old and (parts := link.keeping(body)):
-        reason += f", and {link.keeps_old.path} is {link.keeps_old.seen(parts[0])}"
+    return close_dependant(work, link, body, now)
+
+
+def close_dependant(work: Work, link: Through, body: Json, now: datetime) -> Work:
+    """Give what depends on the key through another resource the verdict that ``body`` shows.
+
+    Args:
+        work: On the resource, or on a part of it.
+        link: How it depends.
+        body: Of the resource itself, a part's too.
+        now: The time.
+    """
+    reason = f"{link.says} {work.through}"
+    _, name = link.whole_of(work.resource)
+    kept = [part for part in link.keeping(body) if name in ("", text_at(part, "name"))]
+    if link.keeps_old and kept:
+        reason += f", and {link.keeps_old.path} is {link.keeps_old.seen(kept[0])}"
         return close(work, Verdict.MANUAL, now, reason=reason, advice=link.keeps_old.advice)
     return close(work, Verdict.NOT_APPLICABLE, now, reason=reason)
+
+
+def link_of(work: Work, kind: Kind) -> Through:
+    """Return how what depends on the key through another resource does.
+
+    Raises:
+        UnreadableError: The catalog has no such link: another version of Keyturn wrote the row.
+    """
+    holder = ResourceId.parse(work.through).type.lower()
+    for link in kind.through:
+        if kind_named(link.kind).resource_type.lower() == holder:
+            return link
+    raise UnreadableError(f"{kind.one} depends on no {holder}: {work.resource}")

@@ -40,6 +40,7 @@ from shared.domain.plans import (
 from shared.domain.resources import Reference
 from shared.domain.rows import Debt, KeyHead, Rotation
 from shared.domain.steps import Repoint as RepointStep
+from shared.domain.steps import Verify
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Intent, Wave, Work
 from shared.ports import Accepted, Clock, Kept, Policies, Reading, Resources, Rows, Vaults
@@ -122,6 +123,9 @@ class RepointResource:
             return
         self.pace.await_turn(kept.row)
         kind = kind_named(kept.row.kind)
+        if kept.row.through:  # it has no reference of its own: there is nothing to move
+            self.verify.run(Verify(rotation=step.rotation, resource=step.resource, seq=step.seq))
+            return
         if kept.row.owes == "recreate":  # it may be deleted by now: nothing else matters
             self.ledger.change(kept, rows_of_work.pay_at(kept.row, self.clock.now()))
             return

@@ -23,6 +23,7 @@ from shared.ports import Clock, Kept, Resources, Rows, Vaults
 from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.ages import ages_of, target_of
 from shared.usecases.announce import Announce
+from shared.usecases.dependants import close_dependant, link_of
 from shared.usecases.health import CheckHealth
 from shared.usecases.leases import Leases
 from shared.usecases.ledger import Ledger
@@ -83,6 +84,9 @@ class VerifyResource:
         self.pace.await_turn(kept.row)
         kind = kind_named(kept.row.kind)
         try:
+            if kept.row.through:
+                self._judge_dependant(kept, kind)
+                return
             body = self.resources.read(kind, kept.row.resource).body
             self.judge(kept, rotation.row, kind, body)
         except GoneError as error:
@@ -146,6 +150,20 @@ class VerifyResource:
             self._close(kept, Verdict.MANUAL, *unseen)
         else:
             self.look_later(kept, rotation, kind, finding)
+
+    def _judge_dependant(self, kept: Kept[Work], kind: Kind) -> None:
+        """See whether what depends on the key through another resource still keeps the old version.
+
+        A part has an id of its own, and is read with its whole: our role reads no parts.
+        """
+        work, now = kept.row, self.clock.now()
+        link = link_of(work, kind)
+        try:
+            body = self.resources.read(kind, link.whole_of(work.resource)[0]).body
+        except GoneError as error:
+            self._close(kept, Verdict.NOT_APPLICABLE, f"it is not there any more: {error}")
+            return
+        self.ledger.change(kept, close_dependant(work, link, body, now))
 
     def look_later(
         self, kept: Kept[Work], rotation: Rotation, kind: Kind, finding: Finding | None = None

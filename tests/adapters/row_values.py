@@ -140,6 +140,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         kind=texts,
         location=texts,
         found_at=moments,
+        through=texts,
         read_at=maybe_time,
         wave=waves,
         twice=st.booleans(),
