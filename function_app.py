@@ -48,6 +48,7 @@ rotations = RotationsApi(
     rotations=lambda: wiring.list_rotations,
     consumers=lambda: wiring.list_consumers,
     steer=lambda: wiring.steer,
+    settle=lambda: wiring.settle_by_hand,
 )
 status = StatusApi(
     readiness=lambda: wiring.readiness,

@@ -73,6 +73,7 @@ _STEERING: dict[str, Callable[..., None]] = {
     "status": rotations.status,
     "watch": rotations.watch,
     **{action.name: action.command() for action in rotations.ACTIONS},
+    "settle": rotations.settle,
     "replay": rotations.replay,
     "report": rotations.report,
 }

@@ -102,6 +102,7 @@ class CalledApi:
             rotations=lambda: bench.mortal(wiring.list_rotations),
             consumers=lambda: bench.mortal(wiring.list_consumers),
             steer=lambda: bench.mortal(wiring.steer),
+            settle=lambda: bench.mortal(wiring.settle_by_hand),
         )
         status = StatusApi(
             readiness=lambda: bench.mortal(wiring.readiness),

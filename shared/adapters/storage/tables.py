@@ -37,6 +37,7 @@ from shared.domain.records import (
     Pulse,
     Refusal,
     Request,
+    SettledByHand,
     Unheard,
     Watched,
 )
@@ -70,6 +71,7 @@ TABLES: Mapping[type[Row], str] = {
     Request: "keyturnrequests",
     Pending: "keyturnpending",
     Act: "keyturnacts",
+    SettledByHand: "keyturnsettled",
     Opened: "keyturnopened",
     Call: "keyturncalls",
     Unheard: "keyturnunheard",
