@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from shared.catalog import kind_named
 from shared.domain.errors import GoneError, PermanentError
-from shared.domain.json_paths import Json, text_at
+from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.kinds import Kind
 from shared.domain.permit import why_held, why_left
@@ -31,6 +31,7 @@ from shared.domain.targets import Choice, choose_target
 from shared.domain.views import PlannedAction, PlannedConsumer, PlanView
 from shared.ports import Clock, Policies, Resources, Rows, Vaults
 from shared.usecases.ages import ages_of
+from shared.usecases.guards import owner_of
 from shared.usecases.report import name_of
 from shared.usecases.search import Candidate, SearchEstate
 
@@ -183,7 +184,8 @@ class PlanKey:
         try:
             body = self.resources.read(kind, found.resource).body
             planned = self._plan(kind, body, given)
-            owner = self._owner(found.resource, body) if isinstance(planned, Repoint) else ""
+            is_move = isinstance(planned, Repoint)
+            owner = owner_of(self.resources, found.resource, body) if is_move else ""
         except GoneError:
             return
         except PermanentError as error:
@@ -206,9 +208,6 @@ class PlanKey:
         ages = ages_of(self.vaults, named, given.target)
         return plan(kind, body, given.target, ages, given.allowed)
 
-    def _owner(self, resource: str, body: Json) -> str:
-        return text_at(body, "managedBy") or self.resources.managed_by(resource)
-
 
 _WRITES: Mapping[Owing, PlannedAction] = {
     "": "repoint",
@@ -226,8 +225,8 @@ def _decided(
         case Outrun(references, reason):
             return _shown(found, "outrun", references, in_use, reason=reason)
         case Repoint(references) if owner:
-            reason = "it lies in a managed resource group, which is never written to"
-            advice = f"change it through what owns it: {owner}"
+            reason = "it lies in a managed resource group: it is waited for, and never written to"
+            advice = f"see that what owns it is moved: {owner}"
             return _shown(found, "manual", references, in_use, reason=reason, advice=advice)
         case Repoint(references, _, owes, note):
             return _shown(found, _WRITES[owes], references, in_use, note=note)

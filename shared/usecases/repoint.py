@@ -46,7 +46,7 @@ from shared.domain.work import Intent, Wave, Work
 from shared.ports import Accepted, Clock, Kept, Policies, Reading, Resources, Rows, Vaults
 from shared.usecases.active import head_if_active, under_policy, why_not_active
 from shared.usecases.ages import ages_of, target_of
-from shared.usecases.guards import why_not_written
+from shared.usecases.guards import owner_of, why_not_written
 from shared.usecases.leases import Hold, Leases
 from shared.usecases.ledger import Ledger
 from shared.usecases.overdue import LEASE
@@ -207,6 +207,9 @@ class RepointResource:
         work, body, why, advice = kept.row, sending.reading.body, "", ""
         if not work.decided:
             why, advice = why_left(head, rotation, body, self.clock.now())
+        if not why and (owner := owner_of(self.resources, work.resource, body)):
+            self.verify.await_owner(kept, rotation, sending.kind, owner)
+            return False
         if not why:
             why, advice = why_not_written(
                 self.resources, sending.kind, work.resource, body, sending.planned

@@ -18,7 +18,7 @@ from shared.domain.resources import Reference
 from shared.domain.rows import Rotation
 from shared.domain.steps import Verify
 from shared.domain.verdicts import Verdict
-from shared.domain.work import Work
+from shared.domain.work import Wave, Work
 from shared.ports import Clock, Kept, Resources, Rows, Vaults
 from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.ages import ages_of, target_of
@@ -183,6 +183,26 @@ class VerifyResource:
             return
         self.ledger.change(kept, rows_of_work.look_at(work, when))
 
+    def await_owner(self, kept: Kept[Work], rotation: Rotation, kind: Kind, owner: str) -> None:
+        """Plan it again at the next look, since its owner may have moved it by then.
+
+        Not as a canary any more: nothing waits for it. Once its window has closed it is left to a
+        person.
+        """
+        start, window = window_of(kept.row, rotation, kind)
+        when = window.looks.after(self.clock.now(), start=start, window=window.length)
+        if when is None:
+            reason = (
+                "it lies in a managed resource group, which is never written to, and its owner has"
+                f" not moved it within {_spoken(window)}"
+            )
+            advice = f"change it through what owns it: {owner}; then retry"
+            self._close(kept, Verdict.MANUAL, reason, advice)
+            return
+        logger.info("left to its owner until %s: %s", when, kept.row.resource)
+        held = rows_of_work.hold(kept.row)
+        self.ledger.change(kept, replace(held, wave=Wave.REST, due_at=when))
+
     def _failure(self, work: Work, kind: Kind, body: Json) -> PermanentError | None:
         """Return why our own long-running write failed; the resource itself shows no more."""
         if not work.operation:
@@ -246,7 +266,7 @@ class VerifyResource:
         start, window = window_of(kept.row, rotation, kind)
         in_time = self.clock.now() <= start + window.length + LOOK_TOLERANCE
         verdict = Verdict.VERIFIED if in_time else Verdict.LATE
-        if kept.row.intent is None and kept.row.next == "repoint":  # the first look ever
+        if kept.row.intent is None and kept.row.next == "repoint":  # nothing was written by us
             verdict = Verdict.ALREADY
         self._close(kept, verdict, finding.seen, level=kind.level)
         logger.info("%s: %s uses %s", verdict, kept.row.resource, rotation.target)
