@@ -225,7 +225,7 @@ def _decided(
         case Outrun(references, reason):
             return _shown(found, "outrun", references, in_use, reason=reason)
         case Repoint(references) if owner:
-            reason = "it lies in a managed resource group: it is waited for, and never written to"
+            reason = "it lies in a managed resource group, which is never written to"
             advice = f"see that what owns it is moved: {owner}"
             return _shown(found, "manual", references, in_use, reason=reason, advice=advice)
         case Repoint(references, _, owes, note):
