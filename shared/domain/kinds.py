@@ -204,6 +204,25 @@ class Through:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShownBy:
+    """A reference that follows the vault, and whose version only another resource shows.
+
+    Attributes:
+        place: Of the reference.
+        part: Path of the object that holds it.
+        names: Path of the other resource's id.
+        kind: Id of that one's kind: its proof rule decides.
+        says: For people: what the other one is to this one, such as "its disk encryption set".
+    """
+
+    place: str
+    part: str
+    names: str
+    kind: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
     """What a GET does not show, so that a resource cannot be made again from it.
 
@@ -340,6 +359,7 @@ class Kind:
         by_hand: Where it is only read and reported; ``None``: it is written.
         through: By which other resources one without a reference of its own comes to depend on a
             key.
+        shown_by: What shows the version of a reference that the resource does not show itself.
         has_blobs: Whether a blob can be written and read in it, to see that it works.
         refuses_while_expired: Whether it takes no new version while the one it uses is expired.
         if_stuck: What a person does if the window closes before the proof shows.
@@ -370,6 +390,7 @@ class Kind:
     recreation: Recreation | None = None
     by_hand: ByHand | None = None
     through: tuple[Through, ...] = ()
+    shown_by: ShownBy | None = None
     operations: frozenset[str] = frozenset({"wrapkey", "unwrapkey"})
     takes_expiry: bool = True
     limits: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from shared.domain.errors import RefusedWriteError
 from shared.domain.json_paths import Json, drop, every, look_up, put, text_at
 from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.kinds import ByHand, Kind, Recreation
+from shared.domain.proofs import FieldIs, Finding
 from shared.domain.resources import Reference, ResourceId
 from shared.domain.rows import Owing
 from shared.domain.shapes import NamedReference, SplitReference, UrlReference, by_version
@@ -188,7 +189,8 @@ def unseen_of(
 
     A resource with other references, which name a version, is moved before it is said.
     """
-    free = [r for r in references if r.pinned is None]
+    shown = kind.shown_by
+    free = [r for r in references if r.pinned is None and not (shown and r.place == shown.place)]
     if free and (kind.versionless is None or not _can_show(kind, body)):
         return _unversioned(kind, body, free[0], target)
     return None
@@ -227,6 +229,24 @@ def _unversioned(kind: Kind, body: Json, free: Reference, target: KeyVersion) ->
         " follow the vault, which nothing that can be read proves"
     )
     return why, _by_hand(kind, kind.recreation, body, target)
+
+
+def left_to_another(kind: Kind, body: Json, target: KeyVersion) -> tuple[str, Finding] | None:
+    """Return the id of the resource that must show the target for this one to be proven.
+
+    With what ``body`` proves of all else; the id is empty where ``body`` does not name that
+    resource. ``None``: ``body`` alone decides.
+    """
+    shown = kind.shown_by
+    following = [r for r in references_to(kind, body, target.key) if r.pinned is None]
+    if shown is None or not following or any(r.place != shown.place for r in following):
+        return None
+    rest = copy.deepcopy(body)
+    drop(rest, shown.part)
+    if references_to(kind, rest, target.key):
+        return text_at(body, shown.names), kind.proof.check(rest, target)
+    state = FieldIs("properties.provisioningState", "Succeeded").check(body, target)
+    return text_at(body, shown.names), state
 
 
 _SEE_THE_LOG = (

@@ -12,7 +12,14 @@ from shared.domain.errors import BusyError, GoneError, PermanentError
 from shared.domain.json_paths import Json, text_at
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Completion, Kind, Window
-from shared.domain.plans import Age, at_rest, references_to, symptom_of, unseen_of
+from shared.domain.plans import (
+    Age,
+    at_rest,
+    left_to_another,
+    references_to,
+    symptom_of,
+    unseen_of,
+)
 from shared.domain.proofs import Finding, Level
 from shared.domain.resources import Reference
 from shared.domain.rows import Rotation
@@ -136,7 +143,7 @@ class VerifyResource:
             else:
                 self._close_lost(kept, rotation, references, lost)
             return
-        finding = kind.proof.check(body, target)
+        finding = self._found(kind, body, target)
         error = self._failure(kept.row, kind, body) if _may_fail(kept.row, kind, finding) else None
         if error:
             self._close_with_error(kept, kind, Verdict.FAILED, error)
@@ -150,6 +157,27 @@ class VerifyResource:
             self._close(kept, Verdict.MANUAL, *unseen)
         else:
             self.look_later(kept, rotation, kind, finding)
+
+    def _found(self, kind: Kind, body: Json, target: KeyVersion) -> Finding:
+        """Apply the proof rule; where another resource shows a part of it, that is read too."""
+        left = left_to_another(kind, body, target)
+        if left is None or kind.shown_by is None:
+            return kind.proof.check(body, target)
+        other, rest = left
+        shown = kind.shown_by
+        if not rest.holds:
+            return rest
+        if not other:
+            seen = f"{shown.says}, which alone shows the version of its {shown.place}, is not named"
+            return Finding(holds=False, seen=seen)
+        of_other = kind_named(shown.kind)
+        try:
+            found = of_other.proof.check(self.resources.read(of_other, other).body, target)
+        except PermanentError as error:
+            seen = f"{shown.says}, which alone shows the version of its {shown.place}: {error}"
+            return Finding(holds=False, seen=seen)
+        seen = f"{rest.seen}; {shown.place}: of {shown.says} {found.seen}"
+        return Finding(holds=found.holds, seen=seen)
 
     def _judge_dependant(self, kept: Kept[Work], kind: Kind) -> None:
         """See whether what depends on the key through another resource still keeps the old version.

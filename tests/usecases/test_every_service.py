@@ -472,3 +472,42 @@ def ended_as(bench: Bench, rotation: str, resource: str) -> Verdict | None:
     works = (kept.row for kept in bench.steps.ledger.all(rotation))
     (found,) = (w.consumers[0].verdict for w in works if w.resource.lower() == resource.lower())
     return found
+
+
+@pytest.mark.parametrize(
+    ("follows", "verdict", "says"),
+    [
+        pytest.param(True, Verdict.VERIFIED, "managed disks: of its disk encryption set", id="on"),
+        pytest.param(False, Verdict.STUCK, "its disk encryption set keyUrl is", id="behind"),
+        pytest.param(None, Verdict.STUCK, "set, which alone shows the version", id="not there"),
+    ],
+)
+def test_disks_of_a_workspace_that_follow_by_a_flag_are_proven_by_their_set_alone(
+    bench: Bench, *, follows: bool | None, verdict: Verdict, says: str
+) -> None:
+    forms = {"databricks_workspace": "pinned", "disk_encryption_set": "follows"}
+    made = company(bench, forms)
+    workspace, disks = made.resources["databricks_workspace"], made.resources["disk_encryption_set"]
+    if follows is False:
+        assert disks.pace
+        disks.pace.stuck()
+    vault, _, named = str(in_use(made, "disk_encryption_set")).partition("/keys/")
+    name, _, version = named.partition("/")
+    reference = {"keyVaultUri": f"{vault}/", "keyName": name, "keyVersion": version}
+    following = {
+        "keySource": "Microsoft.Keyvault",
+        "keyVaultProperties": reference,
+        "rotationToLatestKeyVersionEnabled": True,
+    }
+    show(bench, workspace, "parameters", {})  # nothing to be written
+    show(bench, workspace, "encryption", {"entities": {"managedDisk": following}})
+    show(bench, workspace, "diskEncryptionSetId", disks.id + ("x" if follows is None else ""))
+    bench.azure.estate.arm.resources.notify(
+        bench.azure.estate.arm.resources.get(SandboxId.parse(workspace.id))
+    )
+    _, rotation, _ = rotated(made)
+    works = [kept.row for kept in bench.steps.ledger.all(rotation)]
+    ((disk,),) = (work.consumers for work in works if work.kind == "databricks_workspace")
+    assert (disk.verdict, disk.pinned) == (verdict, False)
+    assert says in disk.reason
+    assert disk.level is (Level.CONFIGURED if verdict is Verdict.VERIFIED else None)
