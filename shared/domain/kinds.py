@@ -359,6 +359,8 @@ class Kind:
         by_hand: Where it is only read and reported; ``None``: it is written.
         through: By which other resources one without a reference of its own comes to depend on a
             key.
+        identities: Paths of the ids of the user-assigned identities under which it uses keys, where
+            it names them by their ids; ``*`` stands for every item.
         shown_by: What shows the version of a reference that the resource does not show itself.
         has_blobs: Whether a blob can be written and read in it, to see that it works.
         refuses_while_expired: Whether it takes no new version while the one it uses is expired.
@@ -390,6 +392,7 @@ class Kind:
     recreation: Recreation | None = None
     by_hand: ByHand | None = None
     through: tuple[Through, ...] = ()
+    identities: tuple[str, ...] = ()
     shown_by: ShownBy | None = None
     operations: frozenset[str] = frozenset({"wrapkey", "unwrapkey"})
     takes_expiry: bool = True

@@ -172,9 +172,26 @@ def _obstacle(kind: Kind, body: Json, target: VersionState) -> tuple[str, str] |
         return why, _NO_EXPIRY if _expires(kind, target) else _FITTING
     if why := _may_not_do(kind, target):
         return why, "allow these operations on the version (az keyvault key set-attributes --ops)"
-    return symptom_of(kind, body)
+    return symptom_of(kind, body) or _without_identity(kind, body)
 
 
+def _without_identity(kind: Kind, body: Json) -> tuple[str, str] | None:
+    """Return which identity it uses keys under and does not have any more, and what to do.
+
+    Only where the resource shows which ones it has.
+    """
+    if not isinstance(shown := look_up(body, "identity"), dict):
+        return None
+    held = {each.lower() for each in shown.get("userAssignedIdentities") or ()}
+    for path in kind.identities:
+        for named in every(body, path):
+            if isinstance(named, str) and named.startswith("/") and named.lower() not in held:
+                why = f"it uses its key under {named}, which is not assigned to it any more"
+                return why, _ASSIGN
+    return None
+
+
+_ASSIGN = "assign that identity to it again, or have it use the key under one that is; then retry"
 _FITTING = "rotate to a key of a type and size the service takes"
 _NO_EXPIRY = (
     "take the expiry out of the key's rotation policy and have the vault make a version without"
