@@ -103,6 +103,8 @@ def test_a_settled_consumer_is_answered_for_and_stays_manual_and_unproven(bench:
     before = json.loads(b"".join(store_of(bench).open(at_failure.name)))
     assert (before["outcome"], before["consumers"][0]["settled"]) == ("failed", None)
     assert announced(bench, rotation)[-2:] == ["RotationFailed", "RotationCompleted"]
+    last = bench.azure.topics.published(bench.azure.topic.name)[-1]["data"]
+    assert (last["consumers"], last["settledByHand"]) == ({"manual": 1}, 1)
 
 
 def test_who_settled_what_and_why_is_on_record(bench: Bench) -> None:
