@@ -58,6 +58,7 @@ rotations = RotationsApi(
     requests=lambda: wiring.list_requests,
     consumers=lambda: wiring.list_consumers,
     steer=lambda: wiring.steer,
+    settle=lambda: wiring.settle_by_hand,
 )
 status = StatusApi(
     readiness=lambda: wiring.readiness,

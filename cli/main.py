@@ -75,6 +75,7 @@ _STEERING: dict[str, Callable[..., None]] = {
     "status": rotations.status,
     "watch": rotations.watch,
     **{action.name: action.command() for action in rotations.ACTIONS},
+    "settle": rotations.settle,
     "replay": replaying.replay,
     "report": rotations.report,
 }

@@ -364,3 +364,31 @@ ACTIONS = (
         "Take up again what ended unsettled: in the rotation, or in a new run if it has ended.",
     ),
 )
+
+
+def settle(  # noqa: PLR0913 - one for each option
+    session: Session,
+    *,
+    rotation: RotationArgument,
+    resource: Annotated[
+        str,
+        typer.Argument(
+            metavar="RESOURCE",
+            help="Id of a resource that is `manual`, as `keyturn report` has it.",
+            show_default=False,
+        ),
+    ],
+    reason: ReasonOption,
+    app: AppOption = "",
+    audience: AudienceOption = "",
+    function_key_stdin: KeyStdinOption = False,
+) -> None:
+    """Record that a resource was moved by hand, where no read can prove it.
+
+    It stays `manual` and is not proven; the rotation counts it as answered for, by your name. What
+    is proven by now is taken up by `keyturn retry`; what is read on an older version is refused.
+    Needs Entra ID and the role Keyturn.Operator.
+    """
+    client = client_of(session, app, audience, key_stdin=function_key_stdin)
+    body: Json = {"resource": resource, "reason": reason}
+    accepted(session, client.post(f"{path_of(rotation)}/settle", body))

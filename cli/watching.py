@@ -286,6 +286,7 @@ def _spoken(duration: timedelta) -> str:
 
 
 def needs_somebody(view: Json) -> list[Json]:
-    """Return the consumers of a report that are closed and not settled."""
+    """Return the consumers of a report that are closed and not settled, by a read or by hand."""
     settled = {verdict.value for verdict in SETTLED}
-    return [c for c in view["consumers"] if c["verdict"] and c["verdict"] not in settled]
+    closed = [c for c in view["consumers"] if c["verdict"] and c["verdict"] not in settled]
+    return [c for c in closed if not c.get("settled")]

@@ -25,6 +25,7 @@ _STATUS: tuple[tuple[type[KeyturnError], HTTPStatus], ...] = (
     (errors.NotPermittedError, HTTPStatus.FORBIDDEN),
     (errors.NotFoundError, HTTPStatus.NOT_FOUND),
     (errors.NotActiveError, HTTPStatus.CONFLICT),
+    (errors.NotSettledError, HTTPStatus.CONFLICT),
     # As draft-ietf-httpapi-idempotency-key-header has it.
     (errors.AlreadyUsedError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (errors.TransientError, HTTPStatus.SERVICE_UNAVAILABLE),

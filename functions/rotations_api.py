@@ -26,6 +26,7 @@ from shared.domain.views import (
 )
 from shared.usecases.history import ListConsumers, ListRequests, ListRotations
 from shared.usecases.report import ReportRotation
+from shared.usecases.settle_by_hand import SettleByHand
 from shared.usecases.steer import SteerRotation
 
 type Action = Literal["pause", "resume", "cancel", "retry", "approve"]
@@ -74,13 +75,29 @@ class SteerBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: Reason
 
 
+class SettleBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was moved by hand, and how."""
+
+    resource: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=2000,
+            pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)",
+            description="The `resource` of a consumer whose verdict is `manual`, as the list of"
+            " consumers has it: all its references are settled.",
+        ),
+    ]
+    reason: Reason
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotationsApi:
     """Handlers of the rotations' operations.
 
     Attributes:
-        report, rotations, requests, consumers, steer: Return the use cases; called for a call, not
-            at indexing.
+        report, rotations, requests, consumers, steer, settle: Return the use cases; called for a
+            call, not at indexing.
     """
 
     report: Callable[[], ReportRotation]
@@ -88,6 +105,7 @@ class RotationsApi:
     requests: Callable[[], ListRequests]
     consumers: Callable[[], ListConsumers]
     steer: Callable[[], SteerRotation]
+    settle: Callable[[], SettleByHand]
 
     def operations(self) -> Iterator[Operation[Any, Any]]:
         """Yield them."""
@@ -136,6 +154,16 @@ class RotationsApi:
         yield self._steering("cancel", Role.OPERATOR, self.cancel)
         yield self._steering("retry", Role.OPERATOR, self.retry)
         yield self._steering("approve", Role.APPROVER, self.approve)
+        yield Operation(
+            name="settle_consumer",
+            method="POST",
+            route="rotations/{id}/settle",
+            needs=Role.OPERATOR,
+            run=self.settle_consumer,
+            answers={HTTPStatus.ACCEPTED: Accepted},
+            query=NoQuery,
+            body=SettleBody,
+        )
 
     def list_rotations(self, asked: Asked[RotationsQuery, NoBody]) -> Page[RotationSummary]:
         """List rotations, the newest first.
@@ -204,6 +232,18 @@ class RotationsApi:
         """
         return _steered("approve", self.steer().approve, asked)
 
+    def settle_consumer(self, asked: Asked[NoQuery, SettleBody]) -> Answered:
+        """Record who says that a `manual` consumer was moved by hand, where no read can prove it.
+
+        It stays `manual` and is never proven; the rotation counts it as answered for, also one that
+        has ended. It is read first: what is proven by now is for `retry`, and what is read on an
+        older version is refused (409), with what was read. It holds for this version of the key. A
+        function key names nobody, and is refused (403).
+        """
+        body = asked.body
+        done = self.settle().run(_id(asked), body.resource, body.reason.strip(), asked.by)
+        return _accepted(done, "settle")
+
     def _steering(
         self, action: Action, needs: Role, run: Callable[[Asked[NoQuery, SteerBody]], Answered]
     ) -> Operation[NoQuery, SteerBody]:
@@ -222,11 +262,14 @@ class RotationsApi:
 def _steered(
     action: Action, steer: Callable[[str, str, Caller], str], asked: Asked[NoQuery, SteerBody]
 ) -> Answered:
-    done = steer(_id(asked), asked.body.reason.strip(), asked.by)
+    return _accepted(steer(_id(asked), asked.body.reason.strip(), asked.by), action)
+
+
+def _accepted(rotation: str, action: str) -> Answered:
     return Answered(
-        Accepted(id=done, state=f"{action} accepted"),
+        Accepted(id=rotation, state=f"{action} accepted"),
         HTTPStatus.ACCEPTED,
-        location=f"/api/rotations/{done}",
+        location=f"/api/rotations/{rotation}",
     )
 
 

@@ -24,6 +24,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("resume",),
     ("cancel",),
     ("retry",),
+    ("settle",),
     ("replay",),
     ("report",),
 )

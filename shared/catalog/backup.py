@@ -57,6 +57,7 @@ RECOVERY_SERVICES_VAULT = Kind(
     versionless=Window(
         length=timedelta(hours=1), looks=Looks(first=timedelta(minutes=5)), source=_RECOVERY
     ),
+    identities=("properties.encryption.kekIdentity.userAssignedIdentity",),
     key_types=RSA,
     key_bits=SIZES,
     budget=NO_BUDGET,
@@ -125,6 +126,7 @@ BACKUP_VAULT = Kind(
     pinned=ASSUMED,
     # Terraform takes a key without a version; Microsoft says nothing of it.
     versionless=None,
+    identities=("properties.securitySettings.encryptionSettings.kekIdentity.identityId",),
     key_types=RSA,
     key_bits=SIZES,
     budget=NO_BUDGET,

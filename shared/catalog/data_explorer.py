@@ -47,6 +47,7 @@ KUSTO_CLUSTER = Kind(
     pinned=ASSUMED,
     # "Always use current key version": without a figure, and without a field that shows it.
     versionless=ASSUMED,
+    identities=("properties.keyVaultProperties.userIdentity",),
     key_types=RSA,
     # "only support RSA keys of size 2048".
     key_bits=frozenset({2048}),

@@ -61,6 +61,7 @@ DATA_FACTORY = Kind(
     # The types say "If not provided, latest version will be used", the page that a person updates
     # it, and Terraform demands a version: it is not promised that a factory follows the vault.
     versionless=None,
+    identities=("properties.encryption.identity.userAssignedIdentity",),
     key_types=RSA,
     # "RSA 2048 bits keys are supported."
     key_bits=frozenset({2048}),
@@ -102,6 +103,7 @@ SYNAPSE_WORKSPACE = Kind(
     pinned=ASSUMED,
     # A key without a version only, and a new version is not taken up by itself.
     versionless=None,
+    identities=("properties.encryption.cmk.kekIdentity.userAssignedIdentity",),
     key_types=RSA,
     key_bits=frozenset({2048, 3072}),
     budget=NO_BUDGET,

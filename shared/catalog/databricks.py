@@ -15,7 +15,7 @@ from shared.catalog.resource_manager import (
     refused,
     vault_access,
 )
-from shared.domain.kinds import Completion, Kind, Write
+from shared.domain.kinds import Completion, Kind, ShownBy, Write
 from shared.domain.proofs import AllOf, EchoesTarget, FieldIs, Level
 from shared.domain.shapes import References, SplitReference
 
@@ -96,9 +96,15 @@ DATABRICKS_WORKSPACE = Kind(
     level=Level.CONFIGURED,
     in_use="",
     pinned=ASSUMED,
-    # Managed disks by their flag. Their workspace does not show the version: their set does, which
-    # is found, and proven, as a disk encryption set of its own.
+    # Managed disks by their flag. Their workspace does not show the version: their set does.
     versionless=ASSUMED,
+    shown_by=ShownBy(
+        place="managed disks",
+        part=f"{_ENTITIES}.managedDisk",
+        names="properties.diskEncryptionSetId",
+        kind="disk_encryption_set",
+        says="its disk encryption set",
+    ),
     key_types=RSA,
     key_bits=SIZES,
     budget=NO_BUDGET,
@@ -119,6 +125,7 @@ DATABRICKS_WORKSPACE = Kind(
         "Premium plan, not serverless; vault and workspace in one tenant",
         "managed services: the old version stays enabled for 24 hours after the change",
         "managed disks: the set in the managed resource group is moved by Databricks alone",
+        "managed disks that follow the vault by their flag: that set, which is read, is the proof",
         PROTECTED_VAULT,
     ),
     sources=(

@@ -97,7 +97,7 @@ DISK_ENCRYPTION_SET = Kind(
         "azure-rest-api-specs: DiskEncryptionSet_Update.json",
         "azure-rest-api-specs: DiskEncryptionSet_Update_WithRotationToLatest…InProgress.json",
         "azure-rest-api-specs: DiskEncryptionSet_Get_WithAutoKeyRotationError.json",
-        "azure-cli 2.77.0, recorded traffic: disk encryption set moved to other keys",
+        "azure-cli 2.77.0, recorded traffic: disk encryption set moved to other keys (PUT 202)",
         "bicep-types-az: microsoft.compute 2021-04-01 and 2026-03-02",
     ),
     symptoms=(

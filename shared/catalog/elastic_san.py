@@ -61,6 +61,7 @@ ELASTIC_SAN_VOLUME_GROUP = Kind(
     versionless=Window(
         length=timedelta(days=1), looks=Looks(first=timedelta(minutes=5)), source=_MANAGE
     ),
+    identities=("properties.encryptionProperties.identity.userAssignedIdentity",),
     key_types=RSA,
     key_bits=SIZES,
     budget=NO_BUDGET,

@@ -80,6 +80,10 @@ POSTGRESQL_SERVER = Kind(
     pinned=ASSUMED,
     # Terraform takes a key without a version; what Microsoft says of it is a preview's text.
     versionless=None,
+    identities=(
+        "properties.dataEncryption.primaryUserAssignedIdentityId",
+        "properties.dataEncryption.geoBackupUserAssignedIdentityId",
+    ),
     key_types=RSA,
     key_bits=SIZES,
     budget=NO_BUDGET,
@@ -133,6 +137,10 @@ MYSQL_SERVER = Kind(
     pinned=ASSUMED,
     # Terraform takes a key without a version; Microsoft says nothing of it, and there is no flag.
     versionless=None,
+    identities=(
+        "properties.dataEncryption.primaryUserAssignedIdentityId",
+        "properties.dataEncryption.geoBackupUserAssignedIdentityId",
+    ),
     key_types=RSA,
     key_bits=SIZES,
     # "The expiration date not set": a rotation policy with an expiry makes versions of no use.

@@ -55,6 +55,7 @@ AUTOMATION_ACCOUNT = Kind(
     pinned=ASSUMED,
     # "must update … after rotation": by hand.
     versionless=None,
+    identities=("properties.encryption.identity.userAssignedIdentity",),
     key_types=RSA,
     key_bits=SIZES,
     budget=NO_BUDGET,

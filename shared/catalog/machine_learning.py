@@ -45,6 +45,7 @@ ML_WORKSPACE = Kind(
     pinned=ASSUMED,
     # Every example has a version; that a workspace follows the vault is said nowhere.
     versionless=None,
+    identities=("properties.encryption.identity.userAssignedIdentity",),
     key_types=RSA,
     key_bits=SIZES,
     budget=NO_BUDGET,

@@ -83,6 +83,7 @@ EVENT_HUBS_NAMESPACE = Kind(
     versionless=Window(
         length=timedelta(minutes=15), looks=Looks(first=timedelta(minutes=5)), source=_EVENT_HUBS
     ),
+    identities=("properties.encryption.keyVaultProperties.*.identity.userAssignedIdentity",),
     key_types=RSA,
     key_bits=SIZES,
     budget=NO_BUDGET,
@@ -128,6 +129,7 @@ SERVICE_BUS_NAMESPACE = Kind(
     pinned=ASSUMED,
     # A key without a version is taken; how soon a new one is taken up is documented nowhere.
     versionless=ASSUMED,
+    identities=("properties.encryption.keyVaultProperties.*.identity.userAssignedIdentity",),
     key_types=RSA,
     key_bits=SIZES,
     budget=NO_BUDGET,

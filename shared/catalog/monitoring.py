@@ -101,7 +101,7 @@ LOG_ANALYTICS_CLUSTER = Kind(
     ),
     sources=(
         _KEYS,
-        "azure-cli-extensions, recorded traffic: cluster moved from a version to none",
+        "azure-cli-extensions, recorded traffic: cluster moved from a version to none (PUT 202)",
         "azure-rest-api-specs: ClustersUpdate.json (2025-07-01)",
         "bicep-types-az: microsoft.operationalinsights 2026-03-01",
         "terraform-provider-azurerm: log_analytics_cluster_customer_managed_key_resource.go",

@@ -50,6 +50,9 @@ REDIS_ENTERPRISE = Kind(
     pinned=ASSUMED,
     # "Key encryption key Url, versioned only."
     versionless=None,
+    identities=(
+        "properties.encryption.customerManagedKeyEncryption.keyEncryptionKeyIdentity.userAssignedIdentityResourceId",
+    ),
     key_types=RSA,
     key_bits=SIZES,
     budget=NO_BUDGET,

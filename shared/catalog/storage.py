@@ -89,6 +89,7 @@ STORAGE_ACCOUNT = Kind(
     in_use=_CURRENT,
     pinned=_PINNED,
     versionless=_VERSIONLESS,
+    identities=("properties.encryption.identity.userAssignedIdentity",),
     key_types=_KEY_TYPES,
     key_bits=_KEY_BITS,
     budget=_BUDGET,

@@ -42,6 +42,7 @@ NETAPP_ACCOUNT = Kind(
     in_use="",
     pinned=ASSUMED,
     versionless=None,
+    identities=("properties.encryption.identity.userAssignedIdentity",),
     key_types=RSA,
     key_bits=SIZES,
     # "get, encrypt, decrypt".

@@ -15,7 +15,7 @@ class Role(StrEnum):
     AUDITOR = "Keyturn.Auditor"
     """May read."""
     OPERATOR = "Keyturn.Operator"
-    """May rotate, pause, let go on, cancel and retry."""
+    """May rotate, pause, let go on, cancel, retry, and answer for what was moved by hand."""
     APPROVER = "Keyturn.Approver"
     """May approve what others have asked for."""
 

@@ -20,6 +20,7 @@ KeyturnError
     ├── NotPermittedError
     ├── AlreadyUsedError
     ├── NotActiveError
+    ├── NotSettledError
     ├── NotFoundError
     ├── GoneError
     ├── RejectedError
@@ -139,6 +140,13 @@ class AlreadyUsedError(PermanentError):
 
 class NotActiveError(PermanentError):
     """The rotation does not move its key's consumers any more, so it cannot be steered."""
+
+
+class NotSettledError(PermanentError):
+    """What a person says was done by hand is not what a fresh read shows, or is not theirs to say.
+
+    The message has what was read, and what to do instead.
+    """
 
 
 class NotFoundError(PermanentError):

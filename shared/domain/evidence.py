@@ -244,6 +244,21 @@ class TriedOut(_Part, frozen=True, kw_only=True):
     said: Annotated[str, Meta(description="What was tried, and what came of it.")]
 
 
+class SettledBy(_Part, frozen=True, kw_only=True):
+    """Who says that the consumer was moved by hand. It was not proven."""
+
+    by: Annotated[Who, Meta(description="Who says so.")]
+    at: Annotated[Moment, Meta(description="When they said so.")]
+    reason: Annotated[str, Meta(description="In their words, what was done.")]
+
+
+class Replaced(_Part, frozen=True, kw_only=True):
+    """A document about the same rotation that was kept before; it is not changed."""
+
+    name: Annotated[str, Meta(description="Of the blob.")]
+    sha256: Annotated[str, Meta(description="Of its bytes, in hex.")]
+
+
 class MovedConsumer(_Part, frozen=True, kw_only=True):
     """One reference to the key, in one resource."""
 
@@ -296,6 +311,13 @@ class MovedConsumer(_Part, frozen=True, kw_only=True):
         str | None, Meta(description="What was seen: what proved it, or why it ended otherwise.")
     ]
     advice: Annotated[str | None, Meta(description="What a person has to do.")]
+    settled: Annotated[
+        SettledBy | None,
+        Meta(
+            description="Who answers for a `manual` by their word; it is not proven. Null: nobody,"
+            " or nobody has to."
+        ),
+    ]
     confirmed: Annotated[
         bool,
         Meta(description="Whether the verdict was seen to stand at a last read before the end."),
@@ -341,9 +363,10 @@ class Document(_Part, frozen=True, kw_only=True):
     outcome: Annotated[
         Outcome,
         Meta(
-            description="`completed`: every consumer found is settled, and everything that had to"
-            " be searched was; `nothing_found`: there is none; `failed`: anything else;"
-            " `superseded`: a newer version took over; `cancelled`: a person stopped it."
+            description="`completed`: every consumer found is settled, or answered for by a person"
+            " (`settledByHand`), and everything that had to be searched was; `nothing_found`: there"
+            " is none; `failed`: anything else; `superseded`: a newer version took over;"
+            " `cancelled`: a person stopped it."
         ),
     ]
     problem: Annotated[
@@ -351,6 +374,19 @@ class Document(_Part, frozen=True, kw_only=True):
     ]
     counts: Annotated[
         dict[Verdict, int], Meta(description="How many consumers ended with each verdict.")
+    ]
+    settled_by_hand: Annotated[
+        int,
+        Meta(
+            description="How many of the `manual` ones a person answers for. They are not proven."
+        ),
+    ]
+    replaces: Annotated[
+        Replaced | None,
+        Meta(
+            description="The document before this one, if somebody has settled something since."
+            " Null: there was none."
+        ),
     ]
     trigger: Annotated[Trigger, Meta(description="Why it was opened.")]
     acts: Annotated[

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.json_paths import Json, every, look_up, told
+from shared.domain.json_paths import Json, every, look_up, text_at, told
 from shared.domain.keys import KeyVersion
 from shared.domain.pacing import Budget
 from shared.domain.proofs import Level, Rule, version_at
@@ -189,6 +189,38 @@ class Through:
             return []
         return [part for part in every(body, self.parts) if self.keeps_old.shows(part)]
 
+    def id_of_part(self, resource: str, part: Json) -> str:
+        """Return the id of a part of a resource, which is given by its own."""
+        return f"{resource}/{self.part_type}/{text_at(part, 'name')}"
+
+    def whole_of(self, resource: str) -> tuple[str, str]:
+        """Return the id of the resource that has a part, given by its id, and the part's name.
+
+        Of a resource itself: its own id, and no name.
+        """
+        whole, found, name = resource.rpartition(f"/{self.part_type}/")
+        is_part = self.part_type and found and name and "/" not in name
+        return (whole, name) if is_part else (resource, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownBy:
+    """A reference that follows the vault, and whose version only another resource shows.
+
+    Attributes:
+        place: Of the reference.
+        part: Path of the object that holds it.
+        names: Path of the other resource's id.
+        kind: Id of that one's kind: its proof rule decides.
+        says: For people: what the other one is to this one, such as "its disk encryption set".
+    """
+
+    place: str
+    part: str
+    names: str
+    kind: str
+    says: str
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
@@ -327,6 +359,9 @@ class Kind:
         by_hand: Where it is only read and reported; ``None``: it is written.
         through: By which other resources one without a reference of its own comes to depend on a
             key.
+        identities: Paths of the ids of the user-assigned identities under which it uses keys, where
+            it names them by their ids; ``*`` stands for every item.
+        shown_by: What shows the version of a reference that the resource does not show itself.
         has_blobs: Whether a blob can be written and read in it, to see that it works.
         refuses_while_expired: Whether it takes no new version while the one it uses is expired.
         if_stuck: What a person does if the window closes before the proof shows.
@@ -357,6 +392,8 @@ class Kind:
     recreation: Recreation | None = None
     by_hand: ByHand | None = None
     through: tuple[Through, ...] = ()
+    identities: tuple[str, ...] = ()
+    shown_by: ShownBy | None = None
     operations: frozenset[str] = frozenset({"wrapkey", "unwrapkey"})
     takes_expiry: bool = True
     limits: tuple[str, ...] = ()

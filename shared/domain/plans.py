@@ -9,6 +9,7 @@ from shared.domain.errors import RefusedWriteError
 from shared.domain.json_paths import Json, drop, every, look_up, put, text_at
 from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.kinds import ByHand, Kind, Recreation
+from shared.domain.proofs import FieldIs, Finding
 from shared.domain.resources import Reference, ResourceId
 from shared.domain.rows import Owing
 from shared.domain.shapes import NamedReference, SplitReference, UrlReference, by_version
@@ -171,9 +172,26 @@ def _obstacle(kind: Kind, body: Json, target: VersionState) -> tuple[str, str] |
         return why, _NO_EXPIRY if _expires(kind, target) else _FITTING
     if why := _may_not_do(kind, target):
         return why, "allow these operations on the version (az keyvault key set-attributes --ops)"
-    return symptom_of(kind, body)
+    return symptom_of(kind, body) or _without_identity(kind, body)
 
 
+def _without_identity(kind: Kind, body: Json) -> tuple[str, str] | None:
+    """Return which identity it uses keys under and does not have any more, and what to do.
+
+    Only where the resource shows which ones it has.
+    """
+    if not isinstance(shown := look_up(body, "identity"), dict):
+        return None
+    held = {each.lower() for each in shown.get("userAssignedIdentities") or ()}
+    for path in kind.identities:
+        for named in every(body, path):
+            if isinstance(named, str) and named.startswith("/") and named.lower() not in held:
+                why = f"it uses its key under {named}, which is not assigned to it any more"
+                return why, _ASSIGN
+    return None
+
+
+_ASSIGN = "assign that identity to it again, or have it use the key under one that is; then retry"
 _FITTING = "rotate to a key of a type and size the service takes"
 _NO_EXPIRY = (
     "take the expiry out of the key's rotation policy and have the vault make a version without"
@@ -188,7 +206,8 @@ def unseen_of(
 
     A resource with other references, which name a version, is moved before it is said.
     """
-    free = [r for r in references if r.pinned is None]
+    shown = kind.shown_by
+    free = [r for r in references if r.pinned is None and not (shown and r.place == shown.place)]
     if free and (kind.versionless is None or not _can_show(kind, body)):
         return _unversioned(kind, body, free[0], target)
     return None
@@ -227,6 +246,24 @@ def _unversioned(kind: Kind, body: Json, free: Reference, target: KeyVersion) ->
         " follow the vault, which nothing that can be read proves"
     )
     return why, _by_hand(kind, kind.recreation, body, target)
+
+
+def left_to_another(kind: Kind, body: Json, target: KeyVersion) -> tuple[str, Finding] | None:
+    """Return the id of the resource that must show the target for this one to be proven.
+
+    With what ``body`` proves of all else; the id is empty where ``body`` does not name that
+    resource. ``None``: ``body`` alone decides.
+    """
+    shown = kind.shown_by
+    following = [r for r in references_to(kind, body, target.key) if r.pinned is None]
+    if shown is None or not following or any(r.place != shown.place for r in following):
+        return None
+    rest = copy.deepcopy(body)
+    drop(rest, shown.part)
+    if references_to(kind, rest, target.key):
+        return text_at(body, shown.names), kind.proof.check(rest, target)
+    state = FieldIs("properties.provisioningState", "Succeeded").check(body, target)
+    return text_at(body, shown.names), state
 
 
 _SEE_THE_LOG = (

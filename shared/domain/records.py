@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
-from msgspec import field
+from msgspec import Struct, field
 
 from shared.domain.callers import Caller
 from shared.domain.findings import Finding, Severity
@@ -96,7 +96,7 @@ class Pending(Row, frozen=True, kw_only=True):
         return PENDING, self.request
 
 
-Action = Literal["ask", "pause", "resume", "cancel", "retry", "approve"]
+Action = Literal["ask", "pause", "resume", "cancel", "retry", "approve", "settle"]
 
 
 class Act(Row, frozen=True, kw_only=True):
@@ -120,6 +120,39 @@ class Act(Row, frozen=True, kw_only=True):
     def address(self) -> tuple[str, str]:
         """See ``Row.address``."""
         return self.rotation, f"{self.at:%Y-%m-%dT%H:%M:%S.%f}-{self.id}"
+
+
+class Settlement(Struct, frozen=True, kw_only=True):
+    """Who says that a resource was moved by hand. It is their word, and no proof.
+
+    Attributes:
+        by: Who says so.
+        at: When they said so.
+        reason: In their words, what was done.
+    """
+
+    by: Caller
+    at: datetime
+    reason: str
+
+
+class SettledByHand(Row, frozen=True, kw_only=True):
+    """A settlement, for every run to the same version: the next version has none.
+
+    Attributes:
+        target: URL of the version.
+        rotation: Id of the rotation in which it was given.
+    """
+
+    target: str
+    resource: str
+    rotation: str
+    settlement: Settlement
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """See ``Row.address``."""
+        return digest(self.target), digest(self.resource)
 
 
 OPENED = "opened"

@@ -188,7 +188,9 @@ class Rotation(Row, frozen=True, kw_only=True):
         problem: Why it cannot succeed whatever the consumers do; empty: it can.
         outcome: ``None`` until the rotation has ended.
         counts: Consumers by verdict, once ended.
+        settled_by_hand: How many of the ``manual`` ones a person answers for.
         evidence: The document about it; ``None``: there is none yet.
+        replaced: The document before that, if somebody has settled something since it was kept.
         evidence_problem: Why there is none, though it has ended; it is tried again.
         ending_since: When a step last began to announce the end, and to let the key go; another
             one that comes then leaves it to that, for as long as it may take.
@@ -218,8 +220,10 @@ class Rotation(Row, frozen=True, kw_only=True):
     problem: str = ""
     outcome: Outcome | None = None
     counts: dict[Verdict, int] = {}
+    settled_by_hand: int = 0
     ended_at: datetime | None = None
     evidence: Evidence | None = None
+    replaced: Evidence | None = None
     evidence_problem: str = ""
     ending_since: datetime | None = None
 

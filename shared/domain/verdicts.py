@@ -58,7 +58,8 @@ class Outcome(StrEnum):
     """How a rotation ended."""
 
     COMPLETED = "completed"
-    """Every consumer found is settled, and every declared subscription could be read."""
+    """Every consumer found is settled, by a read or by a person's word, and every declared
+    subscription could be read."""
     NOTHING_FOUND = "nothing_found"
     """No consumer was found, and every declared subscription could be read."""
     FAILED = "failed"
@@ -69,15 +70,19 @@ class Outcome(StrEnum):
     """A person stopped it before the end."""
 
 
-def conclude(counts: Mapping[Verdict, int], *, readable: int, unreadable: int) -> Outcome:
+def conclude(
+    counts: Mapping[Verdict, int], *, by_hand: int = 0, readable: int, unreadable: int
+) -> Outcome:
     """Return how a rotation ended. To have searched nothing is no success.
 
     Args:
         counts: How many consumers ended with each verdict.
+        by_hand: How many of the ``manual`` ones a person answers for.
         readable: How many subscriptions were searched.
         unreadable: How many declared subscriptions could not be read.
     """
     unsettled = sum(count for verdict, count in counts.items() if verdict not in SETTLED)
+    unsettled -= min(by_hand, counts.get(Verdict.MANUAL, 0))
     if unsettled or unreadable or not readable:
         return Outcome.FAILED
     found = sum(count for verdict, count in counts.items() if verdict is not Verdict.NOT_APPLICABLE)

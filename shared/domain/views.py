@@ -14,6 +14,7 @@ from shared.domain.callers import Caller
 from shared.domain.findings import Finding
 from shared.domain.policy import Mode, Rules
 from shared.domain.proofs import Level
+from shared.domain.records import Settlement
 from shared.domain.rows import Evidence
 from shared.domain.verdicts import Verdict
 
@@ -58,6 +59,7 @@ class ConsumerView(View, frozen=True, kw_only=True):
         level: How strong the proof is; null: there is none.
         reason: Of the verdict, or of the last look that gave none.
         advice: What a person has to do; null: nothing.
+        settled: Who answers for a ``manual`` by their word, which is no proof; null: nobody.
         found_at: When it was found.
         accepted_at: When the service took the write; null: nothing was written.
         closed_at: When the verdict was given.
@@ -86,6 +88,7 @@ class ConsumerView(View, frozen=True, kw_only=True):
     level: Level | None
     reason: str | None
     advice: str | None
+    settled: Settlement | None
     found_at: Time
     accepted_at: Time | None
     closed_at: Time | None
@@ -104,7 +107,7 @@ class ActView(View, frozen=True, kw_only=True):
 
     Attributes:
         at: When.
-        action: ``ask``, ``pause``, ``resume``, ``cancel``, ``retry`` or ``approve``.
+        action: ``ask``, ``pause``, ``resume``, ``cancel``, ``retry``, ``approve`` or ``settle``.
         by: Who.
         reason: In their words.
         until: Until when an approval lasts.
@@ -130,6 +133,7 @@ class RotationSummary(View, frozen=True, kw_only=True):
         opened_at: When it began.
         ended_at: When it ended; null: it has not.
         counts: Consumers by verdict, once it has ended.
+        settled_by_hand: How many of the ``manual`` ones a person answers for; none is proven.
     """
 
     id: str
@@ -141,6 +145,7 @@ class RotationSummary(View, frozen=True, kw_only=True):
     opened_at: Time
     ended_at: Time | None
     counts: dict[str, int]
+    settled_by_hand: int
 
 
 class RotationView(View, frozen=True, kw_only=True):
@@ -176,6 +181,7 @@ class RotationView(View, frozen=True, kw_only=True):
         unreadable_subscriptions: Ids of those that had to be searched and could not be read whole.
         problem: Why it cannot succeed whatever the consumers do; null: it can.
         counts: Consumers by verdict; ``open``: without one.
+        settled_by_hand: How many of the ``manual`` ones a person answers for; none is proven.
         consumers: A thousand at most, those that need somebody before others.
         consumers_omitted: How many more there are: ``/consumers`` lists them all.
     """
@@ -207,6 +213,7 @@ class RotationView(View, frozen=True, kw_only=True):
     unreadable_subscriptions: tuple[str, ...]
     problem: str | None
     counts: dict[str, int]
+    settled_by_hand: int
     consumers: tuple[ConsumerView, ...]
     consumers_omitted: int
 

@@ -12,6 +12,7 @@ from shared.domain.errors import InvalidKeyUrlError, PermanentError
 from shared.domain.keys import KeyVersion, parse_key_url
 from shared.domain.kinds import Kind
 from shared.domain.proofs import Level
+from shared.domain.records import Settlement
 from shared.domain.resources import Reference, digest
 from shared.domain.rows import Owing, Row
 from shared.domain.verdicts import CONFIRMED, FAILURES, PROVEN, SETTLED, Verdict
@@ -146,6 +147,9 @@ class Work(Row, frozen=True, kw_only=True):
         note: What the write does beside re-pointing, for people.
         healthy, health: What came of trying the resource out once it was proven, see ``Health``;
             an empty ``health``: it was not tried.
+        settlement: Who answers for its ``manual``; ``None``: nobody does.
+        through: Id of the resource through which it depends on the key; empty: it has, or had, a
+            reference of its own.
         trouble: What the last failed step raised; the poison trigger reports it.
     """
 
@@ -155,6 +159,7 @@ class Work(Row, frozen=True, kw_only=True):
     kind: str
     location: str
     found_at: datetime
+    through: str = ""
     wave: Wave = Wave.REST
     twice: bool = False
     seq: int = 0
@@ -181,6 +186,7 @@ class Work(Row, frozen=True, kw_only=True):
     health: str = ""
     consumers: tuple[Consumer, ...] = ()
     closed_at: datetime | None = None
+    settlement: Settlement | None = None
     trouble: str = ""
 
     @property
@@ -336,6 +342,7 @@ def reopen(work: Work) -> Work:
             if c.pinned is not None
         ),
         closed_at=None,
+        settlement=None,
         trouble="",
     )
 

@@ -91,6 +91,8 @@ class Announce:
             "problem": rotation.problem,
             "evidence": asdict(rotation.evidence) if rotation.evidence else None,
         }
+        if rotation.settled_by_hand:
+            facts["settledByHand"] = rotation.settled_by_hand
         self._of_rotation("RotationFailed" if failed else "RotationCompleted", rotation, facts)
 
     def key_expiring(

@@ -21,6 +21,7 @@ class Aside:
         resource: Id of an Azure resource; of what is counted, its title.
         kind, kind_title: What it is, for programs and for people.
         location: Azure region; empty: it has none.
+        through: Id of the resource through which it depends on a key; empty: it is only counted.
         reason: Why there is nothing to move.
         advice: What a person does all the same; empty: nothing.
         keeps_old: Whether it keeps the old version by itself until somebody has followed
@@ -32,6 +33,7 @@ class Aside:
     kind: str
     kind_title: str
     location: str
+    through: str
     reason: str
     advice: str
     keeps_old: bool
@@ -55,6 +57,7 @@ class TellAsides:
                 kind=found.kind.id,
                 kind_title=found.kind.title,
                 location=found.location,
+                through=found.through,
                 reason=found.reason,
                 advice=found.advice,
                 keeps_old=bool(found.advice),
@@ -91,6 +94,7 @@ def asides_of(tallies: Mapping[str, Tally], target: str) -> Iterator[Aside]:
             kind=entry.id,
             kind_title=entry.title,
             location="",
+            through="",
             reason=entry.said(tally),
             advice=todo,
             keeps_old=False,

@@ -9,8 +9,12 @@ from msgspec.structs import replace
 
 from shared.domain.errors import BusyError, EvidenceError, KeyturnError, PermanentError
 from shared.domain.keys import KeyVersion
+from shared.domain.records import SettledByHand
+from shared.domain.resources import digest
 from shared.domain.rows import BEATS, Beat, Rotation, Scope
+from shared.domain.settling import is_left_behind, settle, why_not_settled
 from shared.domain.verdicts import Outcome, Verdict, conclude
+from shared.domain.work import Stage
 from shared.ports import Clock, Drop, Kept, Put, Rows, Vaults
 from shared.usecases.announce import Announce
 from shared.usecases.evidence import KeepEvidence
@@ -46,28 +50,43 @@ class ConcludeRotation:
         Raises:
             EvidenceError: See ``release``.
         """
-        counts = Counter[Verdict](
-            c.verdict
-            for work in self.ledger.all(kept.row.id)
-            for c in work.row.consumers
-            if c.verdict
-        )
-        scope = kept.row.scope or Scope()
-        problem = kept.row.problem
+        self._settle_again(kept.row)
+        rotation = kept.row
         if outcome is None:
-            problem = self.target_problem(kept.row)
-            outcome = conclude(counts, readable=scope.readable, unreadable=scope.unreadable)
-            outcome = Outcome.FAILED if problem else outcome
-        ended = replace(
-            kept.row,
-            problem=problem,
-            counts=dict(counts),
-            outcome=outcome,
-            ended_at=self.clock.now(),
-        )
+            rotation = replace(rotation, problem=self.target_problem(rotation))
+        ended = replace(self.counted(rotation, outcome), ended_at=self.clock.now())
         kept = self.rows.replace(kept, ended)
-        logger.info("rotation %s ended: %s %s", ended.id, ended.outcome, dict(counts))
+        logger.info("rotation %s ended: %s %s", ended.id, ended.outcome, ended.counts)
         self.release(kept, is_retry=False)
+
+    def counted(self, rotation: Rotation, outcome: Outcome | None = None) -> Rotation:
+        """Return the rotation with its outcome; ``None``: as its consumers say."""
+        counts, by_hand = Counter[Verdict](), 0
+        for work in self.ledger.all(rotation.id):
+            verdicts = [c.verdict for c in work.row.consumers if c.verdict]
+            counts.update(verdicts)
+            by_hand += len(verdicts) if work.row.settlement else 0
+        scope = rotation.scope or Scope()
+        if outcome is None:
+            outcome = conclude(
+                counts, by_hand=by_hand, readable=scope.readable, unreadable=scope.unreadable
+            )
+            outcome = Outcome.FAILED if rotation.problem else outcome
+        return replace(rotation, counts=dict(counts), settled_by_hand=by_hand, outcome=outcome)
+
+    def _settle_again(self, rotation: Rotation) -> None:
+        """Let what a person has said in an earlier run to the same version hold in this one.
+
+        Not of what was read on another version since.
+        """
+        target = KeyVersion.parse(rotation.target)
+        for entry in [each.row for each in self.ledger.outstanding(rotation.id, Stage.UNSETTLED)]:
+            work = self.ledger.load(rotation.id, entry.resource)
+            if work is None or why_not_settled(work.row) or is_left_behind(work.row, target):
+                continue
+            said = self.rows.load(SettledByHand, digest(rotation.target), entry.resource)
+            if said:
+                self.ledger.change(work, settle(work.row, said.row.settlement))
 
     def target_problem(self, rotation: Rotation) -> str:
         """Return why consumers that were moved cannot rely on the target; empty: they can."""
@@ -98,6 +117,8 @@ class ConcludeRotation:
             self._begin_end(kept)
             self.announce.ended(rotation)
             self._let_go(rotation)
+        elif rotation.replaced and rotation.outcome is not Outcome.FAILED:
+            self.announce.ended(rotation)  # it had failed before somebody settled what was left
         if beat := self.rows.load(Beat, BEATS, rotation.id):
             self.rows.commit(Drop(beat.row))
 

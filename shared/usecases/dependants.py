@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import batched
 
-from shared.catalog import KINDS, kind_of
+from shared.catalog import KINDS, kind_named, kind_of
 from shared.domain.errors import UnreadableError
 from shared.domain.json_paths import Json, every, text_at
 from shared.domain.keys import Key
 from shared.domain.kinds import Kind, Through
+from shared.domain.resources import ResourceId
+from shared.domain.verdicts import Verdict
+from shared.domain.work import Work, close
 from shared.ports import Inventory, Resources
 from shared.usecases.search import BATCH, EveryKey, references
 
@@ -21,6 +25,7 @@ class Dependant:
     """A resource, or a part of one, that has no reference which could be moved.
 
     Attributes:
+        through: Id of the other resource.
         reason: How it depends on a key.
         advice: What a person must do since it keeps the old version by itself; empty: nothing, it
             goes where the other resource goes.
@@ -29,6 +34,7 @@ class Dependant:
     kind: Kind
     resource: str
     location: str
+    through: str
     reason: str
     advice: str
 
@@ -92,16 +98,57 @@ def _dependants(
     kind: Kind, link: Through, body: Json, holder: str, *, holds_key: bool
 ) -> Iterator[Dependant]:
     resource, location = text_at(body, "id"), text_at(body, "location")
-    reason = f"{link.says} {holder}"
-    keeping = link.keeping(body)
-    advice = ""
-    if link.keeps_old and keeping:
-        reason += f", and {link.keeps_old.path} is {link.keeps_old.seen(keeping[0])}"
-        advice = link.keeps_old.advice
     # Its own line is for its own reference, and may be proven while these are not.
-    parts = [f"{resource}/{link.part_type}/{text_at(part, 'name')}" for part in keeping]
+    parts = [link.id_of_part(resource, part) for part in link.keeping(body)]
     for each in parts if holds_key else [resource]:
-        yield Dependant(kind, each, location, reason, advice)
+        reason, advice = _said(link, body, holder, each)
+        yield Dependant(kind, each, location, holder, reason, advice)
+
+
+def _said(link: Through, body: Json, holder: str, resource: str) -> tuple[str, str]:
+    """Return how a resource, or a part of it, depends on a key, and what a person must do.
+
+    Empty advice: nothing, it does not keep the old version by itself.
+    """
+    reason, (_, name) = f"{link.says} {holder}", link.whole_of(resource)
+    kept = [part for part in link.keeping(body) if name in ("", text_at(part, "name"))]
+    if not (link.keeps_old and kept):
+        return reason, ""
+    shown = f"{link.keeps_old.path} is {link.keeps_old.seen(kept[0])}"
+    return f"{reason}, and {shown}", link.keeps_old.advice
+
+
+def close_dependant(work: Work, body: Json, now: datetime) -> Work:
+    """Give what depends on the key through another resource the verdict that a read shows.
+
+    Args:
+        work: On the resource, or on a part of it.
+        body: Of the resource itself, a part's too.
+        now: The time.
+
+    Raises:
+        UnreadableError: See ``whole_of``.
+    """
+    reason, advice = _said(_link_of(work), body, work.through, work.resource)
+    verdict = Verdict.MANUAL if advice else Verdict.NOT_APPLICABLE
+    return close(work, verdict, now, reason=reason, advice=advice)
+
+
+def whole_of(work: Work) -> str:
+    """Return the id of the resource to read for what depends on the key through another.
+
+    Raises:
+        UnreadableError: The catalog has no such link: another version of Keyturn wrote the row.
+    """
+    return _link_of(work).whole_of(work.resource)[0]
+
+
+def _link_of(work: Work) -> Through:
+    kind, holder = kind_named(work.kind), ResourceId.parse(work.through).type.lower()
+    for link in kind.through:
+        if kind_named(link.kind).resource_type.lower() == holder:
+            return link
+    raise UnreadableError(f"{kind.one} depends on no {holder}: {work.resource}")
 
 
 def _holds(kind: Kind | None, body: Json, key: Key | EveryKey) -> bool:

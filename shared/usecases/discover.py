@@ -181,6 +181,7 @@ def _beside(found: Aside, rotation: Rotation, now: datetime) -> Work:
         kind=found.kind,
         location=found.location,
         found_at=now,
+        through=found.through,
         wave=Wave.NO_WRITE,
     )
     verdict = Verdict.MANUAL if found.keeps_old else Verdict.NOT_APPLICABLE

@@ -20,8 +20,10 @@ from shared.domain.evidence import (
     Foreseen,
     MovedConsumer,
     OwedBack,
+    Replaced,
     RotatedKey,
     SearchedScope,
+    SettledBy,
     Tool,
     TriedOut,
     Trigger,
@@ -31,6 +33,7 @@ from shared.domain.evidence import (
 )
 from shared.domain.findings import Finding
 from shared.domain.keys import Key, VersionState
+from shared.domain.records import Settlement
 from shared.domain.rows import Evidence, Foresight, Rotation
 from shared.domain.verdicts import CONFIRMED
 from shared.domain.work import Consumer, Stage, Work
@@ -91,6 +94,10 @@ class KeepEvidence:
             outcome=rotation.outcome,
             problem=rotation.problem or None,
             counts=dict(sorted(rotation.counts.items())),
+            settled_by_hand=rotation.settled_by_hand,
+            replaces=Replaced(**msgspec.structs.asdict(rotation.replaced))
+            if rotation.replaced
+            else None,
             trigger=Trigger(
                 kind=rotation.cause.trigger,
                 id=rotation.cause.id,
@@ -219,6 +226,7 @@ def _moved(rotation: Rotation, work: Work, consumer: Consumer) -> MovedConsumer:
         level=consumer.level,
         reason=consumer.reason or None,
         advice=consumer.advice or None,
+        settled=_settled(work.settlement) if work.settlement else None,
         confirmed=work.stage is Stage.DONE and consumer.verdict in CONFIRMED,
         window=_allowed_time(rotation, work),
         found_at=work.found_at,
@@ -231,6 +239,10 @@ def _moved(rotation: Rotation, work: Work, consumer: Consumer) -> MovedConsumer:
         else None,
         health=TriedOut(healthy=work.healthy, said=work.health) if work.health else None,
     )
+
+
+def _settled(said: Settlement) -> SettledBy:
+    return SettledBy(by=_who(said.by), at=said.at, reason=said.reason)
 
 
 def _unread(work: Work) -> Consumer:

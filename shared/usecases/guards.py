@@ -7,6 +7,15 @@ from shared.domain.plans import Repoint, at_rest
 from shared.ports import Resources
 
 
+def owner_of(resources: Resources, resource: str, body: Json) -> str:
+    """Return what keeps a resource for itself; empty: nothing does.
+
+    Such a resource lies in a managed resource group, which is never written to: its owner may move
+    it, in the same rotation if that holds the key too.
+    """
+    return text_at(body, "managedBy") or resources.managed_by(resource)
+
+
 def why_not_written(
     resources: Resources, kind: Kind, resource: str, body: Json, planned: Repoint
 ) -> tuple[str, str]:
@@ -23,11 +32,6 @@ def why_not_written(
         BusyError: Another change of it is under way.
         PermanentError: What must be known cannot be read.
     """
-    if owner := text_at(body, "managedBy") or resources.managed_by(resource):
-        return (
-            "it lies in a managed resource group, which is never written to",
-            f"change it through what owns it: {owner}; then rotate again",
-        )
     if not at_rest(body):
         raise BusyError(f"{resource} is being changed: its provisioningState is not final")
     if planned.owes == "recreate" and (lacks := _lacks(resources, kind, resource, planned.body)):

@@ -82,6 +82,7 @@ class ListRotations:
             opened_at=rotation.opened_at,
             ended_at=rotation.ended_at,
             counts={verdict.value: count for verdict, count in rotation.counts.items()},
+            settled_by_hand=rotation.settled_by_hand,
         )
 
 

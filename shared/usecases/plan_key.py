@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from shared.catalog import kind_named
 from shared.domain.errors import GoneError, PermanentError
-from shared.domain.json_paths import Json, text_at
+from shared.domain.json_paths import Json
 from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.kinds import Kind
 from shared.domain.permit import why_held, why_left
@@ -32,6 +32,7 @@ from shared.domain.views import PlannedAction, PlannedConsumer, PlanView
 from shared.ports import Clock, Policies, Resources, Rows, Vaults
 from shared.usecases.ages import ages_of
 from shared.usecases.asides import Aside, TellAsides
+from shared.usecases.guards import owner_of
 from shared.usecases.report import name_of
 from shared.usecases.search import Candidate, SearchEstate
 
@@ -192,7 +193,8 @@ class PlanKey:
         try:
             body = self.resources.read(kind, found.resource).body
             planned = self._plan(kind, body, given)
-            owner = self._owner(found.resource, body) if isinstance(planned, Repoint) else ""
+            is_move = isinstance(planned, Repoint)
+            owner = owner_of(self.resources, found.resource, body) if is_move else ""
         except GoneError:
             return
         except PermanentError as error:
@@ -214,9 +216,6 @@ class PlanKey:
         named = [*(r.pinned for r in references), kind.version_in_use(body)]
         ages = ages_of(self.vaults, named, given.target)
         return plan(kind, body, given.target, ages, given.allowed)
-
-    def _owner(self, resource: str, body: Json) -> str:
-        return text_at(body, "managedBy") or self.resources.managed_by(resource)
 
 
 def _beside(found: Aside) -> PlannedConsumer:
@@ -252,7 +251,7 @@ def _decided(
             return _shown(found, "outrun", references, in_use, reason=reason)
         case Repoint(references) if owner:
             reason = "it lies in a managed resource group, which is never written to"
-            advice = f"change it through what owns it: {owner}"
+            advice = f"see that what owns it is moved: {owner}"
             return _shown(found, "manual", references, in_use, reason=reason, advice=advice)
         case Repoint(references, _, owes, note):
             return _shown(found, _WRITES[owes], references, in_use, note=note)

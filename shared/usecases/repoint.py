@@ -40,12 +40,13 @@ from shared.domain.plans import (
 from shared.domain.resources import Reference
 from shared.domain.rows import Debt, KeyHead, Rotation
 from shared.domain.steps import Repoint as RepointStep
+from shared.domain.steps import Verify
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Intent, Wave, Work
 from shared.ports import Accepted, Clock, Kept, Policies, Reading, Resources, Rows, Vaults
 from shared.usecases.active import head_if_active, under_policy, why_not_active
 from shared.usecases.ages import ages_of, target_of
-from shared.usecases.guards import why_not_written
+from shared.usecases.guards import owner_of, why_not_written
 from shared.usecases.leases import Hold, Leases
 from shared.usecases.ledger import Ledger
 from shared.usecases.overdue import LEASE
@@ -122,6 +123,9 @@ class RepointResource:
             return
         self.pace.await_turn(kept.row)
         kind = kind_named(kept.row.kind)
+        if kept.row.through:  # it has no reference of its own: there is nothing to move
+            self.verify.run(Verify(rotation=step.rotation, resource=step.resource, seq=step.seq))
+            return
         if kept.row.owes == "recreate":  # it may be deleted by now: nothing else matters
             self.ledger.change(kept, rows_of_work.pay_at(kept.row, self.clock.now()))
             return
@@ -203,6 +207,9 @@ class RepointResource:
         work, body, why, advice = kept.row, sending.reading.body, "", ""
         if not work.decided:
             why, advice = why_left(head, rotation, body, self.clock.now())
+        if not why and (owner := owner_of(self.resources, work.resource, body)):
+            self.verify.await_owner(kept, rotation, sending.kind, owner)
+            return False
         if not why:
             why, advice = why_not_written(
                 self.resources, sending.kind, work.resource, body, sending.planned

@@ -41,14 +41,14 @@ class ReportRotation:
         return self._of_rotation(rotation.row, request.row if request else None)
 
     def _of_rotation(self, rotation: Rotation, request: Request | None) -> RotationView:
-        counts, consumers = self._consumers(rotation)
+        counts, by_hand, consumers = self._consumers(rotation)
         head, findings = self._head(rotation), self._findings(rotation)
         cause = rotation.cause
         return RotationView(
             id=rotation.id,
             request=request.id if request else None,
             state=state_of(rotation, head, self.clock.now()),
-            summary=summary(rotation, counts) + _blockers(findings),
+            summary=summary(rotation, counts, by_hand) + _blockers(findings),
             key=rotation.key,
             target=rotation.target,
             target_created=rotation.target_created,
@@ -73,24 +73,29 @@ class ReportRotation:
             unreadable_subscriptions=rotation.scope.named if rotation.scope else (),
             problem=rotation.problem or None,
             counts=dict(counts),
+            settled_by_hand=by_hand,
             consumers=consumers,
             consumers_omitted=counts.total() - len(consumers),
         )
 
-    def _consumers(self, rotation: Rotation) -> tuple[Counter[str], tuple[ConsumerView, ...]]:
-        """Return how many there are by verdict, and the first of them."""
+    def _consumers(self, rotation: Rotation) -> tuple[Counter[str], int, tuple[ConsumerView, ...]]:
+        """Return how many there are by verdict, how many are settled by hand, and the first."""
         counts: Counter[str] = Counter()
+        by_hand = 0
         unsettled: list[ConsumerView] = []
         settled: list[ConsumerView] = []
         for kept in self.ledger.all(rotation.id):
             for consumer in consumers_of(kept.row):
                 counts[consumer.verdict or "open"] += 1
-                some = settled if consumer.verdict in SETTLED else unsettled
+                is_answered = kept.row.settlement is not None
+                by_hand += is_answered
+                is_settled = is_answered or consumer.verdict in SETTLED
+                some = settled if is_settled else unsettled
                 if len(some) < MOST_CONSUMERS:
                     some.append(view_of(kept.row, consumer))
         shown = (unsettled + settled)[:MOST_CONSUMERS]
         shown.sort(key=lambda consumer: (consumer.name, consumer.place))
-        return counts, tuple(shown)
+        return counts, by_hand, tuple(shown)
 
     def _waits_for(self, rotation: Rotation, head: KeyHead) -> str | None:
         if rotation.outcome is not None:
@@ -118,8 +123,14 @@ def state_of(rotation: Rotation, head: KeyHead, now: datetime) -> State:
     return State.NEEDS_APPROVAL if why_unapproved(head, rotation, now) else State(rotation.phase)
 
 
-def summary(rotation: Rotation, counts: Counter[str]) -> str:
-    """Return one sentence on how a rotation stands or ended."""
+def summary(rotation: Rotation, counts: Counter[str], by_hand: int = 0) -> str:
+    """Return one sentence on how a rotation stands or ended.
+
+    Args:
+        rotation: It.
+        counts: Its consumers by verdict.
+        by_hand: How many of the ``manual`` ones a person answers for.
+    """
     if rotation.scope is None and not rotation.problem and not rotation.outcome:
         return f"looking for consumers; {counts.total()} found so far"
     where = str(rotation.scope or "a search that was broken off")
@@ -129,11 +140,13 @@ def summary(rotation: Rotation, counts: Counter[str]) -> str:
     if counts.total() == told:
         return f"nothing found in {where}"
     proven = sum(counts[verdict] for verdict in PROVEN)
-    others = ", ".join(
+    left = counts - Counter({Verdict.MANUAL.value: by_hand})
+    said_of = [
         f"{count} {verdict}"
-        for verdict, count in sorted(counts.items())
+        for verdict, count in sorted(left.items())
         if verdict not in (*PROVEN, Verdict.NOT_APPLICABLE)
-    )
+    ]
+    others = ", ".join([*said_of, *([f"{by_hand} settled by hand, not proven"] if by_hand else [])])
     said = f"{proven} of {counts.total() - told} consumers proven on the new version"
     return f"{said}{', ' + others if others else ''}, in {where}"
 
@@ -211,6 +224,7 @@ def view_of(work: Work, consumer: Consumer) -> ConsumerView:
         level=consumer.level,
         reason=consumer.reason or None,
         advice=consumer.advice or None,
+        settled=work.settlement,
         found_at=work.found_at,
         accepted_at=work.accepted_at,
         closed_at=work.closed_at,

@@ -1,7 +1,5 @@
 """What a person may do to a rotation: approve it, pause it, let it go on, stop it, try again."""
 
-import logging
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,12 +8,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from shared.domain.callers import Caller
-from shared.domain.errors import (
-    NotActiveError,
-    NotFoundError,
-    NotPermittedError,
-    RowConflictError,
-)
+from shared.domain.errors import NotActiveError, NotPermittedError, RowConflictError
 from shared.domain.keys import Key
 from shared.domain.records import EXPIRING, Act, Action, Request
 from shared.domain.resources import digest
@@ -24,10 +17,9 @@ from shared.domain.steps import RotateKey, Supervise
 from shared.domain.work import Stage, reopen
 from shared.ports import Clock, Kept, Policies, Queue, Rows
 from shared.usecases.active import head_if_active
+from shared.usecases.acts import keep_act, rotation_asked
 from shared.usecases.ask import AskForRotation, rules_to_act
 from shared.usecases.ledger import Ledger
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +101,7 @@ class SteerRotation:
             raise NotActiveError(f"request {asked} was taken back: {request.row.cancelled}")
         if request and request.row.needs_approval:
             return self._approve_request(request, wish)
-        rotation = self._rotation(asked)
+        rotation = rotation_asked(self.rows, asked)
         self._head(rotation)
         if by.id in self._askers(rotation):
             raise NotPermittedError(f"{by.name} asked for rotation {rotation.id}: another approves")
@@ -127,7 +119,7 @@ class SteerRotation:
         What has paused for its failures goes on: they are tried again first. A person's pause
         stays.
         """
-        rotation = self._rotation(asked)
+        rotation = rotation_asked(self.rows, asked)
         if rotation.outcome is None:
             self._head(rotation)
             if self._is_reopened(rotation.id):
@@ -173,7 +165,7 @@ class SteerRotation:
         change: Callable[[KeyHead, Rotation], KeyHead],
         until: datetime | None = None,
     ) -> str:
-        rotation = self._rotation(asked)
+        rotation = rotation_asked(self.rows, asked)
         head = self._head(rotation)
         self.rows.replace(head, change(head.row, rotation))
         return self._go_on(rotation, wish, until)
@@ -220,17 +212,15 @@ class SteerRotation:
         return rotation.id
 
     def _keep(self, about: str, wish: _Wish, until: datetime | None) -> None:
-        logger.info("%s of %s by %s: %s", wish.action, about, wish.by, wish.reason)
-        act = Act(
-            rotation=about,
-            id=str(uuid.uuid4()),
-            at=self.clock.now(),
-            action=wish.action,
+        keep_act(
+            self.rows,
+            self.clock,
+            about,
+            wish.action,
             by=wish.by,
             reason=wish.reason,
             until=until,
         )
-        self.rows.insert(act)
 
     def _askers(self, rotation: Rotation) -> Iterator[str]:
         """Yield the ids of those who wanted the rotation, or wanted it to try again."""
@@ -253,18 +243,6 @@ class SteerRotation:
                 f" {rotation.outcome or 'superseded or cancelled'}"
             )
         return head
-
-    def _rotation(self, asked: str) -> Rotation:
-        """Return a rotation by its id, or by that of the request which it serves."""
-        request = self.rows.load(Request, asked, "request")
-        if request and not request.row.rotation:
-            raise NotActiveError(
-                f"request {asked} has no rotation yet: see how it stands, and ask again"
-            )
-        kept = self.rows.load(Rotation, request.row.rotation if request else asked, "rotation")
-        if kept is None:
-            raise NotFoundError(f"there is no rotation {asked!r}")
-        return kept.row
 
 
 def _unpaused(head: KeyHead) -> KeyHead:

@@ -12,17 +12,25 @@ from shared.domain.errors import BusyError, GoneError, PermanentError
 from shared.domain.json_paths import Json, text_at
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import Completion, Kind, Window
-from shared.domain.plans import Age, at_rest, references_to, symptom_of, unseen_of
+from shared.domain.plans import (
+    Age,
+    at_rest,
+    left_to_another,
+    references_to,
+    symptom_of,
+    unseen_of,
+)
 from shared.domain.proofs import Finding, Level
 from shared.domain.resources import Reference
 from shared.domain.rows import Rotation
 from shared.domain.steps import Verify
 from shared.domain.verdicts import Verdict
-from shared.domain.work import Work
+from shared.domain.work import Wave, Work
 from shared.ports import Clock, Kept, Resources, Rows, Vaults
 from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.ages import ages_of, target_of
 from shared.usecases.announce import Announce
+from shared.usecases.dependants import close_dependant, whole_of
 from shared.usecases.health import CheckHealth
 from shared.usecases.leases import Leases
 from shared.usecases.ledger import Ledger
@@ -83,6 +91,9 @@ class VerifyResource:
         self.pace.await_turn(kept.row)
         kind = kind_named(kept.row.kind)
         try:
+            if kept.row.through:
+                self._judge_dependant(kept, kind)
+                return
             body = self.resources.read(kind, kept.row.resource).body
             self.judge(kept, rotation.row, kind, body)
         except GoneError as error:
@@ -132,7 +143,7 @@ class VerifyResource:
             else:
                 self._close_lost(kept, rotation, references, lost)
             return
-        finding = kind.proof.check(body, target)
+        finding = self._found(kind, body, target)
         error = self._failure(kept.row, kind, body) if _may_fail(kept.row, kind, finding) else None
         if error:
             self._close_with_error(kept, kind, Verdict.FAILED, error)
@@ -146,6 +157,40 @@ class VerifyResource:
             self._close(kept, Verdict.MANUAL, *unseen)
         else:
             self.look_later(kept, rotation, kind, finding)
+
+    def _found(self, kind: Kind, body: Json, target: KeyVersion) -> Finding:
+        """Apply the proof rule; where another resource shows a part of it, that is read too."""
+        left = left_to_another(kind, body, target)
+        if left is None or kind.shown_by is None:
+            return kind.proof.check(body, target)
+        other, rest = left
+        shown = kind.shown_by
+        if not rest.holds:
+            return rest
+        if not other:
+            seen = f"{shown.says}, which alone shows the version of its {shown.place}, is not named"
+            return Finding(holds=False, seen=seen)
+        of_other = kind_named(shown.kind)
+        try:
+            found = of_other.proof.check(self.resources.read(of_other, other).body, target)
+        except PermanentError as error:
+            seen = f"{shown.says}, which alone shows the version of its {shown.place}: {error}"
+            return Finding(holds=False, seen=seen)
+        seen = f"{rest.seen}; {shown.place}: of {shown.says} {found.seen}"
+        return Finding(holds=found.holds, seen=seen)
+
+    def _judge_dependant(self, kept: Kept[Work], kind: Kind) -> None:
+        """See whether what depends on the key through another resource still keeps the old version.
+
+        A part has an id of its own, and is read with its whole: our role reads no parts.
+        """
+        work, now = kept.row, self.clock.now()
+        try:
+            body = self.resources.read(kind, whole_of(work)).body
+        except GoneError as error:
+            self._close(kept, Verdict.NOT_APPLICABLE, f"it is not there any more: {error}")
+            return
+        self.ledger.change(kept, close_dependant(work, body, now))
 
     def look_later(
         self, kept: Kept[Work], rotation: Rotation, kind: Kind, finding: Finding | None = None
@@ -164,6 +209,26 @@ class VerifyResource:
                 self.announce.stuck(work, rotation.target, reason)
             return
         self.ledger.change(kept, rows_of_work.look_at(work, when))
+
+    def await_owner(self, kept: Kept[Work], rotation: Rotation, kind: Kind, owner: str) -> None:
+        """Plan it again at the next look, since its owner may have moved it by then.
+
+        Not as a canary any more: nothing waits for it. Once its window has closed it is left to a
+        person.
+        """
+        start, window = window_of(kept.row, rotation, kind)
+        when = window.looks.after(self.clock.now(), start=start, window=window.length)
+        if when is None:
+            reason = (
+                "it lies in a managed resource group, which is never written to, and its owner has"
+                f" not moved it within {_spoken(window)}"
+            )
+            advice = f"change it through what owns it: {owner}; then retry"
+            self._close(kept, Verdict.MANUAL, reason, advice)
+            return
+        logger.info("left to its owner until %s: %s", when, kept.row.resource)
+        held = rows_of_work.hold(kept.row)
+        self.ledger.change(kept, replace(held, wave=Wave.REST, due_at=when))
 
     def _failure(self, work: Work, kind: Kind, body: Json) -> PermanentError | None:
         """Return why our own long-running write failed; the resource itself shows no more."""
@@ -228,7 +293,7 @@ class VerifyResource:
         start, window = window_of(kept.row, rotation, kind)
         in_time = self.clock.now() <= start + window.length + LOOK_TOLERANCE
         verdict = Verdict.VERIFIED if in_time else Verdict.LATE
-        if kept.row.intent is None and kept.row.next == "repoint":  # the first look ever
+        if kept.row.intent is None and kept.row.next == "repoint":  # nothing was written by us
             verdict = Verdict.ALREADY
         self._close(kept, verdict, finding.seen, level=kind.level)
         logger.info("%s: %s uses %s", verdict, kept.row.resource, rotation.target)

@@ -29,6 +29,7 @@ from shared.usecases.rotate_key import MakeVersion
 from shared.usecases.run_step import RunStep
 from shared.usecases.search import SearchEstate
 from shared.usecases.settle import SettleDebt
+from shared.usecases.settle_by_hand import SettleByHand
 from shared.usecases.show_keys import ShowKeys
 from shared.usecases.show_scope import ShowScope
 from shared.usecases.steer import SteerRotation
@@ -138,20 +139,7 @@ class Wiring:
                 stock=Stock(clock=clock, ledger=ledger, pace=pace),
                 announce=announce,
                 policies=policies,
-                conclude=ConcludeRotation(
-                    rows=rows,
-                    clock=clock,
-                    ledger=ledger,
-                    vaults=vaults,
-                    announce=announce,
-                    evidence=KeepEvidence(
-                        rows=rows,
-                        ledger=ledger,
-                        vaults=vaults,
-                        store=out.evidence,
-                        cloud=self.settings.cloud.name,
-                    ),
-                ),
+                conclude=self._conclude,
             ),
             sweep=SweepOneVault(
                 vaults=vaults, rows=rows, queue=queue, clock=clock, policies=policies
@@ -255,6 +243,19 @@ class Wiring:
         )
 
     @cached_property
+    def settle_by_hand(self) -> SettleByHand:
+        """What ``POST /api/rotations/{id}/settle`` calls."""
+        out = self._adapters
+        return SettleByHand(
+            rows=out.rows,
+            queue=out.queue,
+            clock=out.clock,
+            ledger=self._ledger,
+            resources=out.resources,
+            conclude=self._conclude,
+        )
+
+    @cached_property
     def scope(self) -> ShowScope:
         """What ``GET /api/scope`` calls."""
         out = self._adapters
@@ -290,6 +291,25 @@ class Wiring:
     @cached_property
     def _ledger(self) -> Ledger:
         return Ledger(self._adapters.rows, self._adapters.queue)
+
+    @cached_property
+    def _conclude(self) -> ConcludeRotation:
+        out = self._adapters
+        evidence = KeepEvidence(
+            rows=out.rows,
+            ledger=self._ledger,
+            vaults=out.vaults,
+            store=out.evidence,
+            cloud=self.settings.cloud.name,
+        )
+        return ConcludeRotation(
+            rows=out.rows,
+            clock=out.clock,
+            ledger=self._ledger,
+            vaults=out.vaults,
+            announce=self._announce,
+            evidence=evidence,
+        )
 
     @cached_property
     def _pace(self) -> Pace:

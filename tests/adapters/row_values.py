@@ -17,6 +17,8 @@ from shared.domain.records import (
     Pulse,
     Refusal,
     Request,
+    SettledByHand,
+    Settlement,
     Unheard,
     Watched,
 )
@@ -72,6 +74,7 @@ consumers = st.builds(
     reason=texts,
     advice=texts,
 )
+settlements = st.builds(Settlement, by=callers, at=moments, reason=texts)
 findings = st.builds(
     Finding, severity=st.sampled_from(Severity), code=texts, text=texts, advice=texts
 )
@@ -115,6 +118,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         problem=texts,
         outcome=st.none() | st.sampled_from(Outcome),
         counts=st.dictionaries(verdicts, counts, max_size=3),
+        settled_by_hand=counts,
         ended_at=maybe_time,
         ending_since=maybe_time,
     ),
@@ -141,6 +145,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         kind=texts,
         location=texts,
         found_at=moments,
+        through=texts,
         read_at=maybe_time,
         wave=waves,
         twice=st.booleans(),
@@ -161,6 +166,7 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         health=texts,
         consumers=st.lists(consumers, max_size=2).map(tuple),
         closed_at=maybe_time,
+        settlement=st.none() | settlements,
         trouble=texts,
     ),
     Outstanding: st.builds(
@@ -220,10 +226,13 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         rotation=ids,
         id=ids,
         at=moments,
-        action=st.sampled_from(["ask", "pause", "resume", "cancel", "retry", "approve"]),
+        action=st.sampled_from(["ask", "pause", "resume", "cancel", "retry", "approve", "settle"]),
         by=callers,
         reason=texts,
         until=maybe_time,
+    ),
+    SettledByHand: st.builds(
+        SettledByHand, target=texts, resource=texts, rotation=ids, settlement=settlements
     ),
     Opened: st.builds(Opened, rotation=ids, key=texts, at=moments),
     Call: st.builds(

@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from shared.catalog import kind_named
-from shared.domain.json_paths import Json, put
+from shared.catalog import KINDS, kind_named
+from shared.domain.json_paths import Json, every, put
 from shared.domain.keys import KeyVersion
 from shared.domain.kinds import Kind
 from shared.domain.plans import Age, Allowed, Manual, Plan, Repoint, VerifyOnly, plan
 from shared.domain.resources import ResourceId
 from tests.catalog.references import parts, refer
-from tests.catalog.samples import sample
+from tests.catalog.samples import SAMPLES, sample
 from tests.domain.values import NEWER, NOW, OLD, TARGET, state
 
 
@@ -152,3 +152,46 @@ def test_dbfs_root_is_not_said_to_follow_the_vault() -> None:
     decided = planned(kind, body)
     assert isinstance(decided, Manual)
     assert "DBFS root names no version: Azure shows nowhere" in decided.reason
+
+
+IDENTITY = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.ManagedIdentity/x/id"
+BY_IDENTITY = [kind.id for kind in KINDS if kind.identities and kind.id in SAMPLES]
+
+
+def under(kind: Kind, body: Json, held: list[str] | None) -> Json:
+    """Return a resource that uses its keys under an identity, and which ones it shows to have."""
+    for path in kind.identities:
+        before, star, after = path.partition(".*.")
+        for holder in every(body, f"{before}.*") if star else (body,):
+            put(holder, after or path, IDENTITY)
+    identity = {"type": "UserAssigned", "userAssignedIdentities": {each: {} for each in held or ()}}
+    rest = {name: value for name, value in body.items() if name != "identity"}
+    return rest | ({} if held is None else {"identity": identity})
+
+
+def test_most_kinds_that_name_an_identity_are_tried() -> None:
+    assert len(BY_IDENTITY) >= 12
+
+
+@pytest.mark.parametrize("kind_id", BY_IDENTITY)
+def test_an_identity_that_a_resource_has_no_longer_is_told_before_the_write(kind_id: str) -> None:
+    kind = kind_named(kind_id)
+    for held in ([], [f"{IDENTITY}2"]):
+        decided = planned(kind, under(kind, on(OLD, kind), held))
+        assert isinstance(decided, Manual)
+        assert f"it uses its key under {IDENTITY}, which is not assigned to it" in decided.reason
+        assert "assign that identity to it again" in decided.advice
+
+
+@pytest.mark.parametrize("kind_id", BY_IDENTITY)
+def test_an_identity_that_is_assigned_or_may_be_is_no_obstacle(kind_id: str) -> None:
+    kind = kind_named(kind_id)
+    for held in ([IDENTITY.upper(), "/other"], None):
+        decided = planned(kind, under(kind, on(OLD, kind), held))
+        assert isinstance(decided, Manual if kind.by_hand else Repoint)
+
+
+@pytest.mark.parametrize("kind_id", ["postgres_flexible", "eventhub_namespace", "backup_vault"])
+def test_an_identity_is_no_matter_where_the_target_is_proven(kind_id: str) -> None:
+    kind = kind_named(kind_id)
+    assert isinstance(planned(kind, under(kind, on(TARGET, kind), [])), VerifyOnly)

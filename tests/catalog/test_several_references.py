@@ -20,6 +20,8 @@ from shared.domain.plans import (
     Manual,
     Plan,
     Repoint,
+    VerifyOnly,
+    left_to_another,
     needed_first,
     plan,
     unseen_of,
@@ -108,13 +110,25 @@ def test_what_follows_the_vault_does_not_keep_the_rest_of_a_workspace_from_being
     services = "properties.encryption.entities.managedServices.keyVaultProperties.keyVersion"
     assert look_up(sent, services) == TARGET.version
 
-    # Once that is done, a person must look at the disks' set: the workspace shows nothing of it.
+    # Once that is done, the disks' set decides: the workspace shows nothing of their version.
     moved = copy.deepcopy(body) | {"properties": {**body["properties"], **sent["properties"]}}
     found = DATABRICKS_WORKSPACE.shape.read(moved)
-    unseen = unseen_of(DATABRICKS_WORKSPACE, moved, found, TARGET)
-    assert unseen
-    assert "managed disks names no version" in unseen[0]
-    assert isinstance(planned(DATABRICKS_WORKSPACE, moved), Manual)
+    assert unseen_of(DATABRICKS_WORKSPACE, moved, found, TARGET) is None
+    assert isinstance(planned(DATABRICKS_WORKSPACE, moved), VerifyOnly)
+    put(moved, "properties.diskEncryptionSetId", "/subscriptions/s/set")
+    left = left_to_another(DATABRICKS_WORKSPACE, moved, TARGET)
+    assert left
+    assert (left[0], left[1].holds) == ("/subscriptions/s/set", True)
+    assert not DATABRICKS_WORKSPACE.proof.check(moved, TARGET).holds  # never by itself
+
+
+def test_what_another_resource_shows_does_not_cover_what_a_workspace_shows_itself() -> None:
+    body = sample(DATABRICKS_WORKSPACE.id)
+    disks = "properties.encryption.entities.managedDisk"
+    put(body, f"{disks}.rotationToLatestKeyVersionEnabled", value=True)
+    left = left_to_another(DATABRICKS_WORKSPACE, body, TARGET)
+    assert left
+    assert not left[1].holds  # the managed services are on the old version
 
 
 def test_a_mysql_server_takes_no_version_that_expires() -> None:

@@ -55,6 +55,7 @@ def paths_of(kind: Kind) -> set[str]:
     found = {*paths(kind.shape), *_of_the_proof(kind), *kind.write.send, *kind.write.never}
     found |= {kind.write.guard, kind.in_use, kind.in_use_key, kind.in_use_bare}
     found |= {symptom.path for symptom in kind.symptoms}
+    found |= {*kind.identities} | ({kind.shown_by.names} if kind.shown_by else set())
     for link in kind.through:
         found |= {link.names, f"{link.parts}.{link.keeps_old.path}" if link.keeps_old else ""}
     if kind.recreation:

@@ -10,6 +10,7 @@ from shared.domain.beside import Beside
 from shared.domain.verdicts import Verdict
 from tests.catalog.entries import DATA, every_kind
 from tests.catalog.test_replays import CHANGES, ELSEWHERE, UNSHOWN
+from tests.generated import CHECKOUT
 
 FACTS = DATA.parent / "facts" / "cmk-catalog.json"
 with_facts = pytest.mark.skipif(not FACTS.is_file(), reason="the list of facts is not here")
@@ -76,3 +77,29 @@ def test_what_is_told_beside_says_why_and_where_from(beside: Beside) -> None:
     assert beside.sources
     assert beside.mark[0].startswith("properties.")
     assert Verdict.NOT_APPLICABLE not in (beside.title, beside.why)
+
+
+RECORDED_AS_PUT = {
+    "log_analytics_cluster",
+    "eventhub_namespace",
+    "servicebus_namespace",
+    "backup_vault",
+}
+"""Of which the facts have a PATCH; ADR 20."""
+
+
+@with_facts
+def test_the_verb_differs_from_the_facts_only_where_that_was_decided() -> None:
+    facts = {fact["id"]: fact["update"] for fact in json.loads(FACTS.read_text())}
+    patched = {id_ for id_, update in facts.items() if update and update["verb"] == "PATCH"}
+    assert {k.id for k in KINDS if k.id in patched and k.write.verb == "PUT"} == RECORDED_AS_PUT
+
+
+@pytest.mark.parametrize("kind_id", sorted(RECORDED_AS_PUT))
+def test_an_entry_whose_verb_was_recorded_and_not_documented_says_so(kind_id: str) -> None:
+    kind = find_kind(kind_id)
+    assert kind
+    assert kind.write.verb == "PUT"
+    assert any("recorded traffic" in each and "(PUT" in each for each in kind.sources)
+    page = (CHECKOUT / "docs" / "adr" / "0020-recorded-verbs.md").read_text()
+    assert f"| {kind.title} | PATCH" in page

@@ -103,6 +103,7 @@ class CalledApi:
             requests=lambda: bench.mortal(wiring.list_requests),
             consumers=lambda: bench.mortal(wiring.list_consumers),
             steer=lambda: bench.mortal(wiring.steer),
+            settle=lambda: bench.mortal(wiring.settle_by_hand),
         )
         status = StatusApi(
             readiness=lambda: bench.mortal(wiring.readiness),

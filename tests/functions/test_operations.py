@@ -55,6 +55,7 @@ NEEDS: dict[str, Role | None] = {
     "cancel_rotation": Role.OPERATOR,
     "retry_rotation": Role.OPERATOR,
     "approve_rotation": Role.APPROVER,
+    "settle_consumer": Role.OPERATOR,
     "get_scope": Role.AUDITOR,
     "get_health": Role.AUDITOR,
     "get_liveness": None,
@@ -85,7 +86,8 @@ def call(called: CalledApi, name: str, by: Person | None = None, **how: Any) -> 
     """Call an operation by its name, as its route and its body have it."""
     operation = next(each for each in called.operations if each.name == name)
     url = f"/api/{operation.route}".format(vault="kv-bench", key="cmk", id="r-1")
-    body = REASON if operation.method == "POST" else None
+    extra = {"resource": "/r"} if name == "settle_consumer" else {}
+    body = REASON | extra if operation.method == "POST" else None
     return called.call(operation.method, url, body, by=by, **how)
 
 

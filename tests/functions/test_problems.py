@@ -29,6 +29,7 @@ STATUS = {
     errors.NotPermittedError: 403,
     errors.AlreadyUsedError: 422,
     errors.NotActiveError: 409,
+    errors.NotSettledError: 409,
     errors.NotFoundError: 404,
     errors.GoneError: 502,
     errors.RejectedError: 502,

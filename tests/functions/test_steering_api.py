@@ -7,13 +7,14 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.keys import Key, KeyVersion
-from shared.domain.records import Act, Request
+from shared.domain.records import Act, Request, Settlement
 from shared.domain.rows import Cause, KeyHead, Rotation, Row, rotation_id
 from shared.domain.steps import Open, Supervise
-from shared.domain.verdicts import Outcome
+from shared.domain.verdicts import Outcome, Verdict
+from shared.domain.work import Consumer, Stage, Work
 from shared.ports import Kept
 from tests.domain.values import NOW, TARGET
-from tests.functions.api import BOTH, OPERATOR, Answer, CalledApi
+from tests.functions.api import APPROVER, AUDITOR, BOTH, OPERATOR, Answer, CalledApi, Person
 from tests.usecases.memory import MemoryRows
 
 ACTIONS = ["pause", "resume", "cancel", "retry"]
@@ -214,3 +215,63 @@ def test_a_body_that_does_not_fit_changes_nothing(steered: Steered) -> None:
         assert steered.ask(action, {"reason": "x", "newVersion": True}).status == 400
     assert steered.head() == KeyHead(key=steered.rotation.key, active=steered.rotation.id)
     assert steered.queued() == []
+
+
+def settled(steered: Steered, by: Person = OPERATOR, **body: object) -> Answer:
+    url = f"/api/rotations/{steered.rotation.id}/settle"
+    return steered.called.call("POST", url, {"reason": " why "} | body, by=by)
+
+
+def test_settling_takes_an_operator_a_resource_and_a_reason(steered: Steered) -> None:
+    assert settled(steered, AUDITOR, resource="/x").status == 403
+    assert settled(steered, APPROVER, resource="/x").status == 403
+    for resource, reason in (("", "why"), ("/x", " "), ("/x\n", "why")):
+        assert settled(steered, resource=resource, reason=reason).status == 400
+    assert settled(steered).status == 400
+    assert settled(steered, resource="/x").status == 404
+    assert not list(steered.rows.scan(Act, steered.rotation.id))
+
+
+def test_what_is_settled_already_is_accepted_and_stays_as_it_was(steered: Steered) -> None:
+    said = Settlement(by=BOTH.caller, at=NOW, reason="done")
+    group = container_group(steered.rotation, settlement=said)
+    steered.rows.insert(group)
+    answer = settled(steered, resource=group.resource.upper())
+    assert (answer.status, answer.body["state"]) == (202, "settle accepted")
+    assert answer.headers["Location"] == f"/api/rotations/{steered.rotation.id}"
+    (shown,) = steered.called.items(f"/api/rotations/{steered.rotation.id}/consumers", by=OPERATOR)
+    assert (shown["settled"]["by"]["name"], shown["settled"]["reason"]) == (
+        "bea@contoso.com",
+        "done",
+    )
+
+
+def test_a_function_key_settles_nothing(keyed: CalledApi) -> None:
+    answer = keyed.call("POST", "/api/rotations/r-1/settle", {"reason": "x", "resource": "/x"})
+    assert answer.status == 403
+    assert "names nobody" in answer.body["detail"]
+
+
+def test_settling_what_waits_for_no_person_is_refused_with_why(steered: Steered) -> None:
+    group = container_group(steered.rotation, verdict=Verdict.FAILED)
+    steered.rows.insert(group)
+    answer = settled(steered, resource=group.resource)
+    assert answer.status == 409
+    assert "only what is manual can be settled by hand" in answer.body["detail"]
+
+
+def container_group(
+    rotation: Rotation, verdict: Verdict = Verdict.MANUAL, settlement: Settlement | None = None
+) -> Work:
+    return Work(
+        rotation=rotation.id,
+        key=rotation.key,
+        resource="/subscriptions/s/resourceGroups/rg/providers/Microsoft.ContainerInstance"
+        "/containerGroups/cg",
+        kind="container_group",
+        location="westeurope",
+        found_at=NOW,
+        stage=Stage.DONE if settlement else Stage.UNSETTLED,
+        settlement=settlement,
+        consumers=(Consumer(place="group", before="", pinned=False, verdict=verdict),),
+    )

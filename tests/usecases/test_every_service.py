@@ -16,7 +16,8 @@ from sandbox.identity import APP_PRINCIPAL
 from sandbox.keyed_estate import Keyed
 from shared.adapters.resource_graph import inventory
 from shared.catalog import KINDS, kind_named
-from shared.catalog.role import ROLE_READ
+from shared.catalog.role import ROLE_READ, ROLE_WRITE
+from shared.domain.callers import NOBODY
 from shared.domain.kinds import Completion, Plane
 from shared.domain.proofs import Level
 from shared.domain.resources import ResourceId
@@ -403,3 +404,110 @@ def test_ids_of_the_estate_are_read_as_the_catalog_reads_them(bench: Bench) -> N
     made = company(bench, dict.fromkeys(WRITTEN, "pinned"))
     for kind_id, resource in made.resources.items():
         assert ResourceId.parse(resource.id).type == kind_named(kind_id).resource_type
+
+
+def cluster_with_pools(bench: Bench, *, is_keyed: bool) -> tuple[Company, Keyed]:
+    """A set, and a cluster with a pool that keeps the old version; it may hold the key itself."""
+    forms = {"disk_encryption_set": "pinned"} | ({"aks_cluster": "pinned"} if is_keyed else {})
+    made = company(bench, forms)
+    aks = "Microsoft.ContainerService/managedClusters"
+    cluster = made.resources.get("aks_cluster") or bench.azure.estate.resource(
+        aks, "nodes", subscription=bench.subscription, properties={}
+    )
+    show(bench, cluster, "diskEncryptionSetID", made.resources["disk_encryption_set"].id)
+    show(bench, cluster, "agentPoolProfiles", [{"name": "p1", "osDiskType": "Ephemeral"}])
+    bench.azure.estate.arm.resources.notify(
+        bench.azure.estate.arm.resources.get(SandboxId.parse(cluster.id))
+    )
+    return made, cluster
+
+
+@pytest.mark.parametrize("is_keyed", [True, False], ids=["a pool of its own", "the cluster"])
+@pytest.mark.parametrize(
+    ("pools", "verdict"),
+    [
+        pytest.param([{"name": "p1", "osDiskType": "Ephemeral"}], Verdict.MANUAL, id="as before"),
+        pytest.param([{"name": "p1", "osDiskType": "Managed"}], Verdict.NOT_APPLICABLE, id="other"),
+        pytest.param([{"name": "p2"}], Verdict.NOT_APPLICABLE, id="no such pool any more"),
+    ],
+)
+def test_a_retry_looks_again_at_the_nodes_that_kept_the_old_version_by_reading_their_cluster(
+    bench: Bench, *, is_keyed: bool, pools: list[dict[str, str]], verdict: Verdict
+) -> None:
+    made, cluster = cluster_with_pools(bench, is_keyed=is_keyed)
+    rbac, scope = bench.azure.estate.arm.rbac, f"/subscriptions/{bench.subscription}"
+    rbac.revoke(APP_PRINCIPAL, "")
+    rbac.allow(APP_PRINCIPAL, [*ROLE_READ, *ROLE_WRITE], scope)  # reads no pool by itself
+    bench.pass_time(minutes=5)
+    bench.new_version(made.key)
+    rotation = bench.open(made.key)
+    bench.discover(rotation)
+    bench.settle(rotation)
+    kept = f"{cluster.id}/agentPools/p1" if is_keyed else cluster.id
+    assert ended_as(bench, rotation, kept) is Verdict.MANUAL
+
+    show(bench, cluster, "agentPoolProfiles", pools)
+    bench.steer.retry(rotation, "made anew", NOBODY)
+    carry_out(bench, rotation)
+
+    assert ended_as(bench, rotation, kept) is verdict
+
+
+def test_a_cluster_that_was_deleted_keeps_no_old_version(bench: Bench) -> None:
+    made, cluster = cluster_with_pools(bench, is_keyed=False)
+    bench.pass_time(minutes=5)
+    bench.new_version(made.key)
+    rotation = bench.open(made.key)
+    bench.discover(rotation)
+    bench.settle(rotation)
+    resources = bench.azure.estate.arm.resources
+    resources.remove(resources.get(SandboxId.parse(cluster.id)))
+    bench.steer.retry(rotation, "deleted", NOBODY)
+    assert carry_out(bench, rotation).outcome is Outcome.COMPLETED
+    assert ended_as(bench, rotation, cluster.id) is Verdict.NOT_APPLICABLE
+
+
+def ended_as(bench: Bench, rotation: str, resource: str) -> Verdict | None:
+    """Return the verdict of a resource's only row."""
+    works = (kept.row for kept in bench.steps.ledger.all(rotation))
+    (found,) = (w.consumers[0].verdict for w in works if w.resource.lower() == resource.lower())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("follows", "verdict", "says"),
+    [
+        pytest.param(True, Verdict.VERIFIED, "managed disks: of its disk encryption set", id="on"),
+        pytest.param(False, Verdict.STUCK, "its disk encryption set keyUrl is", id="behind"),
+        pytest.param(None, Verdict.STUCK, "set, which alone shows the version", id="not there"),
+    ],
+)
+def test_disks_of_a_workspace_that_follow_by_a_flag_are_proven_by_their_set_alone(
+    bench: Bench, *, follows: bool | None, verdict: Verdict, says: str
+) -> None:
+    forms = {"databricks_workspace": "pinned", "disk_encryption_set": "follows"}
+    made = company(bench, forms)
+    workspace, disks = made.resources["databricks_workspace"], made.resources["disk_encryption_set"]
+    if follows is False:
+        assert disks.pace
+        disks.pace.stuck()
+    vault, _, named = str(in_use(made, "disk_encryption_set")).partition("/keys/")
+    name, _, version = named.partition("/")
+    reference = {"keyVaultUri": f"{vault}/", "keyName": name, "keyVersion": version}
+    following = {
+        "keySource": "Microsoft.Keyvault",
+        "keyVaultProperties": reference,
+        "rotationToLatestKeyVersionEnabled": True,
+    }
+    show(bench, workspace, "parameters", {})  # nothing to be written
+    show(bench, workspace, "encryption", {"entities": {"managedDisk": following}})
+    show(bench, workspace, "diskEncryptionSetId", disks.id + ("x" if follows is None else ""))
+    bench.azure.estate.arm.resources.notify(
+        bench.azure.estate.arm.resources.get(SandboxId.parse(workspace.id))
+    )
+    _, rotation, _ = rotated(made)
+    works = [kept.row for kept in bench.steps.ledger.all(rotation)]
+    ((disk,),) = (work.consumers for work in works if work.kind == "databricks_workspace")
+    assert (disk.verdict, disk.pinned) == (verdict, False)
+    assert says in disk.reason
+    assert disk.level is (Level.CONFIGURED if verdict is Verdict.VERIFIED else None)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -11,7 +12,7 @@ from sandbox.identity import APP_PRINCIPAL
 from shared.domain.json_paths import Json, look_up
 from shared.domain.steps import Repoint
 from shared.domain.verdicts import Outcome, Verdict
-from shared.domain.work import Consumer, Stage
+from shared.domain.work import Consumer, Stage, Wave
 from tests.rights import TO_READ_AND_WRITE
 from tests.usecases.bench import Bench
 
@@ -134,7 +135,7 @@ def managed(bench: Bench, key: str, subscription: str = "") -> Account:
     )
 
 
-def test_what_lies_in_a_managed_group_is_left_to_a_person_and_never_written_to(
+def test_what_lies_in_a_managed_group_is_left_to_its_owner_then_to_a_person_and_never_written_to(
     bench: Bench,
 ) -> None:
     key = bench.key()
@@ -143,13 +144,61 @@ def test_what_lies_in_a_managed_group_is_left_to_a_person_and_never_written_to(
     bench.new_version(key)
     rotation, step = bench.opened(key)
     bench.run(step)
+    work = bench.work(rotation)
+    assert (work.stage, work.wave) == (Stage.OPEN, Wave.REST)  # a canary would keep others waiting
+    assert bench.finish(rotation).outcome is Outcome.FAILED
     consumer = the_consumer(bench, rotation)
     assert (consumer.verdict, consumer.before) == (Verdict.MANUAL, old)
     assert "managed resource group" in consumer.reason
+    assert "its owner has not moved it within 1 hour" in consumer.reason
     assert OWNER in consumer.advice
-    assert bench.finish(rotation).outcome is Outcome.FAILED
+    read_at, closed_at = bench.work(rotation).read_at, bench.work(rotation).closed_at
+    assert read_at
+    assert closed_at
+    assert closed_at - read_at >= timedelta(hours=1)
     assert bench.calls("PATCH") == []
     assert bench.writes(account) == 0
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict"),
+    [
+        pytest.param(timedelta(minutes=20), {Verdict.ALREADY: 1}, id="within its window"),
+        pytest.param(timedelta(hours=2), {Verdict.MANUAL: 1}, id="too late"),
+    ],
+)
+def test_what_its_owner_moves_in_the_same_rotation_is_proven(
+    bench: Bench, after: timedelta, verdict: dict[Verdict, int]
+) -> None:
+    key = bench.key()
+    account = managed(bench, key)
+    new = bench.new_version(key)
+    rotation, step = bench.opened(key)
+    bench.run(step)
+    begun = bench.clock.now()
+    while bench.clock.now() < begun + after and bench.work(rotation).stage is Stage.OPEN:
+        (again,) = bench.sent(Repoint)[-1:]
+        bench.pass_until(bench.due(Repoint))
+        bench.run(again)
+    theirs(bench, account, new)
+    bench.pass_until(begun + after)
+    assert bench.finish(rotation).counts == verdict
+    assert bench.writes(account) == 1  # its owner's
+
+
+def test_the_owner_of_a_managed_group_need_not_wait_for_what_lies_in_it(bench: Bench) -> None:
+    key = bench.key()
+    managed(bench, key)
+    for name in ("staa", "stbb"):
+        bench.account(name, key)
+    bench.new_version(key)
+    rotation = bench.open(key)
+    bench.discover(rotation)
+    begun = bench.clock.now()
+    bench.finish(rotation)
+    works = [kept.row for kept in bench.steps.ledger.all(rotation)]
+    accepted = [work.accepted_at for work in works if not work.resource.endswith("/stone")]
+    assert all(when and when - begun < timedelta(minutes=20) for when in accepted)
 
 
 def test_what_lies_in_a_managed_group_and_is_on_the_target_is_proven_like_any_other(
@@ -171,6 +220,11 @@ def test_an_account_that_names_its_owner_itself_is_not_written_to(bench: Bench) 
     body = shown(bench, account) | {"managedBy": OWNER}
     bench.azure.faults.add(Fault(method="GET", path="*/stone", answer=Answer(200, body)))
     bench.run(step)
+    assert bench.work(rotation).stage is Stage.OPEN
+    bench.pass_time(hours=1)
+    again = bench.sent(Repoint)[-1]
+    bench.azure.faults.add(Fault(method="GET", path="*/stone", answer=Answer(200, body)))
+    bench.run(again)
     assert the_consumer(bench, rotation).verdict is Verdict.MANUAL
     assert OWNER in the_consumer(bench, rotation).advice
     assert bench.writes(account) == 0

@@ -38,6 +38,7 @@ from shared.domain.records import (
     Pulse,
     Refusal,
     Request,
+    SettledByHand,
     Unheard,
     Watched,
 )
@@ -71,6 +72,7 @@ TABLES: Mapping[type[Row], str] = {
     Request: "keyturnrequests",
     Pending: "keyturnpending",
     Act: "keyturnacts",
+    SettledByHand: "keyturnsettled",
     Opened: "keyturnopened",
     Call: "keyturncalls",
     Unheard: "keyturnunheard",
