@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,14 @@ from sandbox.faults import Answer, Fault
 from shared.adapters.telemetry.steps import TracedSteps
 from shared.adapters.telemetry.telemetry import Telemetry
 from shared.domain.errors import UnreadableError
-from shared.domain.rows import Rotation
-from shared.domain.steps import Revive, Step
+from shared.domain.rows import Cause, Rotation
+from shared.domain.steps import Revive, Step, Supervise
 from shared.domain.verdicts import Outcome, Verdict
 from tests.e2e.test_secrets import PLANTED
 from tests.usecases.bench import Bench, at
 from tests.usecases.rotations import carry_out, finish
 from tests.usecases.runner import Runner
-from tests.usecases.telemetry import TracedBench, lines_of_ours, traced
+from tests.usecases.telemetry import Heard, TracedBench, lines_of_ours, traced
 
 
 @pytest.fixture(name="bench")
@@ -226,6 +227,45 @@ def test_a_request_is_counted_by_its_provider(bench: TracedBench) -> None:
     told = bench.heard.sums("keyturn.arm.requests", "http.request.method", "keyturn.provider")
     assert told["PATCH", "microsoft.storage"] == 1
     assert told["POST", "microsoft.resourcegraph"] >= 1
+
+
+@pytest.fixture(name="heard")
+def _heard() -> Iterator[Heard]:
+    heard = Heard()
+    yield heard
+    heard.close()
+
+
+def test_a_step_without_a_rotation_is_a_root_whatever_the_worker_has_made_current(
+    heard: Heard,
+) -> None:
+    with (
+        heard.telemetry.step(Revive(), message="m1", rotation=None),
+        heard.telemetry.step(Revive(), message="m2", rotation=None),
+    ):
+        pass
+    assert [span.parent for span in heard.spans()] == [None, None]
+
+
+@pytest.mark.parametrize(("flags", "kept"), [("01", 1), ("00", 0)])
+def test_a_rotation_is_sampled_whole_or_not_at_all(heard: Heard, flags: str, kept: int) -> None:
+    """As the step that opened it was, by what its row says."""
+    now = datetime(2026, 11, 27, tzinfo=UTC)
+    rotation = Rotation(
+        id="r-1",
+        key="https://kv/keys/k",
+        target="https://kv/keys/k/1",
+        target_created=now + timedelta(seconds=1),
+        key_type="RSA",
+        run=1,
+        cause=Cause(trigger="event", id="e1"),
+        opened_at=now,
+        traceparent=f"00-{'a' * 32}-{'b' * 16}-{flags}",
+    )
+    with heard.telemetry.step(Supervise(rotation="r-1"), message="m", rotation=rotation):
+        heard.telemetry.opened(rotation)
+    assert len(heard.spans()) == kept
+    assert heard.sums("keyturn.event.lag") == {(): 1}, "by the vault's clock it was not yet made"
 
 
 DOCS = Path(__file__).parents[2] / "docs" / "operations" / "telemetry.md"

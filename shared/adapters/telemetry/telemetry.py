@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http import HTTPStatus
 
 from opentelemetry import metrics, trace
@@ -106,7 +107,7 @@ class Telemetry:
         """Tell of a rotation that has been opened."""
         trace.get_current_span().set_attribute("keyturn.rotation", rotation.id)
         if rotation.cause.trigger == "event" and not rotation.recheck:
-            self._lag.record((rotation.opened_at - rotation.target_created).total_seconds())
+            self._lag.record(_seconds(rotation.opened_at - rotation.target_created))
 
     def ended(self, rotation: Rotation) -> None:
         """Tell of a rotation that has ended."""
@@ -126,7 +127,7 @@ class Telemetry:
         if verdict in _PROVEN:
             took = after.closed_at - (after.accepted_at or after.found_at)
             told = {"keyturn.kind": after.kind, "keyturn.verdict": verdict.value}
-            self._proofs.record(took.total_seconds(), told)
+            self._proofs.record(_seconds(took), told)
 
     def answered(self, method: str, provider: str, status: int) -> None:
         """Tell of an answer of Azure Resource Manager.
@@ -144,6 +145,11 @@ class Telemetry:
         self._requests.add(1, how | told)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             self._throttles.add(1, told)
+
+
+def _seconds(took: timedelta) -> float:
+    """Return a length of time; two clocks may make it less than none."""
+    return max(took.total_seconds(), 0.0)
 
 
 def _fail(span: Span, error: BaseException) -> None:
