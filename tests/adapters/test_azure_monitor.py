@@ -79,7 +79,7 @@ def ingestion(folder: Path) -> Iterator[tuple[str, list[Any], list[str]]]:
 
 
 def test_spans_and_metrics_arrive_signed_in_and_nothing_else_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     identity = Identity()
     with ingestion(tmp_path) as (url, taken, senders):
@@ -92,6 +92,7 @@ def test_spans_and_metrics_arrive_signed_in_and_nothing_else_does(
         spans.shutdown()
         metrics.shutdown()
 
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
     assert set(senders) == {"Bearer a-token"}
     assert identity.scopes == {"https://monitor.azure.com//.default"}
     kinds = [item["data"]["baseType"] for item in taken]

@@ -19,6 +19,15 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from shared.domain.tool import NAME, VERSION
 
+_EXTRAS = (
+    "CONTROLPLANE_DISABLED",
+    "OPENTELEMETRY_RESOURCE_METRIC_DISABLED",
+    "SDKSTATS_DISABLED",
+    "STATSBEAT_DISABLED_ALL",
+)
+"""What the exporter would do besides: ask Microsoft how to behave, and tell it, and the component,
+of itself. Nobody has asked for it, and a private network may have no way there."""
+
 
 def providers(
     connection_string: str, credential: TokenCredential
@@ -31,10 +40,8 @@ def providers(
         connection_string: Names the component and where it takes telemetry.
         credential: Signs us in: ``Monitoring Metrics Publisher`` on the component.
     """
-    # The exporter would tell Microsoft of itself, and be steered from there: neither is asked for,
-    # and a private network may have no way to either.
-    for own in ("STATSBEAT_DISABLED_ALL", "SDKSTATS_DISABLED", "CONTROLPLANE_DISABLED"):
-        os.environ.setdefault(f"APPLICATIONINSIGHTS_{own}", "true")
+    for extra in _EXTRAS:
+        os.environ.setdefault(f"APPLICATIONINSIGHTS_{extra}", "true")
     options = {
         "connection_string": connection_string,
         "credential": credential,
