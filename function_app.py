@@ -32,7 +32,7 @@ app.register_functions(
         now=wiring.now,
     )
 )
-app.register_functions(rotation_steps.blueprint(lambda: wiring.run_step, queue=STEPS_QUEUE))
+app.register_functions(rotation_steps.blueprint(lambda: wiring.steps, queue=STEPS_QUEUE))
 app.register_functions(poison.blueprint(lambda: wiring.bury_step, queue=STEPS_QUEUE))
 app.register_functions(
     sweeps.blueprint(

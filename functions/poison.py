@@ -1,5 +1,6 @@
 """The poison queue: steps that failed five times."""
 
+import logging
 from collections.abc import Callable
 
 import azure.functions as func
@@ -7,6 +8,8 @@ import azure.functions as func
 from shared.domain.errors import UnreadableError
 from shared.domain.steps import decode
 from shared.usecases.bury import BuryStep
+
+logger = logging.getLogger(__name__)
 
 
 def blueprint(bury_step: Callable[[], BuryStep], *, queue: str) -> func.Blueprint:
@@ -24,12 +27,19 @@ def blueprint(bury_step: Callable[[], BuryStep], *, queue: str) -> func.Blueprin
     )
     def poison(message: func.QueueMessage) -> None:
         """Close what the message stood for; keep one that is no step of ours."""
-        body = message.get_body()
         try:
-            step = decode(body)
-        except UnreadableError as error:
-            bury_step().run_unreadable(body, str(error))
-        else:
-            bury_step().run(step)
+            _bury(bury_step(), message.get_body())
+        except Exception:
+            logger.exception("what was given up is not closed")
+            raise
 
     return bp
+
+
+def _bury(bury_step: BuryStep, body: bytes) -> None:
+    try:
+        step = decode(body)
+    except UnreadableError as error:
+        bury_step.run_unreadable(body, str(error))
+    else:
+        bury_step.run(step)

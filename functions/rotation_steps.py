@@ -5,14 +5,14 @@ from collections.abc import Callable
 import azure.functions as func
 
 from shared.domain.steps import decode
-from shared.usecases.run_step import RunStep
+from shared.ports import Steps
 
 
-def blueprint(run_step: Callable[[], RunStep], *, queue: str) -> func.Blueprint:
+def blueprint(steps: Callable[[], Steps], *, queue: str) -> func.Blueprint:
     """Build the blueprint.
 
     Args:
-        run_step: Returns the use case; called for a message, not at indexing.
+        steps: Returns what runs steps; called for a message, not at indexing.
         queue: Name of the queue of steps.
     """
     bp = func.Blueprint()
@@ -21,6 +21,6 @@ def blueprint(run_step: Callable[[], RunStep], *, queue: str) -> func.Blueprint:
     @bp.queue_trigger(arg_name="message", queue_name=queue, connection="AzureWebJobsStorage")
     def rotation_steps(message: func.QueueMessage) -> None:
         """Run a step. Raises what only another delivery, or a person, can mend."""
-        run_step().run(decode(message.get_body()))
+        steps().run(decode(message.get_body()), message=message.id or "")
 
     return bp

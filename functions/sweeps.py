@@ -32,6 +32,7 @@ def blueprint(
         """Queue a look at the rotations that live, and a sweep of each vault."""
         if timer.past_due:
             logger.warning("the sweep runs late")
+        logger.info("the timer has fired: %d vaults are looked at", len(vaults))
         at = now()
         sweep = f"{at:%Y-%m-%dT%H:%M:%SZ}"
         looks = [encode(SweepVault(vault=vault, sweep=sweep)) for vault in sorted(vaults)]

@@ -36,6 +36,10 @@ param blobCanary string = ''
 @description('KEYTURN_TOPIC_ENDPOINT: an Event Grid topic for announcements. Empty: none.')
 param topicEndpoint string = ''
 
+@description('KEYTURN_TELEMETRY: whether the app sends traces and metrics to Application Insights. Log lines go there over the host.')
+@allowed(['azure_monitor', 'none'])
+param telemetry string = 'azure_monitor'
+
 @description('Instances that are always there for the queue of steps. With none, an app that sleeps takes up to minutes to wake.')
 @allowed([0, 1, 2])
 param alwaysReadyInstances int = 1
@@ -175,6 +179,7 @@ module app 'app/function.bicep' = {
     configSources: configSources
     blobCanary: blobCanary
     topicEndpoint: topicEndpoint
+    telemetry: telemetry
   }
   dependsOn: [access]
 }

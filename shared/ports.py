@@ -421,6 +421,14 @@ class Queue(Protocol):
         ...
 
 
+class Steps(Protocol):
+    """What runs the messages of the queue, one at a time."""
+
+    def run(self, step: Step, *, message: str) -> None:
+        """Run a step, given with the id of its message. Raises what ``RunStep`` does."""
+        ...
+
+
 class Policies(Protocol):
     """The policy, ``keyturn.yaml``."""
 

@@ -14,6 +14,7 @@ _STORAGE = "AzureWebJobsStorage"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _CLOCK = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00 x[1-9]\d*(\.\d+)?")
 _SCHEDULE = re.compile(r"[\dA-Z*/,-]+( [\dA-Z*/,-]+){5}", re.IGNORECASE)
+_INSIGHTS = re.compile(r"https://[a-z0-9.-]+\.applicationinsights\.azure\.(com|us|cn)/?")
 _TOPIC = re.compile(r"https://[a-z0-9-]+\.[a-z0-9-]+\.eventgrid\.azure\.net/api/events")
 
 
@@ -59,6 +60,8 @@ class Settings:
         topic: ``KEYTURN_TOPIC_ENDPOINT``, an Event Grid topic for announcements; empty: none.
         storage: ``AzureWebJobsStorage``, or its ``__blobServiceUri``, ``__queueServiceUri`` and
             ``__tableServiceUri``, or its ``__accountName``.
+        telemetry: Connection string of the Application Insights component that takes traces and
+            metrics, if ``KEYTURN_TELEMETRY`` is ``azure_monitor``; empty: nothing takes them.
         sandbox_clock: ``KEYTURN_SANDBOX_CLOCK``; empty: real time.
     """
 
@@ -72,6 +75,7 @@ class Settings:
     client_id: str
     topic: str
     storage: Storage
+    telemetry: str
     sandbox_clock: str
 
     @classmethod
@@ -94,6 +98,7 @@ class Settings:
             client_id=_client_id(env, problems),
             topic=_topic(env, cloud, problems),
             storage=_storage(env, cloud, problems),
+            telemetry=_telemetry(env, problems),
             sandbox_clock=_sandbox_clock(env, problems),
         )
         problems += [f"{name} is a setting of the policy now: {at}" for name, at in _moved(env)]
@@ -256,6 +261,26 @@ def _is_connection_string(text: str) -> bool:
     parts = [part.partition("=") for part in text.split(";") if part]
     named = {name for name, equals, value in parts if equals and value}
     return len(named) == len(parts) and bool(named & {"AccountName", "QueueEndpoint"})
+
+
+def _telemetry(env: Mapping[str, str], problems: list[str]) -> str:
+    wish = env.get("KEYTURN_TELEMETRY", "").strip() or "none"
+    connection = env.get("APPLICATIONINSIGHTS_CONNECTION_STRING", "").strip()
+    if wish not in ("none", "azure_monitor"):
+        problems.append(f"KEYTURN_TELEMETRY is {wish!r}, neither 'none' nor 'azure_monitor'")
+    if wish != "azure_monitor":
+        return ""
+    parts = dict(part.partition("=")[::2] for part in connection.split(";") if part)
+    endpoint = parts.get("IngestionEndpoint", "")
+    if not _GUID.fullmatch(parts.get("InstrumentationKey", "")) or not _INSIGHTS.fullmatch(
+        endpoint
+    ):
+        problems.append(  # without its text, which may hold a key
+            "KEYTURN_TELEMETRY is 'azure_monitor', and APPLICATIONINSIGHTS_CONNECTION_STRING is no"
+            " connection string of an Application Insights component, such as 'InstrumentationKey="
+            "GUID;IngestionEndpoint=https://REGION.in.applicationinsights.azure.com/'"
+        )
+    return connection
 
 
 def _sandbox_clock(env: Mapping[str, str], problems: list[str]) -> str:

@@ -25,6 +25,7 @@ def test_what_is_not_set_has_its_default() -> None:
     assert settings.app_service_auth is False
     assert (settings.config_sources, settings.blob_canary) == ((), "")
     assert settings.client_id == settings.topic == settings.sandbox_clock == ""
+    assert settings.telemetry == ""
     assert settings.storage.connection_string == "UseDevelopmentStorage=true"
 
 
@@ -38,6 +39,7 @@ def test_what_is_set_to_nothing_has_its_default_too() -> None:
         "KEYTURN_CONFIG_SOURCES",
         "KEYTURN_BLOB_CANARY",
         "KEYTURN_TOPIC_ENDPOINT",
+        "KEYTURN_TELEMETRY",
         "KEYTURN_SANDBOX_CLOCK",
         "AZURE_CLIENT_ID",
     ]
@@ -371,3 +373,42 @@ def test_announcements_in_another_cloud_are_refused_as_not_there_yet() -> None:
         KEYTURN_CLOUD="AzureChinaCloud", KEYTURN_VAULTS="kv1", KEYTURN_TOPIC_ENDPOINT=topic
     )
     assert "KEYTURN_TOPIC_ENDPOINT cannot be used in AzureChinaCloud yet: leave it empty" in found
+
+
+INSIGHTS = (
+    "InstrumentationKey=0b1f6471-1bf0-4dda-aec3-cb9272f09590;"
+    "IngestionEndpoint=https://westeurope-5.in.applicationinsights.azure.com/;"
+    "LiveEndpoint=https://westeurope.livediagnostics.monitor.azure.com/;ApplicationId=1"
+)
+
+
+def test_telemetry_goes_where_the_hosts_setting_says_if_it_is_wanted() -> None:
+    env = {**GOOD, "APPLICATIONINSIGHTS_CONNECTION_STRING": INSIGHTS}
+    assert Settings.from_env({**env, "KEYTURN_TELEMETRY": "azure_monitor"}).telemetry == INSIGHTS
+    assert Settings.from_env({**env, "KEYTURN_TELEMETRY": "none"}).telemetry == ""
+    assert Settings.from_env(env).telemetry == ""
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        pytest.param("", id="none"),
+        pytest.param("InstrumentationKey=s3cret", id="no key and no endpoint"),
+        pytest.param(
+            INSIGHTS.replace(".azure.com/;Live", ".evil.example/;Live"), id="another's host"
+        ),
+        pytest.param(INSIGHTS.replace("https://west", "http://west"), id="no tls"),
+        pytest.param(INSIGHTS.replace("azure.com/;", "azure.com/?x=s3cret;"), id="a query"),
+    ],
+)
+def test_telemetry_that_is_wanted_needs_a_place_to_go_to(connection: str) -> None:
+    (problem,) = problems(
+        KEYTURN_TELEMETRY="azure_monitor", APPLICATIONINSIGHTS_CONNECTION_STRING=connection
+    )
+    assert "APPLICATIONINSIGHTS_CONNECTION_STRING is no connection string" in problem
+    assert "s3cret" not in problem
+
+
+def test_telemetry_goes_to_nowhere_else() -> None:
+    (problem,) = problems(KEYTURN_TELEMETRY="otlp")
+    assert problem == "KEYTURN_TELEMETRY is 'otlp', neither 'none' nor 'azure_monitor'"

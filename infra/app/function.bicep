@@ -58,6 +58,9 @@ param blobCanary string
 @description('KEYTURN_TOPIC_ENDPOINT.')
 param topicEndpoint string
 
+@description('KEYTURN_TELEMETRY.')
+param telemetry string
+
 var signIn = !empty(authClientId)
 var ranges = filter(map(split(allowedRanges, ','), item => trim(item)), item => !empty(item))
 // Event Grid reaches no private address: its events come from the internet, with a key of the host.
@@ -173,6 +176,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     KEYTURN_CONFIG_SOURCES: configSources
     KEYTURN_BLOB_CANARY: blobCanary
     KEYTURN_TOPIC_ENDPOINT: topicEndpoint
+    KEYTURN_TELEMETRY: telemetry
   }
   dependsOn: [authentication]
 }

@@ -194,6 +194,8 @@ class Rotation(Row, frozen=True, kw_only=True):
         evidence_problem: Why there is none, though it has ended; it is tried again.
         ending_since: When a step last began to announce the end, and to let the key go; another
             one that comes then leaves it to that, for as long as it may take.
+        traceparent: W3C trace context of the step that opened it: the parent of every step's span.
+            Empty: nothing took spans then.
     """
 
     id: str
@@ -226,6 +228,7 @@ class Rotation(Row, frozen=True, kw_only=True):
     replaced: Evidence | None = None
     evidence_problem: str = ""
     ending_since: datetime | None = None
+    traceparent: str = ""
 
     @property
     def address(self) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from shared.ports import Steps
 from shared.settings import Settings
 from shared.usecases.announce import Announce
 from shared.usecases.ask import AskForRotation
@@ -61,8 +62,13 @@ class Wiring:
     # -- steps -----------------------------------------------------------------------------------
 
     @cached_property
+    def steps(self) -> Steps:
+        """What the queue trigger calls: ``run_step``, with its traces and its ids on log lines."""
+        return self._adapters.traced(self.run_step.run)
+
+    @cached_property
     def run_step(self) -> RunStep:
-        """What the queue trigger calls."""
+        """Every step's use case."""
         quieten_sdks()
         out = self._adapters
         rows, queue, clock, vaults = out.rows, out.queue, out.clock, out.vaults

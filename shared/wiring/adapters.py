@@ -4,7 +4,7 @@ The app indexes, and an event is accepted, without the Azure SDKs.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +14,13 @@ from shared.settings import Settings
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
+    from azure.data.tables import TableServiceClient
     from azure.storage.blob import ContainerClient
 
     from shared.adapters.arm.client import ArmClient
     from shared.adapters.clock import RealClock
+    from shared.adapters.telemetry.telemetry import Telemetry
+    from shared.domain.steps import Step
     from shared.ports import (
         Announcer,
         Canary,
@@ -28,9 +31,12 @@ if TYPE_CHECKING:
         Queue,
         Resources,
         Rows,
+        Steps,
         VaultRegistry,
         Vaults,
     )
+
+logger = logging.getLogger(__name__)
 
 STEPS_QUEUE = "keyturn-steps"
 EVENTS_QUEUE = "keyturn-events"
@@ -79,6 +85,33 @@ class Adapters:
         return ReadPolicy(place, read, self.clock)
 
     @cached_property
+    def telemetry(self) -> "Telemetry":
+        """What takes spans and metrics; to nowhere, unless the settings say where to.
+
+        That something is wrong with it stops no step.
+        """
+        from shared.adapters.telemetry.telemetry import Telemetry
+
+        quieten_sdks()
+        if not self.settings.telemetry:
+            return Telemetry()
+        try:
+            from shared.adapters.telemetry.azure_monitor import providers
+
+            return Telemetry(*providers(self.settings.telemetry, self.credential))
+        except Exception:
+            logger.exception("no traces and metrics: the exporter cannot be started")
+            return Telemetry()
+
+    def traced(self, run: "Callable[[Step], None]") -> "Steps":
+        """Return ``run`` as what the queue trigger calls."""
+        from shared.adapters.telemetry.ids import name_ids_on_log_lines
+        from shared.adapters.telemetry.steps import TracedSteps
+
+        name_ids_on_log_lines()
+        return TracedSteps(run, self.telemetry, self.rows)
+
+    @cached_property
     def credential(self) -> "TokenCredential":
         """Our identity."""
         from azure.identity import ManagedIdentityCredential
@@ -97,8 +130,10 @@ class Adapters:
     def arm(self) -> "ArmClient":
         """Azure Resource Manager."""
         from shared.adapters.arm.client import ArmClient
+        from shared.adapters.telemetry.arm import CountAnswers
 
-        return ArmClient(self.settings.cloud, self.credential)
+        watch = CountAnswers(self.telemetry)
+        return ArmClient(self.settings.cloud, self.credential, watch=watch)
 
     @cached_property
     def resources(self) -> "Resources":
@@ -132,18 +167,22 @@ class Adapters:
     @cached_property
     def rows(self) -> "Rows":
         """Tables and large bodies of our own storage account."""
-        from azure.data.tables import TableServiceClient
-
         from shared.adapters.storage.bodies import CONTAINER, Bodies
         from shared.adapters.storage.tables import TableRows
+        from shared.adapters.telemetry.rows import MeasuredRows
 
         bodies = Bodies(lambda: self._connect_blobs(CONTAINER))
+        return MeasuredRows(TableRows(self._connect_tables(), bodies), self.telemetry)
+
+    def _connect_tables(self) -> "TableServiceClient":
+        """Return a client of the tables of our own storage."""
+        from azure.data.tables import TableServiceClient
+
         storage = self.settings.storage
         if text := storage.connection_string:
-            return TableRows(TableServiceClient.from_connection_string(text, **PATIENCE), bodies)
+            return TableServiceClient.from_connection_string(text, **PATIENCE)
         credential = self.storage_credential
-        service = TableServiceClient(storage.table_url, credential=credential, **PATIENCE)
-        return TableRows(service, bodies)
+        return TableServiceClient(storage.table_url, credential=credential, **PATIENCE)
 
     @cached_property
     def evidence(self) -> "EvidenceStore":

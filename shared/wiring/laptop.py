@@ -171,6 +171,7 @@ class Laptop:
             client_id="",
             topic="",
             storage=Storage(connection_string="", blob_url="", queue_url="", table_url=""),
+            telemetry="",
             sandbox_clock=self.sandbox_clock,
         )
         return LaptopAdapters(settings, self.default_credential)

@@ -36,6 +36,7 @@ found = {
 print(json.dumps(found))
 """
 HEAVY = (
+    *("azure.monitor", "opentelemetry"),
     *("azure.core", "azure.data", "azure.eventgrid", "azure.identity", "azure.keyvault"),
     *("azure.mgmt", "azure.storage", "jsonschema", "msal", "requests"),
 )

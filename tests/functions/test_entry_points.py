@@ -212,9 +212,11 @@ class Noted:
 
     def __init__(self) -> None:
         self.given: list[Any] = []
+        self.message = ""
 
-    def run(self, step: Step) -> None:
+    def run(self, step: Step, *, message: str = "") -> None:
         self.given.append(step)
+        self.message = self.message or message
 
     def run_unreadable(self, message: bytes, why: str) -> None:
         self.given.append((message, why))
@@ -223,7 +225,7 @@ class Noted:
 @pytest.mark.parametrize("message", [b"hello", b'{"step":"open","key":"\xff"}'])
 def test_a_message_that_is_no_step_fails_and_is_kept_once_it_is_poison(message: bytes) -> None:
     noted = Noted()
-    steps = function(rotation_steps.blueprint(lambda: noted, queue="q"), "rotation_steps")  # type: ignore[arg-type, return-value]
+    steps = function(rotation_steps.blueprint(lambda: noted, queue="q"), "rotation_steps")
     with pytest.raises(UnreadableError):
         steps(func.QueueMessage(body=message))
     buried = function(poison.blueprint(lambda: noted, queue="q"), "poison")  # type: ignore[arg-type, return-value]
@@ -236,7 +238,8 @@ def test_a_message_that_is_no_step_fails_and_is_kept_once_it_is_poison(message: 
 def test_a_step_is_given_to_its_use_case() -> None:
     noted = Noted()
     step = SweepVault(vault="v", sweep="s")
-    message = func.QueueMessage(body=encode(step))
-    function(rotation_steps.blueprint(lambda: noted, queue="q"), "rotation_steps")(message)  # type: ignore[arg-type, return-value]
+    message = func.QueueMessage(id="m1", body=encode(step))
+    function(rotation_steps.blueprint(lambda: noted, queue="q"), "rotation_steps")(message)
     function(poison.blueprint(lambda: noted, queue="q"), "poison")(message)  # type: ignore[arg-type, return-value]
     assert noted.given == [step, step]
+    assert noted.message == "m1"

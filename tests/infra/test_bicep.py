@@ -16,6 +16,7 @@ from tests.catalog.entries import with_data
 from tests.infra import bicep, bicep_types
 from tests.infra.bicep import FILES, INFRA, Choice, Declaration, Expression
 from tests.test_docs import FOR_THE_SANDBOX, settings_read
+from tests.test_settings import INSIGHTS
 
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(INFRA)))
 CALLED = {"loadJsonContent", "managementGroup", "subscription"}
@@ -142,10 +143,7 @@ def test_every_setting_that_the_app_reads_is_set() -> None:
 
 
 def test_nothing_is_set_that_nobody_reads() -> None:
-    for_the_host = {
-        "APPLICATIONINSIGHTS_CONNECTION_STRING",
-        "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
-    }
+    for_the_host = {"APPLICATIONINSIGHTS_AUTHENTICATION_STRING"}
     ours = {name.partition("__")[0] for name in app_settings()} - for_the_host
     assert ours == settings_read() - FOR_THE_SANDBOX
 
@@ -156,6 +154,8 @@ def test_the_app_starts_with_the_settings_as_they_come_out() -> None:
         "AZURE_CLIENT_ID": "0b1f6471-1bf0-4dda-aec3-cb9272f09590",
         "KEYTURN_CLOUD": "AzureCloud",
         "KEYTURN_VAULTS": "kv-one,kv-two",
+        "KEYTURN_TELEMETRY": "azure_monitor",
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": INSIGHTS,
         **{
             f"AzureWebJobsStorage__{service}ServiceUri": account.format(service)
             for service in ("blob", "queue", "table")

@@ -160,7 +160,7 @@ class Runner:
             return
         if not message.is_poison:
             self.deliveries[message.step] += 1
-        run = self.bench.burial.run if message.is_poison else self.bench.steps.run
+        run = self.bench.burial.run if message.is_poison else self.bench.run
         try:
             run(message.step)
         except Died:

@@ -11,6 +11,7 @@ from azure.core.pipeline.policies import (
     HeadersPolicy,
     RequestIdPolicy,
     RetryPolicy,
+    SansIOHTTPPolicy,
     UserAgentPolicy,
 )
 from azure.core.rest import HttpRequest, HttpResponse
@@ -48,8 +49,13 @@ class ArmClient:
     """
 
     def __init__(
-        self, cloud: Cloud, credential: TokenCredential, retry: RetryPolicy[Any, Any] | None = None
+        self,
+        cloud: Cloud,
+        credential: TokenCredential,
+        retry: RetryPolicy[Any, Any] | None = None,
+        watch: SansIOHTTPPolicy[Any, Any] | None = None,
     ) -> None:
+        """Say what ``retry`` does instead, and what is to see each request and answer."""
         self.base = f"https://{cloud.arm}"
         scope = f"{self.base}/.default"
         policies = [
@@ -58,6 +64,7 @@ class ArmClient:
             UserAgentPolicy("keyturn"),
             retry or RetryPolicy.no_retries(),
             ARMChallengeAuthenticationPolicy(credential, scope),
+            watch or SansIOHTTPPolicy(),
         ]
         self._client: ARMPipelineClient[HttpRequest, HttpResponse] = ARMPipelineClient(
             self.base, policies=policies
