@@ -162,8 +162,10 @@ def test_a_death_around_any_request_to_a_resource_changes_nothing_in_the_end(
     _every_point(swift, range(1, LONGEST), dying)
 
 
-def test_a_death_changes_nothing_with_real_tables_either(bench: Bench) -> None:
-    _every_point(bench, range(5, LONGEST, 24), lambda point: bench.dying(effects=point))
+def test_a_death_changes_nothing_with_real_tables_either(stored_bench: Bench) -> None:
+    _every_point(
+        stored_bench, range(5, LONGEST, 24), lambda point: stored_bench.dying(effects=point)
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))

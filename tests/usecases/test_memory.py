@@ -76,10 +76,10 @@ class Session:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_rows_in_memory_answer_as_the_tables_do(bench: Bench, seed: int) -> None:
+def test_rows_in_memory_answer_as_the_tables_do(stored_bench: Bench, seed: int) -> None:
     random = Random(seed)  # noqa: S311 - to be the same again, not to be secret
-    real, memory = Session(bench.rows), Session(MemoryRows())
-    works = [_work(bench, f"r{number}") for number in range(2)]
+    real, memory = Session(stored_bench.rows), Session(MemoryRows())
+    works = [_work(stored_bench, f"r{number}") for number in range(2)]
     acts = ["load", "insert", "replace", "put", "drop", "change", "add", "scan"]
     said: set[str] = set()
     for _ in range(60):

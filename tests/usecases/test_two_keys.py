@@ -122,8 +122,8 @@ def test_a_late_write_for_one_key_that_undoes_the_other_is_mended(swift: Bench) 
     pair.check()
 
 
-def test_over_real_rows_and_a_real_queue_both_end_right(bench: Bench) -> None:
-    pair = Pair(bench, duplicates=1)
+def test_over_real_rows_and_a_real_queue_both_end_right(stored_bench: Bench) -> None:
+    pair = Pair(stored_bench, duplicates=1)
 
     pair.runner.run()
 
