@@ -13,8 +13,8 @@ from cli.exits import Exit
 from cli.keys import PolicyOption
 from cli.output import Column, Row, builtins, write_rows
 from cli.policies import read_policy
+from shared.domain.app_views import CheckView, Health
 from shared.domain.errors import PolicyError
-from shared.domain.views import CheckView, Health
 
 _COLUMNS = (
     Column("status", lambda row: row["status"], is_status=True),

@@ -21,8 +21,8 @@ from cli.command import Session
 from cli.estate import Searched
 from cli.exits import Exit
 from cli.output import Column, Row, builtins, counted, short_version, shortened, write_rows
+from shared.domain.key_views import PlanView
 from shared.domain.keys import Key
-from shared.domain.views import PlanView
 from shared.usecases.plan_key import Place
 from shared.wiring.laptop import Laptop
 

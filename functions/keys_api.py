@@ -15,8 +15,9 @@ from functions.problems import RequestError
 from shared.domain.callers import Role
 from shared.domain.clouds import Cloud
 from shared.domain.errors import NotAllowedError
+from shared.domain.key_views import KeyPage, KeySummary, KeyView, PlanView
 from shared.domain.keys import Key
-from shared.domain.views import Accepted, KeyPage, KeySummary, KeyView, PlanView
+from shared.domain.views import Accepted
 from shared.usecases.ask import AskForRotation
 from shared.usecases.plan_key import PlanKey
 from shared.usecases.show_keys import ShowKeys

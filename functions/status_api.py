@@ -9,8 +9,8 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from functions.operations import AFTER, Answered, Asked, NoBody, NoQuery, Operation, Paging
+from shared.domain.app_views import Alive, Health, HealthView, ScopeView
 from shared.domain.callers import Role
-from shared.domain.views import Alive, Health, HealthView, ScopeView
 from shared.usecases.check_readiness import CheckReadiness
 from shared.usecases.show_scope import ShowScope
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.catalog import KINDS
+from shared.domain.app_views import CheckView, Health, HealthView
 from shared.domain.errors import KeyturnError
 from shared.domain.findings import Severity
 from shared.domain.keys import Key
@@ -13,7 +14,6 @@ from shared.domain.kinds import Plane
 from shared.domain.records import GAPS, Gap, Probe, Pulse, Unheard, Watched, watched_partition
 from shared.domain.rows import BEATS, Beat, Rotation
 from shared.domain.tool import VERSION
-from shared.domain.views import CheckView, Health, HealthView
 from shared.ports import Clock, EvidenceStore, Kept, Policies, Put, Queue, Resources, Rows, Vaults
 from shared.usecases.overdue import OVERDUE_AFTER
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from shlex import quote
 
 from shared.catalog import KINDS
+from shared.domain.app_views import CheckView, Health
 from shared.domain.callers import Who
 from shared.domain.errors import AccessDeniedError, KeyturnError, NotSignedInError, TransientError
 from shared.domain.events import (
@@ -16,7 +17,6 @@ from shared.domain.events import (
 )
 from shared.domain.kinds import Plane
 from shared.domain.vault_settings import VaultSettings
-from shared.domain.views import CheckView, Health
 from shared.ports import EventSubscription, Resources, Surroundings, VaultRegistry, Vaults
 
 _ARM = [kind for kind in KINDS if kind.plane is Plane.ARM]

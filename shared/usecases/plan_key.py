@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from shared.catalog import kind_named
 from shared.domain.errors import GoneError, PermanentError
 from shared.domain.json_paths import Json
+from shared.domain.key_views import PlannedAction, PlannedConsumer, PlanView
 from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.kinds import Kind
 from shared.domain.permit import why_held, why_left
@@ -28,7 +29,6 @@ from shared.domain.policy import Policy
 from shared.domain.resources import Reference
 from shared.domain.rows import Cause, KeyHead, Known, Owing, Rotation, Search
 from shared.domain.targets import Choice, choose_target
-from shared.domain.views import PlannedAction, PlannedConsumer, PlanView
 from shared.ports import Clock, Policies, Resources, Rows, Vaults
 from shared.usecases.ages import ages_of
 from shared.usecases.asides import Aside, TellAsides

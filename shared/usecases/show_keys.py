@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.domain.errors import KeyturnError
+from shared.domain.key_views import KeyPage, KeySummary, KeyView, UnlistedVault, VersionView
 from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.policy import Policy
 from shared.domain.records import Watched
 from shared.domain.resources import digest
 from shared.domain.rows import KeyHead, Known
 from shared.domain.targets import choose_target
-from shared.domain.views import KeyPage, KeySummary, KeyView, UnlistedVault, VersionView
 from shared.ports import Clock, Policies, Rows, Vaults
 
 UNSAID = ""

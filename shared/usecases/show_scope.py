@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shared.catalog import KINDS
+from shared.domain.app_views import ScopeView, SubscriptionView
 from shared.domain.errors import PermanentError
 from shared.domain.kinds import Plane
 from shared.domain.rows import Scope
-from shared.domain.views import ScopeView, SubscriptionView
 from shared.ports import Policies, Resources
 
 _ARM = [kind for kind in KINDS if kind.plane is Plane.ARM]

@@ -18,9 +18,9 @@ from functions.operations import Answered, Api, Asked, read_body, read_query
 from functions.problems import RequestError
 from functions.rotations_api import ConsumersQuery, RotationsQuery
 from functions.status_api import ScopeQuery
+from shared.domain.app_views import Alive
 from shared.domain.callers import NOBODY, Role
 from shared.domain.errors import ThrottledError, UnavailableError
-from shared.domain.views import Alive
 from tests.functions.api import (
     APPROVER,
     AUDITOR,
