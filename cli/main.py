@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import doctor, estate, keys, policies, replaying, rotations
+from cli import doctor, estate, keys, policies, replaying, rotations, waiting
 from cli.command import command
 from cli.exits import MEANINGS
 from cli.root import Root
@@ -72,6 +72,7 @@ command(policy, "init")(policies.init)
 
 _STEERING: dict[str, Callable[..., None]] = {
     "rotate": rotations.rotate,
+    "requests": waiting.requests,
     "status": rotations.status,
     "watch": rotations.watch,
     **{action.name: action.command() for action in rotations.ACTIONS},

@@ -17,6 +17,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("policy", "check"),
     ("policy", "init"),
     ("rotate",),
+    ("requests",),
     ("status",),
     ("watch",),
     ("approve",),
