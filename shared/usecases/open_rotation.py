@@ -155,9 +155,10 @@ class OpenRotation:
         policy: Policy,
     ) -> Rotation:
         run = self._run_number(head, target)
+        id_ = rotation_id(target.id, run)
         is_again = head.handled == str(target.id) and head.active is None
         return Rotation(
-            id=rotation_id(target.id, run),
+            id=id_,
             key=str(target.id.key),
             target=str(target.id),
             target_created=target.created,
@@ -171,10 +172,16 @@ class OpenRotation:
             policy=policy.digest,
             rules=policy.rules_for(target.id.key),
             request=step.request,
-            overtaken=(head.active or "") if self._is_under_way(head) else "",
+            overtaken=self._overtaken(head, id_),
             recheck=is_again and (step.recheck or step.cause.trigger == "sweep"),
             current_problem=current_problem or "",
         )
+
+    def _overtaken(self, head: KeyHead, by: str) -> str:
+        """Return what a rotation takes over from, also where whoever opened it died half-way."""
+        if head.active == by:
+            return head.overtaken
+        return (head.active or "") if self._is_under_way(head) else ""
 
     def _start(self, head: Kept[KeyHead], rotation: Rotation, step: Open) -> None:
         is_ours, approved = (
@@ -191,7 +198,7 @@ class OpenRotation:
                 handled=rotation.target,
                 told=head.row.told,
                 run=rotation.run,
-                overtaken=head.row.active or "",
+                overtaken=rotation.overtaken,
                 paused=paused,
                 approved_until=approved,
             )

@@ -90,6 +90,28 @@ def test_wherever_it_dies_the_message_that_comes_back_ends_in_one_supervised_rot
     assert bench.writes(account) == 1
 
 
+@pytest.mark.parametrize("effects", range(8))
+def test_wherever_it_dies_a_rotation_names_the_one_that_it_has_taken_over_from(
+    bench: Bench, effects: int
+) -> None:
+    key = bench.key()
+    bench.account("stone", key)
+    bench.new_version(key)
+    first = bench.open(key)
+    target = bench.new_version(key)
+    step = open_step(key)
+    with bench.dying(effects=effects), suppress(Died):
+        bench.run(step)
+    bench.pass_time(minutes=10)
+
+    run_through(bench, step)
+
+    (rotation,) = runs(bench, target)
+    assert rotation.overtaken == first
+    assert Supervise(rotation=first) in bench.sent(Supervise), "it is concluded"
+
+
+
 def test_twenty_events_of_a_version_open_one_rotation(bench: Bench) -> None:
     key = bench.key()
     target = bench.new_version(key)
