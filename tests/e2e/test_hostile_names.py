@@ -19,6 +19,7 @@ from tests.departures import Departures
 from tests.e2e.stage import VAULT, Stage
 from tests.usecases.bench import VAULT as BENCH_VAULT
 from tests.usecases.bench import Bench
+from tests.usecases.memory import in_memory
 from tests.usecases.rotations import carry_out, verdicts
 
 VERSION = "0123456789abcdef0123456789abcdef"
@@ -317,7 +318,7 @@ def _shown(local_azure: Callable[[float], LocalAzure]) -> Iterator[Shown]:
     with local_azure(1) as azure, pytest.MonkeyPatch.context() as patch:
         for name, value in azure.environment().items():
             patch.setenv(name, value)
-        bench = Bench(azure)
+        bench = in_memory(Bench(azure))
         bench.policies.set_defaults(failure_limit=1000)
         key = bench.key()
         strange = _make_strange(bench, key)

@@ -77,12 +77,10 @@ def test_no_kind_that_accepts_and_echoes_but_does_not_act_is_ever_verified(
     reports = [stage.ended(target, within=60) for target in targets]
 
     assert [report["state"] for report in reports] == ["failed"] * 2
-    assert verdicts(reports[0]) == {
-        "stecho": "reverted",
-        "stecho/scope": "reverted",
-        "cosmos-echo": "reverted",
-        "echo/deploy.yaml": "reverted",
-    }
+    echoed = verdicts(reports[0])
+    # Its window lasts a quarter of a second here: on a slow machine it closes before a look.
+    assert echoed.pop("echo/deploy.yaml") in ("reverted", "stuck")
+    assert echoed == dict.fromkeys(("stecho", "stecho/scope", "cosmos-echo"), "reverted")
     assert verdicts(reports[1]) == {
         "ststill": "stuck",
         "ststill/scope": "stuck",

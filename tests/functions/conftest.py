@@ -5,16 +5,16 @@ import pytest
 from sandbox.azure import LocalAzure
 from tests.functions.api import CalledApi
 from tests.usecases.bench import Bench
-from tests.usecases.conftest import bench
+from tests.usecases.conftest import bench, stored_bench
 from tests.usecases.memory import in_memory
 
-__all__ = ["bench"]
+__all__ = ["bench", "stored_bench"]
 
 
 @pytest.fixture
 def called(bench: Bench) -> CalledApi:
     """The API where App Service authentication is on, at rows in memory."""
-    return CalledApi(in_memory(bench), app_service_auth=True)
+    return CalledApi(bench, app_service_auth=True)
 
 
 @pytest.fixture
