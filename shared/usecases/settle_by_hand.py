@@ -150,7 +150,10 @@ class SettleByHand:
             return "it does not keep the old version by itself any more: retry the rotation"
         holder = self.ledger.load(work.rotation, digest(work.through))
         if holder is None or holder.row.stage is not Stage.DONE:
-            return f"{work.through} comes first, and the rotation is not done with it"
+            return (
+                f"{work.through} comes first, and the rotation is not done with it: wait for its"
+                " end, or retry it"
+            )
         of_holder = kind_named(holder.row.kind)
         found = prove(
             self.resources, of_holder, self.resources.read(of_holder, work.through).body, target
