@@ -44,8 +44,9 @@ def _looked_at(beside: Beside) -> str:
     if beside.by_hand is None:
         return ""
     return (
-        f" Those {beside.marked} are named, with what to look at before a version is retired; no"
-        " rotation fails for them."
+        " The steps are told, to be done before a version is retired; those"
+        f" {beside.marked} are named. No rotation waits or fails for them: their verdict is"
+        " `not_applicable`, since nothing shows which of them use the key."
     )
 
 
@@ -83,6 +84,8 @@ def _does(kind: Kind) -> str:
         return "rewritten in place"
     if kind.write.verb:
         return f"re-pointed ({kind.write.verb})"
+    if any(each.id == kind.id for each in BESIDE):
+        return "told of with the steps, `not_applicable`"
     return "reported with the steps" if kind.by_hand else "reported through what it depends on"
 
 

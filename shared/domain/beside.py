@@ -22,8 +22,8 @@ class Beside:
         mark: Path and text, in any casing, of the flag.
         marked: For people: what has the flag.
         why: Why no key is moved.
-        by_hand: What a person does where any has the flag, before a version is retired; ``None``:
-            nothing need be done.
+        by_hand: What a person does before a version is retired, and first where any has the flag;
+            ``None``: nothing need be done.
         sources: Where this comes from.
     """
 

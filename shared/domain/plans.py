@@ -135,7 +135,7 @@ def plan(
     moving = [r for r in references if r.pinned not in (None, target.id)]
     if not moving:
         return _follow(kind, body, references, target, ages if allowed.nudge else {})
-    if obstacle := _obstacle(kind, body, target):
+    if obstacle := obstacle_of(kind, body, target):
         return Manual(references, *obstacle)
     refusals = [_refusal(reference, references, target, ages) for reference in moving]
     if found := [refusal for refusal in refusals if refusal]:
@@ -166,7 +166,7 @@ def _move(
 _NUDGE_NOTE = "it names the new version for a moment, and gets its versionless form back"
 
 
-def _obstacle(kind: Kind, body: Json, target: VersionState) -> tuple[str, str] | None:
+def obstacle_of(kind: Kind, body: Json, target: VersionState) -> tuple[str, str] | None:
     """Return why the resource cannot take the target up, and what to do about it."""
     if why := unfit(kind, target):
         return why, _NO_EXPIRY if _expires(kind, target) else _FITTING
@@ -299,7 +299,7 @@ def _follow(
     """Plan for references that need not be moved: nudge what lags behind, where ``ages`` tell."""
     if kind.proof.check(body, target.id).holds:
         return VerifyOnly(references)  # what would stand in the way of a move is no matter
-    if why := _obstacle(kind, body, target) or unseen_of(kind, body, references, target.id):
+    if why := obstacle_of(kind, body, target) or unseen_of(kind, body, references, target.id):
         return Manual(references, *why)
     in_use = kind.version_in_use(body)
     is_free = kind.may_nudge and all(r.pinned is None for r in references)

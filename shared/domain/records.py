@@ -142,11 +142,13 @@ class SettledByHand(Row, frozen=True, kw_only=True):
     Attributes:
         target: URL of the version.
         rotation: Id of the rotation in which it was given.
+        answers: What was answered for, see ``settling.asked_of``: it holds for nothing else.
     """
 
     target: str
     resource: str
     rotation: str
+    answers: tuple[str, ...]
     settlement: Settlement
 
     @property

@@ -3,9 +3,10 @@
 from msgspec.structs import replace
 
 from shared.domain.json_paths import Json
-from shared.domain.keys import Key, KeyVersion
+from shared.domain.keys import Key, KeyVersion, VersionState
 from shared.domain.kinds import Kind
-from shared.domain.plans import references_to
+from shared.domain.plans import obstacle_of, references_to
+from shared.domain.proofs import Finding
 from shared.domain.records import Settlement
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Stage, Work
@@ -29,18 +30,24 @@ def why_not_settled(work: Work) -> str:
     return ""
 
 
-def why_not_by_hand(kind: Kind, body: Json, target: KeyVersion) -> str:
+def asked_of(work: Work) -> tuple[str, ...]:
+    """Return what a person is asked to answer for: each place, what stands there and the advice."""
+    return tuple(sorted(f"{c.place}: {c.reason}: {c.advice}" for c in work.consumers))
+
+
+def why_not_by_hand(kind: Kind, body: Json, state: VersionState, finding: Finding) -> str:
     """Return why a fresh read leaves nothing for a person to answer for; empty: it does.
 
     Args:
         kind: Of the resource, which has a reference of its own.
         body: A fresh GET of it.
-        target: What it was to be moved to.
+        state: What it was to be moved to, as the vault's own GET describes it.
+        finding: What the proof rule says of ``body``.
 
     Raises:
         UnreadableError: It refers to the key in a form that is none Azure documents.
     """
-    finding = kind.proof.check(body, target)
+    target = state.id
     if finding.holds:
         return f"a read proves it by now ({finding.seen}): retry the rotation"
     references = references_to(kind, body, target.key)
@@ -52,7 +59,12 @@ def why_not_by_hand(kind: Kind, body: Json, target: KeyVersion) -> str:
     used = kind.version_in_use(body)
     if used is not None and used.key == target.key and used != target:
         named.append(f"it says that it uses {used}")
-    return f"{'; '.join(named)}: move it first" if named else ""
+    if named:
+        return f"{'; '.join(named)}: move it first"
+    if obstacle := obstacle_of(kind, body, state):
+        why, advice = obstacle
+        return f"it cannot take the new version up, {why}: {advice}"
+    return ""
 
 
 def is_left_behind(work: Work, target: KeyVersion) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import batched
 
 from shared.catalog.beside import BESIDE
+from shared.domain.beside import Beside
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key
 from shared.domain.tallies import Tally
@@ -85,10 +86,9 @@ def asides_of(tallies: Mapping[str, Tally], target: str) -> Iterator[Aside]:
         if not tally.count:
             continue
         todo = ""
-        if entry.by_hand and tally.marked:
+        if entry.by_hand:
             # No obstacle: of most of them the key is another one, which nothing shows.
-            named = ", ".join(tally.named)
-            todo = entry.by_hand.steps.format(resource=named, target=target)
+            todo = entry.by_hand.steps.format(resource=_each_of(entry, tally), target=target)
         yield Aside(
             resource=entry.title,
             kind=entry.id,
@@ -100,3 +100,10 @@ def asides_of(tallies: Mapping[str, Tally], target: str) -> Iterator[Aside]:
             keeps_old=False,
             may_use=entry.by_hand is not None,
         )
+
+
+def _each_of(entry: Beside, tally: Tally) -> str:
+    """Return what to look at: those that have the flag by their ids, and how many others."""
+    left = tally.count - len(tally.named)
+    others = f"the {'other ' if tally.named else ''}{entry.title} ({left})"
+    return ", ".join([*tally.named, *([others] if left else [])])

@@ -7,14 +7,15 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
+from shared.catalog import kind_named
 from shared.domain.errors import BusyError, EvidenceError, KeyturnError, PermanentError
 from shared.domain.keys import KeyVersion
 from shared.domain.records import SettledByHand
 from shared.domain.resources import digest
 from shared.domain.rows import BEATS, Beat, Rotation, Scope
-from shared.domain.settling import is_left_behind, settle, why_not_settled
+from shared.domain.settling import asked_of, is_left_behind, settle, why_not_settled
 from shared.domain.verdicts import Outcome, Verdict, conclude
-from shared.domain.work import Stage
+from shared.domain.work import Stage, Work
 from shared.ports import Clock, Drop, Kept, Put, Rows, Vaults
 from shared.usecases.announce import Announce
 from shared.usecases.evidence import KeepEvidence
@@ -77,16 +78,30 @@ class ConcludeRotation:
     def _settle_again(self, rotation: Rotation) -> None:
         """Let what a person has said in an earlier run to the same version hold in this one.
 
-        Not of what was read on another version since.
+        Only of the very same that they were asked.
         """
         target = KeyVersion.parse(rotation.target)
         for entry in [each.row for each in self.ledger.outstanding(rotation.id, Stage.UNSETTLED)]:
             work = self.ledger.load(rotation.id, entry.resource)
-            if work is None or why_not_settled(work.row) or is_left_behind(work.row, target):
+            if work is None or not self._may_hold_again(work.row, target):
                 continue
             said = self.rows.load(SettledByHand, digest(rotation.target), entry.resource)
-            if said:
+            if said and said.row.answers == asked_of(work.row):
                 self.ledger.change(work, settle(work.row, said.row.settlement))
+
+    def _may_hold_again(self, work: Work, target: KeyVersion) -> bool:
+        """Return whether nothing that this run has read speaks against it.
+
+        What depends on another resource must have found that one on the target, unwritten. What
+        only another resource shows, this run may not have read.
+        """
+        if why_not_settled(work) or is_left_behind(work, target) or kind_named(work.kind).shown_by:
+            return False
+        if not work.through:
+            return True
+        holder = self.ledger.load(work.rotation, digest(work.through))
+        verdicts = {consumer.verdict for consumer in holder.row.consumers} if holder else set()
+        return verdicts == {Verdict.ALREADY}
 
     def target_problem(self, rotation: Rotation) -> str:
         """Return why consumers that were moved cannot rely on the target; empty: they can."""

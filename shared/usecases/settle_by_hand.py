@@ -20,15 +20,16 @@ from shared.domain.kinds import Kind
 from shared.domain.records import SettledByHand, Settlement
 from shared.domain.resources import digest
 from shared.domain.rows import KeyHead, Rotation
-from shared.domain.settling import settle, why_not_by_hand, why_not_settled
+from shared.domain.settling import asked_of, settle, why_not_by_hand, why_not_settled
 from shared.domain.steps import Supervise
 from shared.domain.verdicts import Outcome, Verdict
-from shared.domain.work import Work
-from shared.ports import Clock, Put, Queue, Resources, Rows
+from shared.domain.work import Stage, Work
+from shared.ports import Clock, Put, Queue, Resources, Rows, Vaults
 from shared.usecases.acts import keep_act, rotation_asked
 from shared.usecases.conclude import ConcludeRotation
 from shared.usecases.dependants import close_dependant, whole_of
 from shared.usecases.ledger import Ledger
+from shared.usecases.proving import prove, why_not_shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class SettleByHand:
     clock: Clock
     ledger: Ledger
     resources: Resources
+    vaults: Vaults
     conclude: ConcludeRotation
 
     def run(self, asked: str, resource: str, reason: str, by: Caller) -> str:
@@ -61,7 +63,8 @@ class SettleByHand:
             NotPermittedError: Nobody is named.
             NotActiveError: It was cancelled, or another rotation of its key has been opened since.
             NotSettledError: Something else than a person's word decides about the resource.
-            PermanentError: The resource cannot be read.
+            PermanentError: The resource, or the version, cannot be read.
+            RowConflictError: Somebody changed its work meanwhile; nothing is recorded.
         """
         if not by.id:
             raise NotPermittedError("a settlement needs a name, and a function key names nobody")
@@ -70,25 +73,31 @@ class SettleByHand:
         kept = self.ledger.load(rotation.id, digest(resource))
         if kept is None:
             raise NotFoundError(f"rotation {rotation.id} has no resource {resource!r:.300}")
-        if kept.row.settlement is None:
+        said = kept.row.settlement
+        if said is None:
             self._check(kept.row, KeyVersion.parse(rotation.target))
             said = Settlement(by=by, at=self.clock.now(), reason=reason)
-            self.rows.commit(
-                Put(
-                    SettledByHand(
-                        target=rotation.target,
-                        resource=kept.row.resource,
-                        rotation=rotation.id,
-                        settlement=said,
-                    )
-                )
-            )
             self.ledger.change(kept, settle(kept.row, said))
-            text = f"{kept.row.resource}: {reason}"
-            keep_act(self.rows, self.clock, rotation.id, "settle", by=by, reason=text)
+        self._keep(rotation, kept.row, said)
         self._count(rotation.id)
         self.queue.send(Supervise(rotation=rotation.id))
         return rotation.id
+
+    def _keep(self, rotation: Rotation, work: Work, said: Settlement) -> None:
+        """Keep for later runs what the work says by now; a death before that is made up for."""
+        entry = SettledByHand(
+            target=rotation.target,
+            resource=work.resource,
+            rotation=rotation.id,
+            answers=asked_of(work),
+            settlement=said,
+        )
+        before = self.rows.load(SettledByHand, *entry.address)
+        if before and before.row.settlement == said:
+            return
+        text = f"{work.resource}: {said.reason}"
+        keep_act(self.rows, self.clock, rotation.id, "settle", by=said.by, reason=text)
+        self.rows.commit(Put(entry))
 
     def _check_last(self, rotation: Rotation) -> None:
         """See that the rotation is the last of its key: an older one decides about nothing."""
@@ -119,19 +128,45 @@ class SettleByHand:
             raise NotSettledError(f"{work.resource} is not settled: {why}")
 
     def _why_not(self, work: Work, kind: Kind, target: KeyVersion) -> str:
-        if not work.through:
-            return why_not_by_hand(kind, self.resources.read(kind, work.resource).body, target)
+        if work.through:
+            return self._why_not_dependant(work, kind, target)
+        body = self.resources.read(kind, work.resource).body
+        finding = prove(self.resources, kind, body, target)
+        if why := why_not_by_hand(kind, body, self.vaults.version(target), finding):
+            return why
+        shown = why_not_shown(self.resources, kind, body, target)
+        return f"{shown}: move it first" if shown else ""
+
+    def _why_not_dependant(self, work: Work, kind: Kind, target: KeyVersion) -> str:
+        """Return why nobody may answer for what depends on the key through another resource.
+
+        What was made anew before that one used the target was made with the old version again:
+        it comes first, and by its own proof. Which version the nodes themselves were made with,
+        Azure does not show.
+        """
         body = self.resources.read(kind, whole_of(work)).body
         shown = close_dependant(work, body, self.clock.now()).consumers[0]
-        if shown.verdict is Verdict.MANUAL:
-            return ""  # which version its nodes were made with, Azure does not show
-        return "it does not keep the old version by itself any more: retry the rotation"
+        if shown.verdict is not Verdict.MANUAL:
+            return "it does not keep the old version by itself any more: retry the rotation"
+        holder = self.ledger.load(work.rotation, digest(work.through))
+        if holder is None or holder.row.stage is not Stage.DONE:
+            return (
+                f"{work.through} comes first, and the rotation is not done with it: wait for its"
+                " end, or retry it"
+            )
+        of_holder = kind_named(holder.row.kind)
+        found = prove(
+            self.resources, of_holder, self.resources.read(of_holder, work.through).body, target
+        )
+        return "" if found.holds else f"{work.through} comes first: {found.seen}"
 
     def _count(self, rotation: str) -> None:
         """Let the rotation count anew, or whoever is about to end it; then its evidence follows."""
         while kept := self.rows.load(Rotation, rotation, "rotation"):
             row = kept.row
             if row.outcome is not None:
+                if row.outcome is Outcome.FAILED and not row.problem:
+                    row = replace(row, problem=self.conclude.target_problem(row))
                 row = self.conclude.counted(row)
                 if row == kept.row:
                     return

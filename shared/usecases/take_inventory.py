@@ -13,6 +13,7 @@ from shared.domain.rows import Search
 from shared.domain.targets import choose_target
 from shared.ports import Clock, Resources, Vaults
 from shared.usecases.asides import Aside, TellAsides
+from shared.usecases.proving import prove
 from shared.usecases.report import name_of
 from shared.usecases.search import Candidate, EveryKey, SearchEstate, references
 
@@ -125,7 +126,7 @@ class TakeInventory:
                 body = self._body(candidate, fresh=True)
                 if not references(kind, body, key):
                     continue
-                finding = kind.proof.check(body, target)
+                finding = prove(self.resources, kind, body, target)
                 proven, seen = finding.holds, finding.seen
             except GoneError:
                 continue

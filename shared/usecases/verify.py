@@ -15,7 +15,6 @@ from shared.domain.kinds import Completion, Kind, Window
 from shared.domain.plans import (
     Age,
     at_rest,
-    left_to_another,
     references_to,
     symptom_of,
     unseen_of,
@@ -35,6 +34,7 @@ from shared.usecases.health import CheckHealth
 from shared.usecases.leases import Leases
 from shared.usecases.ledger import Ledger
 from shared.usecases.pace import Pace
+from shared.usecases.proving import prove
 
 logger = logging.getLogger(__name__)
 
@@ -159,25 +159,7 @@ class VerifyResource:
             self.look_later(kept, rotation, kind, finding)
 
     def _found(self, kind: Kind, body: Json, target: KeyVersion) -> Finding:
-        """Apply the proof rule; where another resource shows a part of it, that is read too."""
-        left = left_to_another(kind, body, target)
-        if left is None or kind.shown_by is None:
-            return kind.proof.check(body, target)
-        other, rest = left
-        shown = kind.shown_by
-        if not rest.holds:
-            return rest
-        if not other:
-            seen = f"{shown.says}, which alone shows the version of its {shown.place}, is not named"
-            return Finding(holds=False, seen=seen)
-        of_other = kind_named(shown.kind)
-        try:
-            found = of_other.proof.check(self.resources.read(of_other, other).body, target)
-        except PermanentError as error:
-            seen = f"{shown.says}, which alone shows the version of its {shown.place}: {error}"
-            return Finding(holds=False, seen=seen)
-        seen = f"{rest.seen}; {shown.place}: of {shown.says} {found.seen}"
-        return Finding(holds=found.holds, seen=seen)
+        return prove(self.resources, kind, body, target)
 
     def _judge_dependant(self, kept: Kept[Work], kind: Kind) -> None:
         """See whether what depends on the key through another resource still keeps the old version.

@@ -258,6 +258,7 @@ class Wiring:
             clock=out.clock,
             ledger=self._ledger,
             resources=out.resources,
+            vaults=out.vaults,
             conclude=self._conclude,
         )
 

@@ -232,7 +232,12 @@ ROWS: dict[type[Row], st.SearchStrategy[Any]] = {
         until=maybe_time,
     ),
     SettledByHand: st.builds(
-        SettledByHand, target=texts, resource=texts, rotation=ids, settlement=settlements
+        SettledByHand,
+        target=texts,
+        resource=texts,
+        rotation=ids,
+        answers=st.lists(texts, max_size=2).map(tuple),
+        settlement=settlements,
     ),
     Opened: st.builds(Opened, rotation=ids, key=texts, at=moments),
     Call: st.builds(

@@ -64,15 +64,18 @@ def test_search_services_that_ask_for_keys_are_named_and_are_no_obstacle(bench: 
     assert consumer.verdict is Verdict.NOT_APPLICABLE
     assert "(2 services, 1 that ask for customer-managed keys)" in consumer.reason
     assert "look at them before a version of it is retired" in consumer.reason
-    assert asking in consumer.advice
-    assert "plain" not in consumer.advice
+    assert f"# Of each of {asking}, the other AI Search services (1): read " in consumer.advice
+    assert bench.rotation(rotation).target in consumer.advice
     assert outcome is Outcome.NOTHING_FOUND
 
 
-def test_search_services_that_ask_for_none_are_told_and_are_no_obstacle(bench: Bench) -> None:
+def test_search_services_that_ask_for_none_are_told_with_the_steps_and_are_no_obstacle(
+    bench: Bench,
+) -> None:
     make(bench, SEARCH, "plain")
     rotation, outcome = rotated(bench)
     (work,) = told(bench, rotation).values()
     assert [c.verdict for c in work.consumers] == [Verdict.NOT_APPLICABLE]
     assert "retired" not in work.consumers[0].reason
+    assert work.consumers[0].advice.startswith("# Of each of the AI Search services (1): read ")
     assert outcome is Outcome.NOTHING_FOUND

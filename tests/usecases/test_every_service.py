@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
 
@@ -18,6 +18,7 @@ from shared.adapters.resource_graph import inventory
 from shared.catalog import KINDS, kind_named
 from shared.catalog.role import ROLE_READ, ROLE_WRITE
 from shared.domain.callers import NOBODY
+from shared.domain.keys import Key
 from shared.domain.kinds import Completion, Plane
 from shared.domain.proofs import Level
 from shared.domain.resources import ResourceId
@@ -25,6 +26,8 @@ from shared.domain.rows import Rotation
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Consumer
 from shared.usecases import dependants, search
+from shared.usecases.take_inventory import TakeInventory
+from shared.wiring.laptop import NoRows
 from tests.usecases.bench import Bench
 from tests.usecases.led_clock import Leader, LedClock
 from tests.usecases.memory import MemoryQueue, MemoryRows
@@ -511,3 +514,19 @@ def test_disks_of_a_workspace_that_follow_by_a_flag_are_proven_by_their_set_alon
     assert (disk.verdict, disk.pinned) == (verdict, False)
     assert says in disk.reason
     assert disk.level is (Level.CONFIGURED if verdict is Verdict.VERIFIED else None)
+    assert told_by_the_inventory(bench, made.key, "databricks_workspace") == (
+        verdict is Verdict.VERIFIED,
+        disk.reason.removeprefix("not proven within 1 hour (assumed): "),
+    )
+
+
+def told_by_the_inventory(bench: Bench, key: str, kind_id: str) -> tuple[bool | None, str]:
+    """Return what ``keyturn verify`` says of the only resource of a kind."""
+    found = TakeInventory(
+        estate=replace(bench.steps.discover.estate, rows=NoRows()),
+        resources=bench.steps.verify.resources,
+        vaults=bench.steps.verify.vaults,
+        clock=bench.clock,
+    ).prove(Key.parse(key), [], progress=lambda _: None)
+    (line,) = (line for line in found if line.kind == kind_id)
+    return line.proven, line.seen
