@@ -282,6 +282,14 @@ def test_a_role_is_granted_under_its_name_where_one_says(cli: Cli, name: str) ->
     assert f"--role ROLE --scope {VAULT}" in granted
 
 
+def test_roles_are_made_by_a_deployment_that_bears_its_region_in_its_name(cli: Cli) -> None:
+    """One of a subscription keeps its region: another is an InvalidDeploymentLocation."""
+    cli.answers = [("role definition list", "ROLE\n"), ("account list-locations", "northeurope\n")]
+    cli.run("roles/grant.sh", "reader", SUB, KEYTURN_PRINCIPAL_ID="PRINCIPAL")
+    (deployed,) = cli.asked("deployment sub create")
+    assert " --name keyturn-grant-northeurope --location northeurope " in deployed
+
+
 @pytest.mark.parametrize("arguments", [(), ("reader",), ("owner", VAULT)])
 def test_what_cannot_be_granted_is_refused_with_how_it_goes(
     cli: Cli, arguments: tuple[str, ...]
