@@ -143,6 +143,10 @@ def a_message_is_no_step(at: Scene) -> None:
     bury(lambda: at.bench.burial, b"hello")
 
 
+def a_queued_event_is_given_up(at: Scene) -> None:
+    bury(lambda: at.bench.burial, b"{}", "poison_events")
+
+
 def what_is_given_up_cannot_be_closed(_at: Scene) -> None:
     def fails() -> BuryStep:
         raise RuntimeError("a bug")
@@ -151,8 +155,9 @@ def what_is_given_up_cannot_be_closed(_at: Scene) -> None:
         bury(fails, b"hello")
 
 
-def bury(burial: Callable[[], BuryStep], body: bytes) -> None:
-    function(poison.blueprint(burial, queue="q"), "poison")(func.QueueMessage(body=body))
+def bury(burial: Callable[[], BuryStep], body: bytes, by: str = "poison") -> None:
+    bp = poison.blueprint(burial, queue="q", events="e")
+    function(bp, by)(func.QueueMessage(body=body))
 
 
 def the_timer_fires(at: Scene) -> None:
@@ -176,6 +181,7 @@ FOUND_BY: Mapping[Deed, set[str]] = {
     a_key_cannot_be_looked_at: {"expiring-key"},
     a_step_is_given_up: {"poison"},
     a_message_is_no_step: {"poison"},
+    a_queued_event_is_given_up: {"poison"},
     what_is_given_up_cannot_be_closed: {"poison"},
     the_timer_fires: {"no-timer"},
 }

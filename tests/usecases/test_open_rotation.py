@@ -111,7 +111,6 @@ def test_wherever_it_dies_a_rotation_names_the_one_that_it_has_taken_over_from(
     assert Supervise(rotation=first) in bench.sent(Supervise), "it is concluded"
 
 
-
 def test_twenty_events_of_a_version_open_one_rotation(bench: Bench) -> None:
     key = bench.key()
     target = bench.new_version(key)
