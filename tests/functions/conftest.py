@@ -5,10 +5,10 @@ import pytest
 from sandbox.azure import LocalAzure
 from tests.functions.api import CalledApi
 from tests.usecases.bench import Bench
-from tests.usecases.conftest import bench
+from tests.usecases.conftest import bench, stored_bench
 from tests.usecases.memory import in_memory
 
-__all__ = ["bench"]
+__all__ = ["bench", "stored_bench"]
 
 
 @pytest.fixture
