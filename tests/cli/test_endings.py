@@ -25,6 +25,7 @@ from tests.cli.test_wishes import in_process
         ("versions", "missing argument 'KEY': `keyturn versions --help`"),
         ("rotate kv/k", "missing option '--reason': `keyturn rotate --help`"),
         ("policy chek", "no such command 'chek', did you mean 'check'?: `keyturn policy --help`"),
+        ("status --state needs-approval", "'needs-approval' is not one of 'discovering', 'moving'"),
         ("inventory -o xml", "'xml' is not one of 'table', 'json', 'yaml', 'csv'"),
         ("watch r --interval soon", "invalid value for '--interval'"),
         ("inventory --vault", "option '--vault' requires an argument"),
