@@ -361,6 +361,19 @@ def test_what_cannot_be_read_is_listed_too(cli: Cli) -> None:
     ]
 
 
+def test_subscriptions_that_cannot_be_listed_are_not_taken_for_none(cli: Cli) -> None:
+    cli.answers = [("account list", None)]
+    done = cli.run("roles/granted.sh", KEYTURN_PRINCIPAL_ID="PRINCIPAL")
+    assert (done.returncode, done.stdout) == (3, "")
+
+
+@pytest.mark.parametrize("what", ["account list", "role assignment list", "keyvault list"])
+def test_the_twin_looks_how_each_list_has_ended(what: str) -> None:
+    lines = (ROOT / "infra" / "roles" / "granted.ps1").read_text().splitlines()
+    (at,) = [number for number, line in enumerate(lines) if f"az {what} -" in line]
+    assert "$LASTEXITCODE -ne 0" in "".join(lines[at : at + 3])
+
+
 # -- soundness -------------------------------------------------------------------------------------
 
 
