@@ -33,7 +33,9 @@ app.register_functions(
     )
 )
 app.register_functions(rotation_steps.blueprint(lambda: wiring.steps, queue=STEPS_QUEUE))
-app.register_functions(poison.blueprint(lambda: wiring.bury_step, queue=STEPS_QUEUE))
+app.register_functions(
+    poison.blueprint(lambda: wiring.bury_step, queue=STEPS_QUEUE, events=EVENTS_QUEUE)
+)
 app.register_functions(
     sweeps.blueprint(
         queue=STEPS_QUEUE,

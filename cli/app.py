@@ -114,10 +114,15 @@ def _function_key(session: Session, *, stdin: bool) -> str:
     """Return the function key that was given; empty: none.
 
     Raises:
-        typer.BadParameter: It cannot stand in a header. It is not repeated.
+        typer.BadParameter: None came where one was to be read, or it cannot stand in a header. It
+            is not repeated.
     """
     found = sys.stdin.readline() if stdin else session.env.get("KEYTURN_FUNCTION_KEY", "")
     key = found.strip()
+    if stdin and not key:
+        raise typer.BadParameter(
+            "nothing came on stdin: pipe the function key in", param_hint="'--function-key-stdin'"
+        )
     if not (key.isascii() and key.isprintable()):
         raise typer.BadParameter(
             "the function key has characters that none has: copy it once more",

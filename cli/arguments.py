@@ -99,7 +99,13 @@ def keys_of(key: str, vault: str, cloud: Cloud) -> Key | EveryKey:
         typer.BadParameter: They mean none.
     """
     if key and ("/" in key or not vault):
-        return key_of(key, cloud)
+        found = key_of(key, cloud)
+        if vault and found.vault != vault_of(vault, cloud):
+            raise typer.BadParameter(
+                f"{key!r:.200} lies in another vault: leave one of the two out",
+                param_hint="'--vault'",
+            )
+        return found
     if key:
         return key_of(f"{vault}/{key}", cloud)
     return EveryKey(vault_of(vault, cloud) if vault else "")

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import Format, Terminal, shown
+from cli.console import Format, Terminal, is_unwritten, shown
 from cli.exits import Exit, code_for, sentence
 from shared.domain.clouds import CLOUDS, Cloud
 from shared.domain.errors import KeyturnError
@@ -163,7 +163,9 @@ def told(terminal: Terminal, run: Callable[[], None], *, debug: bool) -> None:
     except KeyboardInterrupt:
         terminal.progress.clear()
         raise typer.Exit(Exit.INTERRUPTED) from None
-    except Exception as error:  # noqa: BLE001 - whoever types a command gets no traceback
+    except Exception as error:  # whoever types a command gets no traceback
+        if is_unwritten(error):
+            raise  # `Root` tells of it
         said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         step = "that is a bug: run it again with --debug, and report what it prints"
         _fail(terminal, f"{said}: {step}", Exit.ERROR, debug=debug)

@@ -1,5 +1,6 @@
 """Where things are printed: results on stdout, all else on stderr."""
 
+import errno
 import os
 import sys
 import unicodedata
@@ -43,6 +44,17 @@ def shown(text: str, keep: str = "") -> str:
 def is_terminal(stream: TextIO) -> bool:
     """Return whether somebody looks at a stream on a terminal that can do more than print."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+_OF_WRITING = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
+
+
+def is_unwritten(error: Exception) -> bool:
+    """Return whether an error is of a stream that takes no more: on a full disk, for one.
+
+    What a file is opened with has its name.
+    """
+    return isinstance(error, OSError) and error.errno in _OF_WRITING and error.filename is None
 
 
 @dataclass(slots=True)

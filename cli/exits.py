@@ -25,7 +25,7 @@ class Exit(IntEnum):
 
 MEANINGS = {
     Exit.FINE: "fine: nothing is stale, all is proven",
-    Exit.ERROR: "it failed",
+    Exit.ERROR: "it failed, or its output could not be written",
     Exit.USAGE: "the command line is wrong",
     Exit.ATTENTION: "something is stale, unproven, or needs somebody",
     Exit.NOT_ALLOWED: "not signed in, or not allowed",

@@ -9,7 +9,14 @@ from typing import Annotated
 
 import typer
 
-from cli.arguments import GroupOption, SubscriptionOption, keys_of, subscriptions_of
+from cli.arguments import (
+    GroupOption,
+    SourceOption,
+    SubscriptionOption,
+    keys_of,
+    sources_of,
+    subscriptions_of,
+)
 from cli.command import Session
 from cli.console import shown
 from cli.estate import Searched
@@ -74,6 +81,7 @@ def init(
     vault: Annotated[
         str, typer.Option("--vault", help="Only keys of this vault.", show_default=False)
     ] = "",
+    config_source: SourceOption = None,
 ) -> None:
     """Write a commented policy to begin with, for the keys that the inventory finds in use.
 
@@ -82,7 +90,7 @@ def init(
     does not name. Ends with 3 then.
     """
     wanted = keys_of("", vault, session.cloud)
-    laptop = session.laptop()
+    laptop = session.laptop(config_sources=sources_of(config_source, session.cloud))
     subscriptions = subscriptions_of(session, laptop, subscription, management_group)
     searched, begun = Searched(session, "consumer"), _Begun()
     lines = laptop.take_inventory.run(

@@ -28,6 +28,7 @@ from cli.output import (
 from cli.watching import WELL, Watch, needs_somebody
 from shared.domain.errors import RejectedError, TransientError, UnreadableError
 from shared.domain.keys import Key
+from shared.domain.views import State
 
 IntervalOption = Annotated[
     float, typer.Option("--interval", min=0.1, max=600, help="Seconds between two looks.")
@@ -208,9 +209,9 @@ def status(  # noqa: PLR0913 - one for each option
         str, typer.Option("--key", help="Only rotations of this key.", show_default=False)
     ] = "",
     state: Annotated[
-        str,
-        typer.Option("--state", help="Only those in this state: `paused`.", show_default=False),
-    ] = "",
+        State | None,
+        typer.Option("--state", help="Only those in this state.", show_default=False),
+    ] = None,
     top: Annotated[
         int, typer.Option("--top", min=0, help="How many at most, the newest first; 0: all.")
     ] = 50,
@@ -226,7 +227,7 @@ def status(  # noqa: PLR0913 - one for each option
     if not rotation:
         query = f"?limit={min(top or 1000, 1000)}"
         query += f"&key={key_of(key, session.cloud)}" if key else ""
-        query += f"&state={state}" if state.replace("_", "").isalpha() else ""
+        query += f"&state={state}" if state else ""
         found = client.items(f"/api/rotations{query}")
         number = write_rows(session.terminal, itertools.islice(found, top or None), ROTATIONS)
         if not number:

@@ -42,7 +42,7 @@ def blueprint(
         """Queue what ``key_events`` would, for an event of either schema."""
         found = [
             step_for(
-                event.get("eventType", event.get("type")),
+                event.get("eventType") or event.get("type"),
                 event.get("id"),
                 partial(event.get, "data"),
                 cloud=cloud,
@@ -63,7 +63,7 @@ def _events_in(message: func.QueueMessage) -> Iterator[Mapping[str, Any]]:
     """
     try:
         said = json.loads(message.get_body())
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     for event in said if isinstance(said, list) else [said]:
         if isinstance(event, Mapping):

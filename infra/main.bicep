@@ -197,7 +197,8 @@ module alerts 'alerts/alerts.bicep' = {
 }
 
 module roles 'roles/roles.bicep' = {
-  name: 'keyturn-roles'
+  // One of a subscription keeps the region that it was first made in, whoever made it.
+  name: 'keyturn-roles-${location}'
 }
 
 module diagnostics 'vaults/diagnostics.bicep' = [for id in (vaultDiagnostics ? vaults : []): {

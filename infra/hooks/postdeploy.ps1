@@ -33,6 +33,13 @@ function Test-Identity($topic) {
   return $topic.identity.userAssignedIdentities.PSObject.Properties.Name -contains $env:KEYTURN_DEAD_LETTER_IDENTITY_ID
 }
 
+# Returns where a topic's event subscription of ours leads, if not to this app; nothing: it may be written.
+function Get-Elsewhere([string]$topic) {
+  $leads = Invoke-Az rest --method get --url "$topic/eventSubscriptions?api-version=2025-02-15" --output tsv `
+    --query "value[?name=='keyturn'].[properties.destination.properties.resourceId, properties.deliveryWithResourceIdentity.destination.properties.resourceId][] | [?@]"
+  return $leads | Where-Object { $_ -and $_ -ine "$env:KEYTURN_APP_ID/functions/key_events" -and $_ -ine $env:KEYTURN_STORAGE_ID }
+}
+
 function Add-Subscription([string]$vault) {
   $parts = $vault.Split('/')
   $subscription, $group, $name = $parts[2], $parts[4], $parts[8]
@@ -47,6 +54,12 @@ function Add-Subscription([string]$vault) {
   $topicName = "evgt-$name"
   $make = 'true'
   if ($topic) {
+    $elsewhere = Get-Elsewhere $topic.id
+    if ($elsewhere) {
+      throw ("The events of the vault $name go to another Keyturn already: $($topic.id)/eventSubscriptions/keyturn leads " +
+        "to $elsewhere. Delete that event subscription if that app is gone, or take the vault out of " +
+        'KEYTURN_VAULT_IDS of one of them, then: azd hooks run postdeploy')
+    }
     $group = $topic.id.Split('/')[4]
     if ($topic.name -ne $topicName) {
       $topicName = $topic.name
@@ -58,16 +71,18 @@ function Add-Subscription([string]$vault) {
       }
     }
   }
-  Invoke-Az deployment group create --subscription $subscription --resource-group $group `
-    --name "keyturn-events-$name" --template-file (Join-Path $PSScriptRoot '../events/vault.bicep') --output none `
-    --parameters "vaultId=$vault" "location=$location" "topicName=$topicName" "makeTopic=$make" `
-    "appId=$env:KEYTURN_APP_ID" "storageId=$env:KEYTURN_STORAGE_ID" `
-    "deadLetterIdentityId=$env:KEYTURN_DEAD_LETTER_IDENTITY_ID"
+  # One or the other: each writes the same event subscription.
   if ($env:KEYTURN_EVENTS_QUEUE -eq 'true') {
     Invoke-Az deployment group create --subscription $subscription --resource-group $group `
       --name "keyturn-queue-$name" --template-file (Join-Path $PSScriptRoot '../events/queue.bicep') --output none `
-      --parameters "topicName=$topicName" "storageId=$env:KEYTURN_STORAGE_ID" `
-      "identityId=$env:KEYTURN_DEAD_LETTER_IDENTITY_ID"
+      --parameters "vaultId=$vault" "location=$location" "topicName=$topicName" "makeTopic=$make" `
+      "storageId=$env:KEYTURN_STORAGE_ID" "identityId=$env:KEYTURN_DEAD_LETTER_IDENTITY_ID"
+  } else {
+    Invoke-Az deployment group create --subscription $subscription --resource-group $group `
+      --name "keyturn-events-$name" --template-file (Join-Path $PSScriptRoot '../events/vault.bicep') --output none `
+      --parameters "vaultId=$vault" "location=$location" "topicName=$topicName" "makeTopic=$make" `
+      "appId=$env:KEYTURN_APP_ID" "storageId=$env:KEYTURN_STORAGE_ID" `
+      "deadLetterIdentityId=$env:KEYTURN_DEAD_LETTER_IDENTITY_ID"
   }
   Write-Output "The vault $name sends its events to Keyturn."
   $app = $env:KEYTURN_APP_ID.Split('/')

@@ -41,6 +41,16 @@ has_identity() {
     tr '[:upper:]' '[:lower:]' | grep -qF "\"$(lower "$KEYTURN_DEAD_LETTER_IDENTITY_ID")\""
 }
 
+# Prints where a topic's event subscription of ours leads, if not to this app; nothing: it may be written.
+led_elsewhere() {
+  leads=$(az rest --method get --url "$1/eventSubscriptions?api-version=2025-02-15" --output tsv \
+    --query "value[?name=='keyturn'].[properties.destination.properties.resourceId, properties.deliveryWithResourceIdentity.destination.properties.resourceId][] | [?@]") || return 1
+  case $(lower "$leads") in
+    '' | "$(lower "$KEYTURN_APP_ID/functions/key_events")" | "$(lower "$KEYTURN_STORAGE_ID")") ;;
+    *) echo "$leads" ;;
+  esac
+}
+
 # Called where a failure is caught, so that `set -e` holds nothing up: each step says it itself.
 subscribe() {
   vault=$1
@@ -57,6 +67,13 @@ subscribe() {
   make=true
   topic_name="evgt-$name"
   if [ -n "$topic" ]; then
+    elsewhere=$(led_elsewhere "$topic") || return 1
+    if [ -n "$elsewhere" ]; then
+      echo "The events of the vault $name go to another Keyturn already: $topic/eventSubscriptions/keyturn leads" \
+        "to $elsewhere. Delete that event subscription if that app is gone, or take the vault out of" \
+        "KEYTURN_VAULT_IDS of one of them, then: azd hooks run postdeploy" >&2
+      return 1
+    fi
     group=$(echo "$topic" | cut -d/ -f5)
     topic_name=$(echo "$topic" | cut -d/ -f9)
     if [ "$topic_name" != "evgt-$name" ]; then
@@ -69,16 +86,18 @@ subscribe() {
       fi
     fi
   fi
-  az deployment group create --subscription "$subscription" --resource-group "$group" \
-    --name "keyturn-events-$name" --template-file "$here/../events/vault.bicep" --output none \
-    --parameters vaultId="$vault" location="$location" topicName="$topic_name" makeTopic="$make" \
-    appId="$KEYTURN_APP_ID" storageId="$KEYTURN_STORAGE_ID" \
-    deadLetterIdentityId="$KEYTURN_DEAD_LETTER_IDENTITY_ID" || return 1
+  # One or the other: each writes the same event subscription.
   if [ "${KEYTURN_EVENTS_QUEUE:-false}" = true ]; then
     az deployment group create --subscription "$subscription" --resource-group "$group" \
       --name "keyturn-queue-$name" --template-file "$here/../events/queue.bicep" --output none \
-      --parameters topicName="$topic_name" storageId="$KEYTURN_STORAGE_ID" \
-      identityId="$KEYTURN_DEAD_LETTER_IDENTITY_ID" || return 1
+      --parameters vaultId="$vault" location="$location" topicName="$topic_name" makeTopic="$make" \
+      storageId="$KEYTURN_STORAGE_ID" identityId="$KEYTURN_DEAD_LETTER_IDENTITY_ID" || return 1
+  else
+    az deployment group create --subscription "$subscription" --resource-group "$group" \
+      --name "keyturn-events-$name" --template-file "$here/../events/vault.bicep" --output none \
+      --parameters vaultId="$vault" location="$location" topicName="$topic_name" makeTopic="$make" \
+      appId="$KEYTURN_APP_ID" storageId="$KEYTURN_STORAGE_ID" \
+      deadLetterIdentityId="$KEYTURN_DEAD_LETTER_IDENTITY_ID" || return 1
   fi
   echo "The vault $name sends its events to Keyturn."
   az deployment group create --subscription "$(echo "$KEYTURN_APP_ID" | cut -d/ -f3)" \

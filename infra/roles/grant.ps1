@@ -25,8 +25,9 @@ function Invoke-Az {
 $location = Invoke-Az account list-locations --query '[0].name' --output tsv
 foreach ($place in $Scope) {
   $subscription = $place.Split('/')[2]
-  Invoke-Az deployment sub create --subscription $subscription --name keyturn-roles --output none `
-    --location $location --template-file (Join-Path $PSScriptRoot 'roles.bicep')
+  # A name of its own for each region: a deployment keeps the region that it was first made in.
+  Invoke-Az deployment sub create --subscription $subscription --name "keyturn-grant-$location" `
+    --location $location --template-file (Join-Path $PSScriptRoot 'roles.bicep') --output none
   $id = Invoke-Az role definition list --subscription $subscription --custom-role-only true `
     --scope "/subscriptions/$subscription" `
     --query "[?starts_with(roleName, '$title (')].id | [0]" --output tsv

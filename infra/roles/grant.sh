@@ -33,11 +33,12 @@ case $1 in
 esac
 shift
 
+location=$(az account list-locations --query '[0].name' --output tsv)
 for scope in "$@"; do
   subscription=$(echo "$scope" | cut -d/ -f3)
-  az deployment sub create --subscription "$subscription" --name keyturn-roles --output none \
-    --location "$(az account list-locations --query '[0].name' --output tsv)" \
-    --template-file "$here/roles.bicep"
+  # A name of its own for each region: a deployment keeps the region that it was first made in.
+  az deployment sub create --subscription "$subscription" --name "keyturn-grant-$location" \
+    --location "$location" --template-file "$here/roles.bicep" --output none
   role=$(az role definition list --subscription "$subscription" --custom-role-only true \
     --scope "/subscriptions/$subscription" \
     --query "[?starts_with(roleName, '$title (')].id | [0]" --output tsv)

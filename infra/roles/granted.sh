@@ -8,7 +8,8 @@ missing() {
   printf 'could not be read\t%s\n' "$1"
 }
 
-az account list --query "[?state=='Enabled'].id" --output tsv | while read -r subscription; do
+subscriptions=$(az account list --query "[?state=='Enabled'].id" --output tsv)
+for subscription in $subscriptions; do
   az role assignment list --subscription "$subscription" --all --assignee "$KEYTURN_PRINCIPAL_ID" \
     --query '[].[roleDefinitionName, scope]' --output tsv || missing "/subscriptions/$subscription"
   # Vaults with access policies know no roles.

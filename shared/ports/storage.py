@@ -93,7 +93,7 @@ class QueueState:
 
     Attributes:
         waiting: Steps in it, about; those that are due later are among them.
-        poisoned: Steps that failed five times and are not closed yet, about.
+        poisoned: Steps and events that failed five times and are not closed yet, about.
     """
 
     waiting: int

@@ -67,7 +67,10 @@ class BuryStep:
                 pass  # the next sweep comes by itself; a refusal was logged when it was made
 
     def run_unreadable(self, message: bytes, why: str) -> None:
-        """Keep a message that is no step of ours: one of a later Keyturn, or a stranger's."""
+        """Keep a message that is no step of ours: one of a later Keyturn, or a stranger's.
+
+        Also an event that could not be made a step.
+        """
         text = message.decode(errors="replace")
         logger.error("kept as refused: %s", why)
         now = self.clock.now()

@@ -157,7 +157,7 @@ class CheckReadiness:
         state = self.queue.state()
         yield _fine("queue", f"about {state.waiting} steps wait, for their time or their turn")
         if state.poisoned:
-            said = f"{state.poisoned} steps that failed five times wait to be closed"
+            said = f"{state.poisoned} steps or events that failed five times wait to be closed"
             advice = "see whether the function `poison` runs; its log has the steps"
             yield CheckView(name="poison", status=Health.WARN, said=said, advice=advice)
 

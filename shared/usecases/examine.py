@@ -27,6 +27,25 @@ _PAGE = "docs/troubleshooting.md"
 _BY_FIREWALL = re.compile(r"ForbiddenByFirewall|client address is not authorized", re.IGNORECASE)
 """In a refusal of Key Vault: azure-docs#61015."""
 
+_BY_CONNECTION = re.compile(
+    r"ForbiddenByConnection|Public network access is disabled", re.IGNORECASE
+)
+"""Likewise where only a private link leads to it: secrets-store-csi-driver-provider-azure#873."""
+
+_HOOK = "azd hooks run postdeploy  # of an app that is not deployed yet: azd up"
+"""What makes topics and event subscriptions as the template has them."""
+
+_ABOUT = "docs/cli.md#is-everything-as-it-must-be"
+"""What to do about what only somebody else, or from elsewhere, can look at."""
+
+_OF_EVENTS = (
+    "Microsoft.EventGrid/eventSubscriptions/read",
+    "Microsoft.EventGrid/systemTopics/read",
+    "Microsoft.EventGrid/systemTopics/eventSubscriptions/read",
+)
+_OF_AUDIT = ("Microsoft.Insights/diagnosticSettings/read",)
+"""Rights that the app does without: what they show is looked at by whoever deploys it."""
+
 _OURS = ("/functions/key_events", "/queues/keyturn-events")
 """How the endpoints end by which a Keyturn hears of keys."""
 
@@ -107,8 +126,16 @@ class Examine:
                 said = "a managed HSM sends none: its new versions are found by the timer alone"
                 yield _fine(f"events of {name}", said)
             else:
-                yield from self._tried(f"events of {name}", lambda p=place: self._events(p, name))  # type: ignore[misc] # bound here
-            yield from self._tried(f"audit log of {name}", lambda p=place: self._audit(p, name))  # type: ignore[misc] # likewise
+                yield from self._around(
+                    f"events of {name}",
+                    _OF_EVENTS,
+                    lambda p=place: self._events(p, name),  # type: ignore[misc] # bound here
+                )
+            yield from self._around(
+                f"audit log of {name}",
+                _OF_AUDIT,
+                lambda p=place: self._audit(p, name),  # type: ignore[misc] # likewise
+            )
 
     def _placed(self, host: str, found: list[str]) -> Iterator[CheckView]:
         found.append(self.surroundings.vault_id(host))
@@ -121,7 +148,9 @@ class Examine:
         is_hsm = _is_hsm(host)
         update = f"az keyvault {'update-hsm' if is_hsm else 'update'} {_named(host)}"
         if not vault.soft_delete:
-            said, mend = "soft delete is off", f"{update} --enable-soft-delete true"
+            said = "soft delete is off"
+            # no option of ``az keyvault update`` any more
+            mend = f"az resource update --ids {_id_of(host)} --set properties.enableSoftDelete=true"
             yield CheckView(name=f"vault {name}", status=Health.FAIL, said=said, advice=mend)
         if not vault.purge_protection:
             said = "purge protection is off: services refuse its keys"
@@ -134,7 +163,7 @@ class Examine:
             yield CheckView(name=f"vault {name}", status=Health.FAIL, said=said, advice=mend)
         elif vault.is_perimeter:
             said = "a network security perimeter decides who reaches it, which is not looked at"
-            mend = f"az resource show --ids $(az keyvault show {_named(host)} --query id -o tsv)"
+            mend = f"az resource show --ids {_id_of(host)}"
             yield CheckView(name=f"vault {name}", status=Health.WARN, said=said, advice=mend)
         elif vault.soft_delete and vault.purge_protection:
             door = "open to trusted services and what its rules name" if is_closed else "open"
@@ -157,6 +186,8 @@ class Examine:
             return f"az keyvault show {_named(host)}"  # whether there is one, and it is reached
         if _BY_FIREWALL.search(str(error)):
             return f"az keyvault network-rule add {_named(host)} --ip-address <this machine's>"
+        if _BY_CONNECTION.search(str(error)):
+            return _ABOUT
         if _is_hsm(host):
             # docs: "Managed HSM data plane role management"; a managed HSM has roles of its own
             return (
@@ -164,8 +195,7 @@ class Examine:
                 ' --role "Managed HSM Crypto Auditor" --scope /keys'
             )
         if settings is None or settings.rbac:
-            scope = f"$(az keyvault show {_named(host)} --query id -o tsv)"
-            return self._grant("Key Vault Reader", scope)
+            return self._grant("Key Vault Reader", _id_of(host))
         # The command puts these in the place of what we have: it is named once more.
         held = settings.permissions.get(f"{self._object_id}/", frozenset())
         return (
@@ -183,7 +213,7 @@ class Examine:
         if not heard:
             said = "no event subscription leads to a Keyturn: only the timer finds new versions"
             topics = self.surroundings.system_topics(vault_id)
-            mend = _subscribe(topics[0]) if topics else _make_topic(vault_id, name)
+            mend = _subscribe(topics[0]) if topics else _HOOK
             yield CheckView(name=check, status=Health.WARN, said=said, advice=mend)
         for each in heard:
             yield from _of_subscription(check, each)
@@ -200,6 +230,20 @@ class Examine:
             """ --logs '[{"categoryGroup": "audit", "enabled": true}]'"""
         )
         yield CheckView(name=check, status=Health.WARN, said=said, advice=mend)
+
+    def _around(
+        self, name: str, rights: Sequence[str], look: Callable[[], Iterator[CheckView]]
+    ) -> Iterator[CheckView]:
+        """Yield what a look finds that the app's own identity need not be able to take."""
+
+        def allowed() -> Iterator[CheckView]:
+            try:
+                yield from look()
+            except AccessDeniedError:
+                said = f"not looked at: that takes {', '.join(rights)}"
+                yield CheckView(name=name, status=Health.WARN, said=said, advice=_ABOUT)
+
+        yield from self._tried(name, allowed)
 
     def _tried(self, name: str, look: Callable[[], Iterator[CheckView]]) -> Iterator[CheckView]:
         try:
@@ -230,6 +274,11 @@ def _named(host: str) -> str:
     return f"{'--hsm-name' if _is_hsm(host) else '--name'} {host.partition('.')[0]}"
 
 
+def _id_of(host: str) -> str:
+    """Return what a shell makes a vault's resource id of."""
+    return f"$(az keyvault show {_named(host)} --query id -o tsv)"
+
+
 def _of_subscription(check: str, found: EventSubscription) -> Iterator[CheckView]:
     source, _, name = found.id.rpartition("/eventSubscriptions/")
     if "/systemTopics/" in source:
@@ -247,7 +296,7 @@ def _of_subscription(check: str, found: EventSubscription) -> Iterator[CheckView
     missing = [each for each in _TYPES if held and each.lower() not in held]
     if found.problem:
         said = f"the event subscription {name} is {found.problem}"
-        yield CheckView(name=check, status=Health.FAIL, said=said, advice=update)
+        yield CheckView(name=check, status=Health.FAIL, said=said, advice=_HOOK)
     if missing:
         said = f"the event subscription {name} leaves out {', '.join(missing)}"
         mend = f"{update} --included-event-types {' '.join(_TYPES)}"
@@ -286,16 +335,6 @@ def _subscribe(topic: str) -> str:
         " --endpoint <id of the function app>/functions/key_events"
         f" --included-event-types {' '.join(_TYPES)} --deadletter-endpoint"
         " <id of a storage account>/blobServices/default/containers/<container>"
-    )
-
-
-def _make_topic(vault_id: str, name: str) -> str:
-    group = vault_id.partition("/providers/")[0]
-    return (
-        f"az eventgrid system-topic create --name {name}"
-        f" --resource-group {quote(_group_of(vault_id))} --location <the vault's>"
-        f" --topic-type Microsoft.KeyVault.vaults --source {quote(vault_id)} && "
-        + _subscribe(f"{group}/providers/Microsoft.EventGrid/systemTopics/{name}")
     )
 
 

@@ -241,7 +241,8 @@ class Adapters:
             credential = self.storage_credential
             return QueueClient(storage.queue_url, name, credential=credential, **options)
 
-        return StepQueue(connect(STEPS_QUEUE), connect(f"{STEPS_QUEUE}-poison"), self.clock)
+        poison = (connect(f"{STEPS_QUEUE}-poison"), connect(f"{EVENTS_QUEUE}-poison"))
+        return StepQueue(connect(STEPS_QUEUE), poison, self.clock)
 
     @cached_property
     def announcer(self) -> "Announcer":

@@ -14,13 +14,14 @@ from shared.domain.steps import Supervise, decode
 from shared.ports import QueueState
 
 STEP = Supervise(rotation="r1")
+POISON = ("keyturn-steps-poison", "keyturn-events-poison")
 
 
 def queue_at(storage: str, clock: RealClock) -> StepQueue:
     client = QueueClient.from_connection_string(
         storage, "keyturn-steps", message_encode_policy=TextBase64EncodePolicy()
     )
-    return StepQueue(client, raw(storage, "keyturn-steps-poison"), clock)
+    return StepQueue(client, tuple(raw(storage, name) for name in POISON), clock)
 
 
 def raw(storage: str, name: str = "keyturn-steps") -> QueueClient:
@@ -37,7 +38,7 @@ def visible_in(storage: str, clock: RealClock, at: datetime | None) -> float:
         message_encode_policy=TextBase64EncodePolicy(),
         raw_response_hook=lambda response: sent.append(response.http_request.url),
     )
-    StepQueue(client, raw(storage, "keyturn-steps-poison"), clock).send(STEP, at=at)
+    StepQueue(client, tuple(raw(storage, name) for name in POISON), clock).send(STEP, at=at)
     url = next(u for u in reversed(sent) if "/messages" in u)
     assert "messagettl=-1" in url
     return float(url.partition("visibilitytimeout=")[2].partition("&")[0])
@@ -71,10 +72,10 @@ def test_what_waits_and_what_is_poison_is_counted_hidden_or_not(storage: str) ->
     assert queue.state() == QueueState(waiting=0, poisoned=0), "no queue was made yet"
     queue.send(STEP)
     queue.send(STEP, at=clock.now() + timedelta(hours=1))
-    poison = raw(storage, "keyturn-steps-poison")
-    poison.create_queue()
-    poison.send_message("x")
-    assert queue.state() == QueueState(waiting=2, poisoned=1)
+    for name in POISON:
+        raw(storage, name).create_queue()
+        raw(storage, name).send_message("x")
+    assert queue.state() == QueueState(waiting=2, poisoned=2)
 
 
 def test_a_step_is_due_until_somebody_takes_it_and_not_before_its_time(storage: str) -> None:

@@ -92,7 +92,7 @@ def test_the_doctor_looks_at_events_their_dead_letter_and_the_audit_log(
 
     unheard = look()
     assert unheard["events of kv-heard"][0] == "warn"
-    assert "az eventgrid system-topic create" in str(unheard["events of kv-heard"][1])
+    assert str(unheard["events of kv-heard"][1]).startswith("azd hooks run postdeploy ")
     assert "az monitor diagnostic-settings create" in str(unheard["audit log of kv-heard"][1])
 
     to_app: dict[str, Any] = {
@@ -117,6 +117,12 @@ def test_the_doctor_looks_at_events_their_dead_letter_and_the_audit_log(
     well = look()
     assert well["events of kv-heard"] == ("pass", None)
     assert well["audit log of kv-heard"] == ("pass", None)
+
+    to_app["provisioningState"] = "AwaitingManualAction"
+    status, advice = look()["events of kv-heard"]
+    assert status == "fail"
+    assert str(advice).startswith("azd hooks run postdeploy ")
+    to_app["provisioningState"] = "Succeeded"
 
     account = app.replace("Microsoft.Web/sites", "Microsoft.Storage/storageAccounts")
     queue = {"resourceId": account, "queueName": EVENTS_QUEUE}
@@ -213,16 +219,52 @@ def test_the_doctor_finds_managed_hsms_by_itself(desk: Desk, found: Small) -> No
     assert told["keys of hsm2"] == ("pass", None)
 
 
-def test_what_could_not_be_looked_at_is_mended_by_a_command_too(desk: Desk) -> None:
-    said = {"error": {"code": "AuthorizationFailed", "message": "may not"}}
-    faults = desk.azure.faults
-    faults.add(Fault(path="*/eventSubscriptions", answer=Answer(403, said), times=None))
-    faults.add(Fault(path="*/diagnosticSettings", answer=Answer(400, said), times=None))
+SAID = {"error": {"code": "AuthorizationFailed", "message": "may not"}}
+ABOUT = "docs/cli.md#is-everything-as-it-must-be"
+
+
+def test_what_could_not_be_looked_at_says_where_to_look(desk: Desk) -> None:
+    desk.azure.faults.add(Fault(path="*/diagnosticSettings", answer=Answer(400, SAID), times=None))
     told = checks(desk.run("doctor", "--vault", VAULT, "-o", "json").json())
-    reader = f'az role assignment create --assignee {ME} --role "Reader" --scope /subscriptions/'
-    assert str(told[f"events of {VAULT}"][1]).startswith(reader)
     assert told[f"audit log of {VAULT}"] == ("fail", "docs/troubleshooting.md")
     assert (CHECKOUT / "docs" / "troubleshooting.md").exists()
+
+
+def test_what_the_apps_identity_does_without_is_not_looked_at_and_asks_for_no_role(
+    desk: Desk,
+) -> None:
+    for path in ("*/eventSubscriptions", "*/diagnosticSettings"):
+        desk.azure.faults.add(Fault(path=path, answer=Answer(403, SAID), times=None))
+    rows = desk.run("doctor", "--vault", VAULT, "-o", "json").json()
+    told = checks(rows)
+    assert told[f"events of {VAULT}"] == ("warn", ABOUT)
+    assert told[f"audit log of {VAULT}"] == ("warn", ABOUT)
+    said = {row["name"]: row["said"] for row in rows}
+    assert "Microsoft.EventGrid/eventSubscriptions/read" in said[f"events of {VAULT}"]
+    assert "Microsoft.Insights/diagnosticSettings/read" in said[f"audit log of {VAULT}"]
+    assert "\n### Is everything as it must be?\n" in (CHECKOUT / "docs" / "cli.md").read_text()
+
+
+def test_no_role_opens_a_vault_that_only_a_private_link_leads_to(desk: Desk, found: Small) -> None:
+    vault = desk.azure.estate.vault("kv-private", subscription=found.research)
+    vault.grant(ME, KEYS)
+    vault.network.public = False
+    told = checks(desk.run("doctor", "--vault", "kv-private", "-o", "json").json())
+    assert told["keys of kv-private"] == ("fail", ABOUT)
+
+
+def test_soft_delete_is_turned_on_by_what_still_can(desk: Desk, found: Small) -> None:
+    place = f"/subscriptions/{found.research}/resourceGroups/rg/providers/Microsoft.KeyVault"
+    uri = "https://kv-old.vault.azure.net/"
+    properties = {"tenantId": "t", "vaultUri": uri, "enableSoftDelete": False}
+    body = {"id": f"{place}/vaults/kv-old", "tenantId": "t", "properties": properties}
+    faults = desk.azure.faults
+    faults.add(Fault(method="POST", path="*ResourceGraph*", answer=shown(body), times=None))
+    faults.add(Fault(method="GET", path="*/vaults/kv-old", answer=Answer(200, body), times=None))
+    rows = desk.run("doctor", "--vault", "kv-old", "-o", "json").json()
+    (advice,) = [row["advice"] for row in rows if row["said"] == "soft delete is off"]
+    kept = "$(az keyvault show --name kv-old --query id -o tsv)"
+    assert advice == f"az resource update --ids {kept} --set properties.enableSoftDelete=true"
 
 
 def test_a_network_that_is_gone_is_looked_at_again_later(desk: Desk) -> None:

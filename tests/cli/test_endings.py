@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from cli.command import told
 from cli.console import Format, Terminal
 from cli.exits import Exit
 from cli.main import app
+from tests.cli.desk import CHECKOUT
 from tests.cli.servers import Server
 from tests.cli.test_wishes import in_process
 
@@ -25,6 +27,7 @@ from tests.cli.test_wishes import in_process
         ("versions", "missing argument 'KEY': `keyturn versions --help`"),
         ("rotate kv/k", "missing option '--reason': `keyturn rotate --help`"),
         ("policy chek", "no such command 'chek', did you mean 'check'?: `keyturn policy --help`"),
+        ("status --state needs-approval", "'needs-approval' is not one of 'discovering', 'moving'"),
         ("inventory -o xml", "'xml' is not one of 'table', 'json', 'yaml', 'csv'"),
         ("watch r --interval soon", "invalid value for '--interval'"),
         ("inventory --vault", "option '--vault' requires an argument"),
@@ -65,6 +68,43 @@ def test_a_pipe_that_is_closed_ends_the_command_quietly(
     err = child.stderr.read()
     child.stderr.close()
     assert (child.wait(240), err) == (Exit.UNREAD, "")
+
+
+FULL = "keyturn: the output cannot be written: No space left on device: write it elsewhere\n"
+SHUT = "keyturn: stdout is closed: open it, or send it to /dev/null\n"
+on_linux = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+
+
+@on_linux
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("typed", "code", "err"),
+    [
+        ("--version >/dev/full", Exit.ERROR, FULL),
+        ("--help >/dev/full", Exit.ERROR, FULL),
+        ("policy check -q policy.yaml -o json >/dev/full", Exit.ERROR, FULL),
+        ("--version >&-", Exit.ERROR, SHUT),
+        ("policy check policy.yaml >&- 2>&-", Exit.ERROR, ""),
+        ("policy check policy.yaml 2>&-", Exit.FINE, ""),
+        ("policy check policy.yaml >/dev/full 2>&1", Exit.ERROR, ""),
+        ("--nope 2>/dev/full", Exit.USAGE, ""),
+        ("--nope 2>&-", Exit.USAGE, ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_one_sentence_and_a_code(
+    tmp_path: Path, typed: str, code: Exit, err: str, unbuffered: str
+) -> None:
+    (tmp_path / "policy.yaml").write_text("version: 1\n")
+    done = subprocess.run(  # noqa: S603 - the command under test
+        ["/bin/sh", "-c", f'"{sys.executable}" -m cli {typed}'],
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered, "PYTHONPATH": str(CHECKOUT)},
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert (done.returncode, done.stderr) == (code, err)
 
 
 def test_a_help_that_nobody_reads_ends_quietly_too() -> None:

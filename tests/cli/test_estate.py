@@ -361,6 +361,14 @@ def test_a_policy_to_begin_with_says_what_could_not_be_read(desk: Desk) -> None:
     assert desk.run("policy", "check", "-", stdin=begun.out).code == 0
 
 
+def test_a_policy_to_begin_with_looks_into_deployment_configs_too(desk: Desk) -> None:
+    source = "https://stnowhere.blob.core.windows.net/configs"
+    for args, env in ((("--config-source", source), {}), ((), {"KEYTURN_CONFIG_SOURCES": source})):
+        begun = desk.run("policy", "init", "--vault", VAULT, *args, env=env)
+        assert begun.code == 3
+        assert "stnowhere" in begun.out, "it could not be read, and is named"
+
+
 def test_a_policy_to_begin_with_says_where_could_not_be_searched(desk: Desk) -> None:
     hidden = desk.azure.estate.subscription("Hidden")
     rbac, scope = desk.azure.estate.arm.rbac, f"/subscriptions/{hidden}"

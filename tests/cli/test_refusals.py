@@ -88,6 +88,12 @@ def test_a_key_that_one_may_not_read_is_not_allowed(desk: Desk, found: Small, co
         (("inventory", "--if-disabled", "newest"), "'newest' is no version"),
         (("inventory", "--subscription", "Nowhere"), "you see no subscription of the name"),
         (("inventory", "--config-source", "http://evil.example/c"), "--config-source"),
+        (("policy", "init", "--config-source", "http://evil.example/c"), "--config-source"),
+        (("inventory", "--vault", "kv-a", "--key", "kv-b/k"), "'kv-b/k' lies in another vault"),
+        (
+            ("status", "--app", "https://example.com", "--function-key-stdin"),
+            "--function-key-stdin: nothing came on stdin",
+        ),
         (("inventory", "--subscription", "a", "--management-group", "b"), "not both"),
         (("inventory", "--subscription", f"{GUID},Nowhere"), "of the name 'Nowhere'"),
         (("status",), "KEYTURN_APP"),

@@ -176,12 +176,27 @@ def test_an_array_of_events_is_read_too() -> None:
     ]
 
 
-@pytest.mark.parametrize("said", [b"", b"\xff", b"{", 7, None, "text", ["text"], [[]]])
+@pytest.mark.parametrize(
+    "said", [b"", b"\xff", b"{", 7, None, "text", ["text"], [[]], b"[" * 100_000]
+)
 def test_a_message_that_is_no_event_is_let_go_and_named(
     said: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert taken(said) == []
     assert "message m1 among the queued events is no event" in caplog.text
+
+
+@pytest.mark.parametrize("data", [DATA, {"Id": "\ud800"}])
+def test_half_a_character_in_an_event_keeps_no_other_from_being_taken(data: object) -> None:
+    odd, other = {**as_grid(data), "id": "e\ud800"}, {**as_grid(DATA), "id": "e2"}
+    first, second = taken(odd, other)
+    assert isinstance(first, Open | Refuse)
+    assert (first.cause.id if isinstance(first, Open) else first.event_id) == "e?"
+    assert second == Open(key=str(KEY), cause=Cause(trigger="event", id="e2"))
+
+
+def test_the_type_of_either_schema_counts_where_the_others_is_null() -> None:
+    assert taken({**as_cloud(DATA), "eventType": None}) == taken(as_cloud(DATA))
 
 
 @both
@@ -228,11 +243,18 @@ def test_a_message_that_is_no_step_fails_and_is_kept_once_it_is_poison(message: 
     steps = function(rotation_steps.blueprint(lambda: noted, queue="q"), "rotation_steps")
     with pytest.raises(UnreadableError):
         steps(func.QueueMessage(body=message))
-    buried = function(poison.blueprint(lambda: noted, queue="q"), "poison")  # type: ignore[arg-type, return-value]
+    buried = function(poison.blueprint(lambda: noted, queue="q", events="e"), "poison")  # type: ignore[arg-type, return-value]
     buried(func.QueueMessage(body=message))
     ((kept, why),) = noted.given
     assert kept == message
     assert "not a step" in why
+
+
+def test_an_event_that_could_not_be_queued_is_kept_with_what_it_was() -> None:
+    noted = Noted()
+    bp = poison.blueprint(lambda: noted, queue="q", events="e")  # type: ignore[arg-type, return-value]
+    function(bp, "poison_events")(func.QueueMessage(body=b"{}"))
+    assert noted.given == [(b"{}", "a queued event failed five times")]
 
 
 def test_a_step_is_given_to_its_use_case() -> None:
@@ -240,6 +262,6 @@ def test_a_step_is_given_to_its_use_case() -> None:
     step = SweepVault(vault="v", sweep="s")
     message = func.QueueMessage(id="m1", body=encode(step))
     function(rotation_steps.blueprint(lambda: noted, queue="q"), "rotation_steps")(message)
-    function(poison.blueprint(lambda: noted, queue="q"), "poison")(message)  # type: ignore[arg-type, return-value]
+    function(poison.blueprint(lambda: noted, queue="q", events="e"), "poison")(message)  # type: ignore[arg-type, return-value]
     assert noted.given == [step, step]
     assert noted.message == "m1"

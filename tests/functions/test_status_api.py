@@ -224,7 +224,9 @@ def _unheard(called: CalledApi) -> None:
         pytest.param(use(store=Store("look: 403")), "evidence", "fail", "look: 403", id="store"),
         pytest.param(use(queue=Away()), "queue", "fail", "no answer", id="queue"),
         pytest.param(use(queue=Broken()), "queue", "fail", "itself failed", id="a bug"),
-        pytest.param(use(queue=Full()), "poison", "warn", "2 steps that failed", id="poison"),
+        pytest.param(
+            use(queue=Full()), "poison", "warn", "2 steps or events that failed", id="poison"
+        ),
         pytest.param(_bad_policy, "policy", "fail", "#/version", id="policy"),
         pytest.param(_late, "timer", "fail", "was due at", id="sweep late"),
         pytest.param(_no_sweep, "timer", "warn", "has not run yet", id="no sweep yet"),

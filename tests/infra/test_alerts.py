@@ -135,12 +135,47 @@ def a_key_cannot_be_looked_at(at: Scene) -> None:
     at.bench.run(Watch(key=at.key, cause=SWEEP))
 
 
+def a_version_in_use_is_disabled(at: Scene) -> None:
+    all_goes_well(at)
+    newest = at.bench.azure.estate.vaults.newest(VAULT, at.name)
+    at.bench.enable(newest, enabled=False)
+    look_again(at)
+
+
+def a_version_in_use_expires(at: Scene) -> None:
+    at.bench.policies.set_defaults(expired=Reaction.IGNORE)
+    all_goes_well(at)
+    vaults = at.bench.azure.estate.vaults
+    vaults.vault(VAULT).set_expiry(vaults.newest(VAULT, at.name), at.bench.clock.now())
+    look_again(at)
+
+
+def a_version_in_use_is_gone(at: Scene) -> None:
+    all_goes_well(at)
+    vault = at.bench.azure.estate.vaults.vault(VAULT)
+    vault.delete(at.name)
+    vault.purge_protection = False
+    vault.purge(at.name)
+    vault.purge_protection = True
+    at.bench.key(at.name)
+    look_again(at)
+
+
+def look_again(at: Scene) -> None:
+    at.bench.pass_time(minutes=24 * 60)
+    at.bench.run(Watch(key=at.key, cause=SWEEP))
+
+
 def a_step_is_given_up(at: Scene) -> None:
     bury(lambda: at.bench.burial, encode(Revive()).encode())
 
 
 def a_message_is_no_step(at: Scene) -> None:
     bury(lambda: at.bench.burial, b"hello")
+
+
+def a_queued_event_is_given_up(at: Scene) -> None:
+    bury(lambda: at.bench.burial, b"{}", "poison_events")
 
 
 def what_is_given_up_cannot_be_closed(_at: Scene) -> None:
@@ -151,8 +186,9 @@ def what_is_given_up_cannot_be_closed(_at: Scene) -> None:
         bury(fails, b"hello")
 
 
-def bury(burial: Callable[[], BuryStep], body: bytes) -> None:
-    function(poison.blueprint(burial, queue="q"), "poison")(func.QueueMessage(body=body))
+def bury(burial: Callable[[], BuryStep], body: bytes, by: str = "poison") -> None:
+    bp = poison.blueprint(burial, queue="q", events="e")
+    function(bp, by)(func.QueueMessage(body=body))
 
 
 def the_timer_fires(at: Scene) -> None:
@@ -174,8 +210,12 @@ FOUND_BY: Mapping[Deed, set[str]] = {
     a_key_nears_its_end: {"expiring-key"},
     a_key_has_run_out: {"expiring-key"},
     a_key_cannot_be_looked_at: {"expiring-key"},
+    a_version_in_use_is_disabled: {"expiring-key"},
+    a_version_in_use_expires: {"expiring-key"},
+    a_version_in_use_is_gone: {"expiring-key"},
     a_step_is_given_up: {"poison"},
     a_message_is_no_step: {"poison"},
+    a_queued_event_is_given_up: {"poison"},
     what_is_given_up_cannot_be_closed: {"poison"},
     the_timer_fires: {"no-timer"},
 }

@@ -120,7 +120,7 @@ def test_a_vault_without_a_topic_gets_one_and_a_subscription(cli: Cli) -> None:
 def test_every_parameter_that_it_gives_is_one_of_the_template(
     cli: Cli, what: str, template: str, more: set[str]
 ) -> None:
-    cli.run("hooks/postdeploy.sh", **AFTER, KEYTURN_EVENTS_QUEUE="true")
+    cli.run("hooks/postdeploy.sh", **AFTER, KEYTURN_EVENTS_QUEUE=str(what == "queue").lower())
     (deployed,) = cli.deployed(what)
     given = set(re.findall(r" (\w+)=", deployed.partition("--parameters")[2]))
     text = (ROOT / "infra" / template).read_text()
@@ -186,11 +186,40 @@ def test_events_go_through_the_queue_only_where_that_is_wanted_and_in_the_topics
     assert done.returncode == 0, done.stderr
     asked = cli.deployed("queue")
     assert len(asked) == times
-    for each in asked:  # after what it changes was made
+    assert len(cli.deployed("events")) == 1 - times, "it is never pointed at both"
+    for each in asked:
         assert "--resource-group rg-theirs " in each
-        assert f"topicName=theirs storageId={STORAGE} identityId={IDENTITY}" in each
-        whole = cli.asked("deployment group create")
-        assert whole.index(each) > whole.index(cli.deployed("events")[0])
+        assert "topicName=theirs makeTopic=false " in each
+        assert f"storageId={STORAGE} identityId={IDENTITY}" in each
+
+
+@pytest.mark.parametrize("name", ["evgt-kv-one", "theirs"])
+def test_a_vault_that_tells_another_keyturn_is_not_taken_from_it(cli: Cli, name: str) -> None:
+    other = f"{APP}-other/functions/key_events"
+    topic = FOREIGN.replace("theirs", name)
+    cli.answers = [
+        ("system-topic list", f"{VAULT}\t{topic}\n"),
+        ("/eventSubscriptions?api-version", f"{other}\n"),
+        *cli.answers,
+    ]
+    done = cli.run("hooks/postdeploy.sh", **AFTER)
+    assert done.returncode == 1
+    assert f"{topic}/eventSubscriptions/keyturn leads to {other}. Delete" in done.stderr
+    assert cli.asked("deployment") == []
+
+
+@pytest.mark.parametrize("leads", ["", f"{APP.upper()}/functions/key_events\n", f"{STORAGE}\n"])
+def test_a_subscription_that_leads_here_or_to_our_queue_is_written_again(
+    cli: Cli, leads: str
+) -> None:
+    topic = FOREIGN.replace("theirs", "evgt-kv-one")
+    cli.answers = [
+        ("system-topic list", f"{VAULT}\t{topic}\n"),
+        ("/eventSubscriptions?api-version", leads),
+        *cli.answers,
+    ]
+    assert cli.run("hooks/postdeploy.sh", **AFTER).returncode == 0
+    assert len(cli.deployed("events")) == 1
 
 
 def test_a_topic_of_another_vault_is_not_taken_for_this_ones(cli: Cli) -> None:
@@ -230,10 +259,18 @@ def test_without_the_function_nothing_is_subscribed_and_it_says_where_to_look(cl
 
 
 @pytest.mark.parametrize(
-    "step", ["deployment group create", "system-topic list", "provider register", "query location"]
+    "step",
+    [
+        "deployment group create",
+        "system-topic list",
+        "provider register",
+        "query location",
+        "/eventSubscriptions?api-version",
+    ],
 )
 def test_a_step_that_fails_fails_the_hook(cli: Cli, step: str) -> None:
-    cli.answers = [(step, None), *cli.answers]
+    listed = f"{VAULT}\t{FOREIGN.replace('theirs', 'evgt-kv-one')}\n"
+    cli.answers = [(step, None), ("system-topic list", listed), *cli.answers]
     done = cli.run("hooks/postdeploy.sh", **AFTER)
     assert done.returncode == 1
     assert "sends its events" not in done.stdout
@@ -282,6 +319,14 @@ def test_a_role_is_granted_under_its_name_where_one_says(cli: Cli, name: str) ->
     assert f"--role ROLE --scope {VAULT}" in granted
 
 
+def test_roles_are_made_by_a_deployment_that_bears_its_region_in_its_name(cli: Cli) -> None:
+    """One of a subscription keeps its region: another is an InvalidDeploymentLocation."""
+    cli.answers = [("role definition list", "ROLE\n"), ("account list-locations", "northeurope\n")]
+    cli.run("roles/grant.sh", "reader", SUB, KEYTURN_PRINCIPAL_ID="PRINCIPAL")
+    (deployed,) = cli.asked("deployment sub create")
+    assert " --name keyturn-grant-northeurope --location northeurope " in deployed
+
+
 @pytest.mark.parametrize("arguments", [(), ("reader",), ("owner", VAULT)])
 def test_what_cannot_be_granted_is_refused_with_how_it_goes(
     cli: Cli, arguments: tuple[str, ...]
@@ -314,6 +359,19 @@ def test_what_cannot_be_read_is_listed_too(cli: Cli) -> None:
         "could not be read\t/subscriptions/SUB",
         "could not be read\tthe vaults of /subscriptions/SUB",
     ]
+
+
+def test_subscriptions_that_cannot_be_listed_are_not_taken_for_none(cli: Cli) -> None:
+    cli.answers = [("account list", None)]
+    done = cli.run("roles/granted.sh", KEYTURN_PRINCIPAL_ID="PRINCIPAL")
+    assert (done.returncode, done.stdout) == (3, "")
+
+
+@pytest.mark.parametrize("what", ["account list", "role assignment list", "keyvault list"])
+def test_the_twin_looks_how_each_list_has_ended(what: str) -> None:
+    lines = (ROOT / "infra" / "roles" / "granted.ps1").read_text().splitlines()
+    (at,) = [number for number, line in enumerate(lines) if f"az {what} -" in line]
+    assert "$LASTEXITCODE -ne 0" in "".join(lines[at : at + 3])
 
 
 # -- soundness -------------------------------------------------------------------------------------

@@ -58,6 +58,16 @@ def test_a_subscription_gets_all_of_them() -> None:
     assert bicep.read(FOLDER / "roles.bicep").scope == "subscription"
 
 
+def test_a_deployment_to_a_subscription_bears_its_region_and_no_other_bears_its_name() -> None:
+    """It keeps its region: another is an InvalidDeploymentLocation."""
+    modules = bicep.read(FOLDER.parent / "main.bicep").of("module").values()
+    named = {str(each.body["name"]) for each in modules if "scope" not in each.body}
+    assert named == {str(bicep.Expression("'keyturn-roles-${location}'"))}
+    for script in ("grant.sh", "grant.ps1"):
+        found = re.findall(r"--name (\S+)", (FOLDER / script).read_text())
+        assert found == ['"keyturn-grant-$location"'], script
+
+
 def test_a_management_group_gets_those_without_data_actions_which_it_refuses() -> None:
     assert bicep.read(FOLDER / "management-group.bicep").scope == "managementGroup"
     plain = [name for name in ROLES if not role(name)["dataActions"]]

@@ -1,7 +1,9 @@
 """The forge's workflows, and the settings of editors."""
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -163,6 +165,29 @@ def test_the_forge_runs_what_the_readme_says() -> None:
     runs = [step.get("run") for step in steps(ROOT / ".github" / "workflows" / "ci.yml")]
     assert "make check" in runs
     assert "make test" in runs
+
+
+def test_the_forge_compiles_every_template(tmp_path: Path) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("what is tracked is not known here")
+    (compiling,) = [
+        step["run"]
+        for step in steps(ROOT / ".github" / "workflows" / "ci.yml")
+        if "bicep" in step.get("run", "")
+    ]
+    az = tmp_path / "az"
+    az.write_text(f'#!/bin/sh\necho "$4" >> "{tmp_path}/built"\n')
+    az.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    shell = ["bash", "-e", "-o", "pipefail", "-c", compiling]  # as the forge's runner has it
+    subprocess.run(shell, cwd=ROOT, env={"PATH": path}, check=True, timeout=60)  # noqa: S603 - ours
+    built = (tmp_path / "built").read_text().split()
+    assert sorted(built) == sorted(
+        str(file.relative_to(ROOT)) for file in (ROOT / "infra").rglob("*.bicep")
+    )
+    az.write_text("#!/bin/sh\nexit 1\n")
+    failed = subprocess.run(shell, cwd=ROOT, env={"PATH": path}, check=False, timeout=60)  # noqa: S603 - ours
+    assert failed.returncode == 1
 
 
 @pytest.mark.parametrize(

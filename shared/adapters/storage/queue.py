@@ -18,10 +18,15 @@ _LONGEST = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class StepQueue:
-    """Sends steps that never expire, hidden until they are due."""
+    """Sends steps that never expire, hidden until they are due.
+
+    Attributes:
+        client: The queue of steps.
+        poison: Where steps lie that failed five times, and where events do.
+    """
 
     client: QueueClient
-    poison: QueueClient
+    poison: tuple[QueueClient, ...]
     clock: RealClock
 
     def send(self, step: Step, *, at: datetime | None = None) -> None:
@@ -38,7 +43,7 @@ class StepQueue:
     def state(self) -> QueueState:
         """See ``Queue.state``."""
         with translated("look at the queue of steps"):
-            return QueueState(_count(self.client), _count(self.poison))
+            return QueueState(_count(self.client), sum(map(_count, self.poison)))
 
     def has_due(self) -> bool:
         """See ``Queue.has_due``. A step that runs, or waits for its time, is not shown."""
