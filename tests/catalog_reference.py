@@ -102,9 +102,13 @@ def _window(window: Window) -> str:
 def _versionless(kind: Kind) -> str:
     if kind.versionless is None:
         return "not promised"
+    window = kind.versionless
+    follows = f"follows the vault, {_window(window)}"
+    if shown := kind.shown_by:
+        return f"{shown.place}: {follows}, proven by {shown.says}; else not promised"
     if not kind.in_use:
-        return f"follows the vault, {_window(kind.versionless)}; never shown, so left to a person"
-    return f"follows the vault, {_window(kind.versionless)}"
+        follows = f"{follows}; never shown, so left to a person"
+    return f"{window.only}: {follows}; else not promised" if window.only else follows
 
 
 def _section(kind: Kind) -> str:

@@ -5,10 +5,13 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pytest
+
 from sandbox.demo import POLICY as DEMO_POLICY
 from shared.adapters.policies import parse
 from shared.settings import MOVED, Settings, SettingsError
 from tests import generated
+from tests.catalog_reference import supported_services
 from tests.policy_reference import EXAMPLE
 
 ROOT = Path(__file__).parents[1]
@@ -91,3 +94,17 @@ def test_the_policys_reference_names_every_setting_once() -> None:
     properties = json.loads((ROOT / "docs" / "keyturn.schema.json").read_text())["$defs"]
     for name in properties["Settings"]["properties"]:
         assert rows.count(name) == 1, name
+
+
+@pytest.mark.parametrize(
+    ("title", "says"),
+    [
+        ("AKS cluster", "| with infrastructureEncryption: follows the vault, "),
+        ("Databricks workspace", "| managed disks: follows the vault, "),
+    ],
+)
+def test_what_follows_the_vault_in_part_is_said_to_do_so_there_alone(title: str, says: str) -> None:
+    (row,) = (line for line in supported_services().splitlines() if line.startswith(f"| [{title}]"))
+    assert says in row
+    assert row.endswith("; else not promised |")
+    assert ("proven by its disk encryption set" in row) != ("left to a person" in row)

@@ -177,7 +177,7 @@ class KeyUsers:
                 return Written(operation=over)
             case _:
                 operation = Operation(fields.polling)
-                if fields.shows_late:
+                if fields.shows_late and not pace.echoes:
                     move = replace(move, settings=_put_aside(resource, body, fields))
                 fields.begin(body)
                 fails = pace.manner is Manner.FAILING

@@ -52,6 +52,8 @@ class Pace:
     takes: timedelta | None = timedelta(0)
     """How long it is from a later write to its effect; ``None``: for good."""
     pending: Move | None = None
+    echoes: bool = False
+    """Whether what a long-running write asks for shows at once, of whatever service."""
 
     @property
     def stands_still(self) -> bool:
@@ -74,7 +76,9 @@ class Pace:
         """
         self.manner, self.takes = Manner.LYING, until
 
-    def long_running(self, lasts: timedelta | None, *, fails: bool = False) -> None:
+    def long_running(
+        self, lasts: timedelta | None, *, fails: bool = False, echoes: bool = False
+    ) -> None:
         """Be at work on later writes for ``lasts`` after the answer; ``None``: for ever.
 
         Where writes are recorded as synchronous, the answer is 202. Meanwhile a GET shows the
@@ -84,8 +88,10 @@ class Pace:
 
         Storage accounts change synchronously in every recording and by the REST docs, so this is
         how they would look if they did not. The requested reference shows at once, and stays after
-        a failure, as with services that do work that way (recorded: disk encryption sets).
+        a failure, as with services that do work that way (recorded: disk encryption sets). Those
+        that show it only at the end do so, too, with ``echoes``.
         """
+        self.echoes = echoes
         self.manner = Manner.FAILING if fails else Manner.LONG_RUNNING
         self.takes = lasts
 

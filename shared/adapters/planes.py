@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.domain.errors import NotAllowedError, PermanentError, UnreadableError
+from shared.domain.errors import NotAllowedError, UnreadableError
 from shared.domain.file_sources import BlobName
 from shared.domain.json_paths import Json, text_at
 from shared.domain.kinds import Kind, Plane
-from shared.ports import Accepted, ConfigFiles, File, FilePage, Reading, Resources
+from shared.ports import Accepted, ConfigFiles, File, FilePage, Progress, Reading, Resources
 
 
 class NoConfigFiles:
@@ -82,9 +82,9 @@ class EveryPlane:
         """See ``Resources.delete``. No file is ever deleted."""
         return self.arm.delete(kind, resource, request_id=request_id)
 
-    def failure(self, operation: str) -> PermanentError | None:
-        """See ``Resources.failure``."""
-        return self.arm.failure(operation)
+    def progress(self, operation: str) -> Progress:
+        """See ``Resources.progress``."""
+        return self.arm.progress(operation)
 
     def managed_by(self, resource: str) -> str:
         """See ``Resources.managed_by``. Nothing manages a file."""

@@ -170,6 +170,8 @@ CONTAINER_GROUP = Kind(
     # keyVersion is required in the types of every version up to 2026-07-01. That a group without
     # one follows the vault is said in azure-rest-api-specs#24296 only.
     versionless=None,
+    # Without it the deleted group would not start again.
+    identities=(f"{_KEY}.identity",),
     # No page names types or sizes; it unwraps, which takes an RSA key.
     key_types=frozenset({"RSA", "RSA-HSM"}),
     key_bits=frozenset({2048, 3072, 4096}),

@@ -39,9 +39,12 @@ AKS_CLUSTER = Kind(
     level=Level.CONFIGURED,
     in_use="",
     pinned=ASSUMED,
-    # Only with infrastructureEncryption: "checks every 6 hours".
+    # "checks every 6 hours".
     versionless=Window(
-        length=timedelta(hours=6), looks=Looks(first=timedelta(minutes=30)), source=_NEW_KMS
+        length=timedelta(hours=6),
+        looks=Looks(first=timedelta(minutes=30)),
+        source=_NEW_KMS,
+        only="with infrastructureEncryption",
     ),
     key_types=RSA,
     key_bits=SIZES,

@@ -118,11 +118,13 @@ class Window:
         length: Counted from the accepted write, or for a versionless reference from the
             version's creation.
         source: The page that says so; empty: an hour is *assumed*, and reports say that.
+        only: Of which resources of the kind it holds, for people; empty: of all.
     """
 
     length: timedelta
     looks: Looks
     source: str
+    only: str = ""
 
 
 class Plane(StrEnum):

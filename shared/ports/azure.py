@@ -166,6 +166,19 @@ class Accepted:
     operation: str
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How a long-running write goes, by its operation.
+
+    Attributes:
+        is_running: Whether it goes on: what the resource shows may be what was asked for alone.
+        failure: Why it failed; ``None`` if it has not.
+    """
+
+    is_running: bool = False
+    failure: PermanentError | None = None
+
+
 class Resources(Protocol):
     """What holds references: resources of Azure Resource Manager, and files by their URLs.
 
@@ -233,8 +246,8 @@ class Resources(Protocol):
         """
         ...
 
-    def failure(self, operation: str) -> PermanentError | None:
-        """Return why a long-running write failed; ``None`` if it has not, by this operation."""
+    def progress(self, operation: str) -> Progress:
+        """Return how a long-running write goes. Where nobody can tell any more, it has failed."""
         ...
 
     def managed_by(self, resource: str) -> str:

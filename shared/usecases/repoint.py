@@ -253,7 +253,7 @@ class RepointResource:
                 kind, needed.resource, needed.body, request_id=str(uuid.uuid4()), etag=""
             )
             self.rows.replace(kept, replace(work, prepared_at=now, preparing=accepted.operation))
-        elif work.preparing and (error := self.resources.failure(work.preparing)):
+        elif work.preparing and (error := self.resources.progress(work.preparing).failure):
             raise error
         elif now - work.prepared_at > LONGEST_PATIENCE:
             raise RejectedError(f"{needed.resource} was accepted, and is not there an hour later")

@@ -25,7 +25,7 @@ from shared.domain.rows import Rotation
 from shared.domain.steps import Verify
 from shared.domain.verdicts import Verdict
 from shared.domain.work import Wave, Work
-from shared.ports import Clock, Kept, Resources, Rows, Vaults
+from shared.ports import Clock, Kept, Progress, Resources, Rows, Vaults
 from shared.usecases.active import head_if_active, why_not_active
 from shared.usecases.ages import ages_of, target_of
 from shared.usecases.announce import Announce
@@ -132,21 +132,19 @@ class VerifyResource:
             self._confirm_absent(kept, references)
             return
         if lost := _lost(kept.row, references, target):
-            is_unmoved = _is_unmoved(kept.row, references)
-            if is_unmoved and (error := self._failure(kept.row, kind, body)):
-                self._close_with_error(kept, kind, Verdict.FAILED, error)
-            elif is_unmoved and _is_doubtful(kept.row, kind, body):
-                doubted = replace(kept.row, doubts=kept.row.doubts + 1)
-                self.look_later(
-                    Kept(doubted, kept.etag), rotation, kind, Finding(holds=False, seen=lost)
-                )
+            if _is_unmoved(kept.row, references):
+                self._judge_unmoved(kept, rotation, kind, body, lost)
             else:
                 self._close_lost(kept, rotation, references, lost)
             return
         finding = self._found(kind, body, target)
-        error = self._failure(kept.row, kind, body) if _may_fail(kept.row, kind, finding) else None
-        if error:
-            self._close_with_error(kept, kind, Verdict.FAILED, error)
+        progress = self._progress(kept.row, kind, body) if _asks(kept.row, kind, finding) else _OVER
+        # What an earlier try's operation came to is no matter once the target is shown.
+        if progress.failure and not (finding.holds and kept.row.next == "repoint"):
+            self._close_with_error(kept, kind, Verdict.FAILED, progress.failure)
+        elif finding.holds and progress.is_running:
+            said = f"the operation of our write has not ended, though {finding.seen}"
+            self.look_later(kept, rotation, kind, Finding(holds=False, seen=said))
         elif finding.holds:
             self._prove(kept, rotation, kind, finding)
         elif _is_changed_by_others(kept.row, body):
@@ -157,6 +155,20 @@ class VerifyResource:
             self._close(kept, Verdict.MANUAL, *unseen)
         else:
             self.look_later(kept, rotation, kind, finding)
+
+    def _judge_unmoved(
+        self, kept: Kept[Work], rotation: Rotation, kind: Kind, body: Json, lost: str
+    ) -> None:
+        if error := self._progress(kept.row, kind, body).failure:
+            self._close_with_error(kept, kind, Verdict.FAILED, error)
+        elif _is_doubtful(kept.row, kind, body):
+            doubted = replace(kept.row, doubts=kept.row.doubts + 1)
+            self.look_later(
+                Kept(doubted, kept.etag), rotation, kind, Finding(holds=False, seen=lost)
+            )
+        else:
+            references = references_to(kind, body, Key.parse(rotation.key))
+            self._close_lost(kept, rotation, references, lost)
 
     def _found(self, kind: Kind, body: Json, target: KeyVersion) -> Finding:
         return prove(self.resources, kind, body, target)
@@ -212,17 +224,18 @@ class VerifyResource:
         held = rows_of_work.hold(kept.row)
         self.ledger.change(kept, replace(held, wave=Wave.REST, due_at=when))
 
-    def _failure(self, work: Work, kind: Kind, body: Json) -> PermanentError | None:
-        """Return why our own long-running write failed; the resource itself shows no more."""
+    def _progress(self, work: Work, kind: Kind, body: Json) -> Progress:
+        """Return how our own long-running write goes; the resource itself shows no more."""
         if not work.operation:
-            return None
+            return _OVER
         if text_at(body, "properties.provisioningState").lower() == "failed":
-            return self.resources.failure(work.operation)
+            return self.resources.progress(work.operation)
         if kind.write.completion is not Completion.OPERATION:
-            return None
-        error = self.resources.failure(work.operation)
+            return _OVER
+        progress = self.resources.progress(work.operation)
         # Without a code it is the operation's record that is gone, of which nothing follows.
-        return error if error and error.code else None
+        is_unknown = progress.failure is not None and not progress.failure.code
+        return _OVER if is_unknown else progress
 
     def _confirm_absent(self, kept: Kept[Work], references: tuple[Reference, ...]) -> None:
         """Let "it holds no such reference" stand, or move what is there by now."""
@@ -302,9 +315,15 @@ class VerifyResource:
         self.ledger.change(kept, closed)
 
 
-def _may_fail(work: Work, kind: Kind, finding: Finding) -> bool:
-    """Whether to ask for a failure: what only an operation tells may contradict what is shown."""
-    is_ours = work.next == "verify" and kind.write.completion is Completion.OPERATION
+_OVER = Progress()
+
+
+def _asks(work: Work, kind: Kind, finding: Finding) -> bool:
+    """Whether to ask how our write goes: only its operation may contradict what is shown.
+
+    Not of what is proven already: its operation had ended by then.
+    """
+    is_ours = work.next != "confirm" and kind.write.completion is Completion.OPERATION
     return is_ours or not finding.holds
 
 

@@ -13,7 +13,7 @@ from shared.catalog.storage import STORAGE_ACCOUNT
 from shared.domain import errors
 from shared.domain.json_paths import Json
 from shared.domain.keys import Key
-from shared.ports import Accepted
+from shared.ports import Accepted, Progress
 from tests.adapters.conftest import Served
 
 ARM = "management.azure.com"
@@ -110,7 +110,7 @@ def test_a_long_write_says_why_it_failed_whatever_its_status(
     served: Served, answer: Answer, says: str
 ) -> None:
     served.azure.faults.add(Fault(host=ARM, path="*/operations/o", answer=answer))
-    failure = ArmResources(served.arm).failure(OPERATION)
+    failure = ArmResources(served.arm).progress(OPERATION).failure
     if says:
         assert isinstance(failure, errors.RejectedError)
         assert says in str(failure)
@@ -119,11 +119,33 @@ def test_a_long_write_says_why_it_failed_whatever_its_status(
         assert failure is None
 
 
+@pytest.mark.parametrize(
+    ("answer", "is_running"),
+    [
+        pytest.param(Answer(202, b""), True, id="Location, until the end"),
+        pytest.param(Answer(200, {"id": "/x", "properties": {}}), False, id="Location, the end"),
+        pytest.param(Answer(204, b""), False, id="Location, the end without a body"),
+        pytest.param(Answer(200, {"status": "InProgress"}), True, id="in progress"),
+        pytest.param(Answer(202, {"status": "Updating"}), True, id="a word of the service's own"),
+        pytest.param(Answer(202, {"status": "Succeeded"}), False, id="succeeded, whatever with"),
+        pytest.param(Answer(200, {"status": "failed", "error": {"code": "E"}}), False, id="failed"),
+        pytest.param(Answer(404, {"error": {"code": "NotFound"}}), False, id="no record any more"),
+    ],
+)
+def test_only_what_has_not_come_to_its_end_goes_on(
+    served: Served,
+    answer: Answer,
+    is_running: bool,  # noqa: FBT001 - a table
+) -> None:
+    served.azure.faults.add(Fault(host=ARM, path="*/operations/o", times=None, answer=answer))
+    assert ArmResources(served.arm).progress(OPERATION).is_running is is_running
+
+
 def test_a_very_long_reason_is_cut(served: Served) -> None:
     error = {"code": "X", "message": "y" * 100_000}
     failed = Answer(200, {"status": "Failed", "error": error})
     served.azure.faults.add(Fault(host=ARM, path="*/operations/o", answer=failed))
-    assert len(str(ArmResources(served.arm).failure(OPERATION))) <= 500
+    assert len(str(ArmResources(served.arm).progress(OPERATION).failure)) <= 500
 
 
 @pytest.mark.parametrize(
@@ -138,7 +160,7 @@ def test_an_operation_that_cannot_be_read_has_not_failed(
 ) -> None:
     served.azure.faults.add(Fault(host=ARM, path="*/operations/o", answer=answer))
     with pytest.raises(error):
-        ArmResources(served.arm).failure(OPERATION)
+        ArmResources(served.arm).progress(OPERATION)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -148,14 +170,14 @@ def test_a_failed_write_of_which_arm_tells_no_more_has_failed_all_the_same(
     """It is asked only of a resource that shows a failure itself; such records do not last."""
     answer = Answer(status, {"error": {"code": "NoLonger", "message": "known"}})
     served.azure.faults.add(Fault(host=ARM, path="*/operations/o", times=None, answer=answer))
-    failure = ArmResources(served.arm).failure(OPERATION)
+    failure = ArmResources(served.arm).progress(OPERATION).failure
     assert isinstance(failure, errors.RejectedError)
     assert "ARM tells no more" in str(failure)
     assert "NoLonger" in str(failure)
 
 
 def test_an_operation_at_another_host_gets_no_token(served: Served) -> None:
-    failure = ArmResources(served.arm).failure("https://evil.example/operations/o")
+    failure = ArmResources(served.arm).progress("https://evil.example/operations/o").failure
     assert "link of another host" in str(failure)
     assert served.azure.front_door.traffic() == []
 
@@ -257,11 +279,12 @@ def test_a_long_write_is_followed_to_its_end(
     made, operation = asked_to_move(served, subscription, fails=fails)
     resources, resource = ArmResources(served.arm), made.id
     assert operation.startswith(f"https://{ARM}/")
-    assert resources.failure(operation) is None
+    assert resources.progress(operation) == Progress(is_running=True)
     for _ in range(200):
         state = resources.read(STORAGE_ACCOUNT, resource).body["properties"]["provisioningState"]
         if state != "ResolvingDNS":
             break
-    failure = resources.failure(operation)
+    assert not resources.progress(operation).is_running
+    failure = resources.progress(operation).failure
     assert (state, failure is not None) == (("Failed", True) if fails else ("Succeeded", False))
     assert failure is None or failure.code == "KeyVaultAuthenticationFailure"

@@ -167,7 +167,7 @@ def test_an_operation_at_a_strange_host_is_not_asked_and_the_failure_says_so(
         operation = ""
 
     for each in {operation, link} - {""}:
-        failure = ours.resources.failure(each)
+        failure = ours.resources.progress(each).failure
         assert isinstance(failure, errors.RejectedError)
         assert "ARM tells no more" in str(failure)
     seen.assert_none_for_strangers()

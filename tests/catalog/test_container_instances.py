@@ -360,3 +360,11 @@ def test_a_group_of_its_own_definition_may_be_made_again() -> None:
     found = recreated(group())
     assert isinstance(found, Repoint)
     assert found.owes == "recreate"
+
+
+def test_a_group_whose_identity_is_assigned_to_it_no_longer_is_not_deleted() -> None:
+    body = group()
+    body["identity"]["userAssignedIdentities"] = {"/subscriptions/s/another": {}}
+    found = recreated(body)
+    assert isinstance(found, Manual)
+    assert "which is not assigned to it any more" in found.reason

@@ -7,7 +7,6 @@ import pytest
 from shared.catalog import KINDS, find_kind
 from shared.catalog.beside import BESIDE, SEARCH_SERVICE
 from shared.domain.beside import Beside
-from shared.domain.verdicts import Verdict
 from tests.catalog.entries import DATA, every_kind
 from tests.catalog.test_replays import CHANGES, ELSEWHERE, UNSHOWN
 from tests.generated import CHECKOUT
@@ -76,7 +75,6 @@ def test_what_is_told_beside_says_why_and_where_from(beside: Beside) -> None:
     assert beside.marked
     assert beside.sources
     assert beside.mark[0].startswith("properties.")
-    assert Verdict.NOT_APPLICABLE not in (beside.title, beside.why)
 
 
 RECORDED_AS_PUT = {

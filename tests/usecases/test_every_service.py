@@ -12,6 +12,7 @@ from sandbox.arm.resource_ids import ResourceId as SandboxId
 from sandbox.arm.several_keys import reference
 from sandbox.azure import LocalAzure
 from sandbox.azurite import Azurite
+from sandbox.faults import Answer, Fault
 from sandbox.identity import APP_PRINCIPAL
 from sandbox.keyed_estate import Keyed
 from shared.adapters.resource_graph import inventory
@@ -263,6 +264,61 @@ def test_a_write_that_fails_after_its_answer_is_told_with_the_services_code(
     if kind_named(kind_id).write.completion is Completion.OPERATION:
         assert "UserErrorCMKKeyVaultAuthFailure" in consumer.reason
         assert "Key Vault Crypto Service Encryption User" in consumer.advice
+
+
+TOLD_BY_OPERATION = [
+    kind.id for kind in KINDS if kind.write.verb and kind.write.completion is Completion.OPERATION
+]
+
+
+def echoing(bench: Bench, kind_id: str, lasts: timedelta | None, *, fails: bool = False) -> Company:
+    """A resource that shows at once what a write asks for, and is at work on it afterwards."""
+    made = company(bench, {kind_id: "pinned"})
+    pace = made.resources[kind_id].pace
+    assert pace
+    pace.long_running(lasts, fails=fails, echoes=True)
+    return made
+
+
+@pytest.mark.parametrize("kind_id", TOLD_BY_OPERATION)
+def test_an_echo_proves_nothing_while_the_operation_runs_that_may_yet_fail(
+    bench: Bench, kind_id: str
+) -> None:
+    made = echoing(bench, kind_id, timedelta(minutes=30), fails=True)
+    new, rotation, ended = rotated(made)
+    (consumer,) = made.end(rotation).values()
+    assert (consumer.verdict, consumer.level) == (Verdict.FAILED, None)
+    assert in_use(made, kind_id) != new
+    assert ended.outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("kind_id", TOLD_BY_OPERATION)
+def test_an_echo_is_proof_once_the_operation_has_ended_well(bench: Bench, kind_id: str) -> None:
+    made = echoing(bench, kind_id, timedelta(minutes=30))
+    new, rotation, ended = rotated(made)
+    assert made.end(rotation)[kind_id].verdict is Verdict.VERIFIED
+    assert in_use(made, kind_id) == new
+    assert ended.outcome is Outcome.COMPLETED
+    (kept,) = bench.steps.ledger.all(rotation)
+    assert kept.row.accepted_at
+    assert kept.row.closed_at
+    assert kept.row.closed_at - kept.row.accepted_at >= timedelta(minutes=30)
+
+
+def test_an_echo_whose_operation_never_ends_is_stuck_and_says_so(bench: Bench) -> None:
+    made = echoing(bench, "recovery_vault", None)
+    _, rotation, _ = rotated(made)
+    consumer = made.end(rotation)["recovery_vault"]
+    assert consumer.verdict is Verdict.STUCK
+    assert "the operation of our write has not ended" in consumer.reason
+
+
+def test_an_echo_is_proof_where_nobody_tells_of_the_operation_any_more(bench: Bench) -> None:
+    made = echoing(bench, "recovery_vault", timedelta(seconds=1))
+    gone = Answer(404, {"error": {"code": "NotFound", "message": "no such operation"}})
+    bench.azure.faults.add(Fault(path="*/operationStatus/*", times=None, answer=gone))
+    _, rotation, _ = rotated(made)
+    assert made.end(rotation)["recovery_vault"].verdict is Verdict.VERIFIED
 
 
 def test_a_disk_encryption_set_whose_rotation_is_suspended_is_left_to_a_person(

@@ -20,7 +20,7 @@ from shared.domain.errors import (
 from shared.domain.json_paths import Json, text_at
 from shared.domain.kinds import Kind
 from shared.domain.resources import ResourceId
-from shared.ports import Accepted, Reading
+from shared.ports import Accepted, Progress, Reading
 
 _SUBSCRIPTIONS_VERSION = "2022-12-01"
 _GROUPS_VERSION = "2021-04-01"
@@ -123,24 +123,28 @@ class ArmResources:
             raise GoneError(f"could not delete {resource}: there is no such resource any more")
         return _accepted(answer)
 
-    def failure(self, operation: str) -> PermanentError | None:
-        """See ``Resources.failure``.
+    def progress(self, operation: str) -> Progress:
+        """See ``Resources.progress``.
 
         Source: ARM's "Track asynchronous operations". The URL of ``Azure-AsyncOperation`` answers
-        200 whatever became of it, with ``status`` and, where that is ``Failed``, ``error``; that
-        of ``Location`` answers with the error itself.
+        200 whatever became of it, with ``status`` and, where that is ``Failed``, ``error``; every
+        status but ``Succeeded``, ``Failed`` and ``Canceled`` is of one that goes on. That of
+        ``Location`` answers 202 until the end, and then with the resource or the error itself.
         """
         try:
             answer = self.client.send("GET", operation, doing="see how a write went")
         except RejectedError as error:
-            return error
+            return Progress(failure=error)
         except PermanentError as error:  # such records do not last
-            return RejectedError(f"the write failed, and ARM tells no more: {error}")
+            why = f"the write failed, and ARM tells no more: {error}"
+            return Progress(failure=RejectedError(why))
         status = text_at(answer.body, "status").lower()
         if status not in ("failed", "canceled"):
-            return None
+            is_over = status == "succeeded" if status else answer.status != HTTPStatus.ACCEPTED
+            return Progress(is_running=not is_over)
         code, message = envelope(json.dumps(answer.body))
-        return RejectedError(f"the write {status}: {code}: {redacted(message)}"[:500], code=code)
+        why = f"the write {status}: {code}: {redacted(message)}"[:500]
+        return Progress(failure=RejectedError(why, code=code))
 
     def managed_by(self, resource: str) -> str:
         """See ``Resources.managed_by``. What owns a group never changes: it is asked once."""
