@@ -137,7 +137,7 @@ class VerifyResource:
             else:
                 self._close_lost(kept, rotation, references, lost)
             return
-        finding = self._found(kind, body, target)
+        finding = prove(self.resources, kind, body, target)
         progress = self._progress(kept.row, kind, body) if _asks(kept.row, kind, finding) else _OVER
         # What an earlier try's operation came to is no matter once the target is shown.
         if progress.failure and not (finding.holds and kept.row.next == "repoint"):
@@ -169,9 +169,6 @@ class VerifyResource:
         else:
             references = references_to(kind, body, Key.parse(rotation.key))
             self._close_lost(kept, rotation, references, lost)
-
-    def _found(self, kind: Kind, body: Json, target: KeyVersion) -> Finding:
-        return prove(self.resources, kind, body, target)
 
     def _judge_dependant(self, kept: Kept[Work], kind: Kind) -> None:
         """See whether what depends on the key through another resource still keeps the old version.
