@@ -239,7 +239,7 @@ def test_what_the_apps_identity_does_without_is_not_looked_at_and_asks_for_no_ro
     told = checks(rows)
     assert told[f"events of {VAULT}"] == ("warn", ABOUT)
     assert told[f"audit log of {VAULT}"] == ("warn", ABOUT)
-    said = {row["name"]: row["said"] for row in rows}
+    said = {row["name"]: str(row["said"]) for row in rows}
     assert "Microsoft.EventGrid/eventSubscriptions/read" in said[f"events of {VAULT}"]
     assert "Microsoft.Insights/diagnosticSettings/read" in said[f"audit log of {VAULT}"]
     assert "\n### Is everything as it must be?\n" in (CHECKOUT / "docs" / "cli.md").read_text()
