@@ -57,7 +57,9 @@ def test_the_readme_lists_exactly_the_settings_that_are_read() -> None:
 
 
 def test_the_readme_says_what_lies_in_each_table() -> None:
-    listed = re.findall(r"^\| (`keyturn\w+`[^|]*) \| ", (ROOT / "README.md").read_text(), re.MULTILINE)
+    listed = re.findall(
+        r"^\| (`keyturn\w+`[^|]*) \| ", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
     assert {name for cell in listed for name in re.findall(r"`(\w+)`", cell)} == {*TABLES.values()}
 
 
