@@ -71,11 +71,9 @@ def step_for(  # noqa: PLR0913 - each is a part of the event, or of the settings
     ``kind`` and ``id_`` are as they came; ``payload`` returns the event's ``data``, and is not
     called for a type that is none of ours. The rest is as ``blueprint`` has it.
     """
+    event_type = str(kind).strip().lower()
     # No message may hold the half of a character, which JSON can.
-    event_type, event_id = (
-        str(kind).strip().lower(),
-        str(id_).encode(errors="replace").decode()[:200],
-    )
+    event_id = str(id_).encode(errors="replace").decode()[:200]
     if event_type not in {*_STEPS, ACCESS_POLICY_CHANGED.lower()}:
         logger.info("event %s let go: its type is %r", event_id, event_type[:100])
         return None
