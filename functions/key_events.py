@@ -71,7 +71,9 @@ def step_for(  # noqa: PLR0913 - each is a part of the event, or of the settings
     ``kind`` and ``id_`` are as they came; ``payload`` returns the event's ``data``, and is not
     called for a type that is none of ours. The rest is as ``blueprint`` has it.
     """
-    event_type, event_id = str(kind).strip().lower(), _plain(id_)[:200]
+    event_type = str(kind).strip().lower()
+    # No message may hold the half of a character, which JSON can.
+    event_id = str(id_).encode(errors="replace").decode()[:200]
     if event_type not in {*_STEPS, ACCESS_POLICY_CHANGED.lower()}:
         logger.info("event %s let go: its type is %r", event_id, event_type[:100])
         return None
@@ -79,12 +81,7 @@ def step_for(  # noqa: PLR0913 - each is a part of the event, or of the settings
         return _step(event_type, event_id, payload(), cloud, vaults)
     except PermanentError as error:
         logger.error("event %s refused: %s", event_id, error)  # noqa: TRY400 - theirs, not ours
-        return Refuse(event_id=event_id, problem=_plain(error)[:500], at=now())
-
-
-def _plain(said: object) -> str:
-    """Return the text of what came, without halves of characters, which no message may hold."""
-    return str(said).encode(errors="replace").decode()
+        return Refuse(event_id=event_id, problem=str(error)[:500], at=now())
 
 
 def _step(

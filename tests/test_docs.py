@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.demo import POLICY as DEMO_POLICY
 from shared.adapters.policies import parse
+from shared.adapters.storage.tables import TABLES
 from shared.settings import MOVED, Settings, SettingsError
 from tests import generated
 from tests.catalog_reference import supported_services
@@ -56,6 +57,23 @@ def settings_documented() -> set[str]:
 
 def test_the_readme_lists_exactly_the_settings_that_are_read() -> None:
     assert settings_documented() == settings_read()
+
+
+def test_the_readme_says_what_lies_in_each_table() -> None:
+    listed = re.findall(
+        r"^\| (`keyturn\w+`[^|]*) \| ", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert {name for cell in listed for name in re.findall(r"`(\w+)`", cell)} == {*TABLES.values()}
+
+
+def test_every_queue_that_is_looked_into_is_counted_among_the_cost() -> None:
+    index = json.loads((ROOT / "tests" / "golden" / "index.json").read_text())
+    bindings = [binding for function in index for binding in function["bindings"]]
+    queues = {each["queueName"] for each in bindings if each["type"] == "queueTrigger"}
+    thousands = round(
+        len(queues) * 30 * 24 * 60 * 60 / 10 / 1000
+    )  # one in ten seconds, for 30 days
+    assert f": {thousands:,},000 operations |" in (ROOT / "docs" / "cost.md").read_text()
 
 
 def test_the_sample_sets_exactly_the_settings_that_an_operator_has() -> None:
