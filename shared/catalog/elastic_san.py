@@ -80,7 +80,12 @@ ELASTIC_SAN_VOLUME_GROUP = Kind(
         ),
         **advice("volumeGroups/read and volumeGroups/write on the volume group"),
     },
-    limits=("the vault in the region of the Elastic SAN", PROTECTED_VAULT),
+    limits=(
+        "the vault in the region of the Elastic SAN",
+        PROTECTED_VAULT,
+        # Microsoft's list of tables has the type in both; only the first is asked.
+        "found only if Resource Graph's table resources has it, too, beside elasticsanresources",
+    ),
     sources=(
         _KEYS,
         _MANAGE,

@@ -391,8 +391,8 @@ def request_body(kind: Kind, body: Json, moving: Sequence[Reference], target: Ke
     """Return what to send so that ``moving`` names ``target`` and nothing else changes.
 
     Raises:
-        RefusedWriteError: The body lacks what marks the key as customer-managed, or a reference
-            does not come out as the target.
+        RefusedWriteError: The body lacks what marks the key as customer-managed, a reference does
+            not come out as the target, or another one not as it was.
     """
     changed = copy.deepcopy(body)
     for reference in moving:
@@ -401,6 +401,13 @@ def request_body(kind: Kind, body: Json, moving: Sequence[Reference], target: Ke
     left -= {r.place for r in kind.shape.read(changed) if r.pinned == target}
     if left:
         raise RefusedWriteError(f"{', '.join(sorted(left))} would not name {target}: not sent")
+    moved = {(reference.place, reference.key) for reference in moving}
+    rest, after = (
+        [r for r in kind.shape.read(each) if (r.place, r.key) not in moved]
+        for each in (body, changed)
+    )
+    if rest != after:
+        raise RefusedWriteError("a reference that is not to be moved would change: not sent")
     return _request(kind, body, changed)
 
 

@@ -152,7 +152,8 @@ class ReferenceList:
     """A list of references, of which each is a consumer of its own.
 
     An entry's place is its key, so that it stays the same when others come, go or change places:
-    ``key vault1/name1``, and ``key vault1/name1 (2)`` for a second one of the same key.
+    ``key vault1/name1``, and ``key vault1/name1 (2)`` for a second one of the same key. A managed
+    HSM may be called as a vault is, so that of one it is the whole host.
 
     Attributes:
         when: See ``SplitReference``.
@@ -171,7 +172,7 @@ class ReferenceList:
     def point(self, body: Json, reference: Reference, target: KeyVersion) -> None:
         """See ``Shape.point``. All other entries stay as they are."""
         for found, entry in self._entries(body):
-            if found.place == reference.place:
+            if (found.place, found.key) == (reference.place, reference.key):
                 self.each.point(entry, reference, target)
 
     def restore(self, body: Json, original: Json, *, again: bool) -> None:
@@ -179,7 +180,8 @@ class ReferenceList:
         before = {found.place: (found, entry) for found, entry in self._entries(original)}
         for found, entry in self._entries(body):
             known = before.get(found.place)
-            if known and known[0].pinned is None and found.pinned is not None:
+            is_same = known is not None and known[0].key == found.key
+            if known and is_same and known[0].pinned is None and found.pinned is not None:
                 self.each.restore(entry, known[1], again=again)
 
     def _entries(self, body: Json) -> Iterator[tuple[Reference, Json]]:
@@ -192,7 +194,8 @@ class ReferenceList:
         for entry in held or ():
             for found in self.each.read(entry):
                 seen[found.key] = nth = seen.get(found.key, 0) + 1
-                place = f"{self.each.place} {found.key.vault.partition('.')[0]}/{found.key.name}"
+                holder = found.key.vault.partition(".vault.")[0]
+                place = f"{self.each.place} {holder}/{found.key.name}"
                 named = place if nth == 1 else f"{place} ({nth})"
                 yield Reference(named, found.key, found.pinned), entry
 

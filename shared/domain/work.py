@@ -126,7 +126,8 @@ class Work(Row, frozen=True, kw_only=True):
         seq: Raised by every step; a message with another one is stale.
         next: The step that is due.
         due_at: When it is, as far as the last step said; see ``Outstanding``.
-        read_at: When it was first read: a window without a write begins then.
+        read_at: When it was first read, in this try and since it could be written to: a window
+            without a write begins then.
         decided: Whether a write was intended in this try, and has got no answer: it goes on under
             the rules of its intent.
         accepted_at: When the service accepted our write; ``None``: nothing was written.
@@ -315,6 +316,14 @@ def paid(work: Work) -> Work:
 def hold(work: Work) -> Work:
     """Set the work aside until the supervisor releases it; every earlier message is stale."""
     return replace(work, seq=work.seq + 1, due_at=None, trouble="")
+
+
+def set_aside(work: Work) -> Work:
+    """Hold the work while its rotation may not write; a window without a write begins after that.
+
+    Else it would close while nobody may move anything, its owner as little as we.
+    """
+    return replace(hold(work), read_at=work.read_at if work.intent else None)
 
 
 def promote(work: Work) -> Work:

@@ -159,7 +159,7 @@ class RepointResource:
             self.ledger.change(kept, rows_of_work.pay_at(kept.row, now))
         elif why:
             logger.info("set aside: %s: %s", kept.row.resource, why)
-            self.ledger.change(kept, rows_of_work.hold(kept.row))
+            self.ledger.change(kept, rows_of_work.set_aside(kept.row))
         return None if why else head.row
 
     def _move(self, kept: Kept[Work], rotation: Rotation, kind: Kind, right: "_Right") -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.catalog.storage import STORAGE_ACCOUNT
 from shared.domain.errors import RefusedWriteError, UnreadableError
-from shared.domain.json_paths import text_at
+from shared.domain.json_paths import Json, text_at
 from shared.domain.keys import Key, KeyVersion
 from shared.domain.kinds import NO_WRITE, ByHand, Kind
 from shared.domain.plans import (
@@ -28,6 +28,8 @@ from shared.domain.plans import (
     references_to,
     request_body,
 )
+from shared.domain.resources import Reference
+from shared.domain.shapes import ReferenceList, SplitReference
 from tests.domain.values import KEY, NEWER, NOW, OLD, TARGET, account, state
 
 AGES = {OLD: Age.OLDER, NEWER: Age.NEWER}
@@ -263,3 +265,21 @@ def test_a_version_that_expires_is_not_written_where_the_service_takes_none(
     planned = planned_as(strict, account(OLD.version), expires=expires)
     assert isinstance(planned, Manual if expires else Repoint)
     assert isinstance(planned_as(STORAGE_ACCOUNT, account(OLD.version), expires=expires), Repoint)
+
+
+class _MovesAll(ReferenceList):
+    """A shape at fault: it moves every entry, whichever it is asked to move."""
+
+    def point(self, body: Json, reference: Reference, target: KeyVersion) -> None:  # noqa: ARG002
+        for found in self.read(body):
+            super().point(body, found, KeyVersion(found.key, target.version))
+
+
+def test_a_write_that_would_change_another_reference_is_not_sent() -> None:
+    one = SplitReference(place="key", when=None, vault="uri", name="name", version="version")
+    kind = replace(STORAGE_ACCOUNT, shape=_MovesAll(when=None, entries="keys", each=one))
+    keys = (KEY, Key(KEY.vault, "another"))
+    held = [{"uri": f"https://{k.vault}", "name": k.name, "version": OLD.version} for k in keys]
+    body = account(OLD.version) | {"keys": held}
+    with pytest.raises(RefusedWriteError, match="not to be moved would change"):
+        request_body(kind, body, references_to(kind, body, KEY), TARGET)

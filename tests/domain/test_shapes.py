@@ -57,6 +57,38 @@ def test_a_flag_lets_the_service_follow_though_a_version_is_named(
 
 # -- lists -----------------------------------------------------------------------------------------
 
+HSM = Key(f"{KEY.vault.partition('.')[0]}.managedhsm.azure.net", KEY.name)
+CLOUDS = Key(f"{KEY.vault.partition('.')[0]}.vault.azure.cn", KEY.name)
+
+
+def test_a_vault_and_a_managed_hsm_of_the_same_name_are_two_places() -> None:
+    body = listed(entry(KEY, OLD), entry(HSM, OLD.version))
+    ours, theirs = LIST.read(body)
+    assert ours.place != theirs.place
+    assert [r.place for r in LIST.read(listed(entry(HSM, None)))] == [theirs.place]
+
+
+@pytest.mark.parametrize("twin", [HSM, CLOUDS, OTHER, THIRD])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_of_two_entries_only_that_of_the_key_itself_is_changed(
+    twin: Key,
+    is_first: bool,  # noqa: FBT001 - a table
+) -> None:
+    entries = [entry(KEY, OLD), entry(twin, OLD.version)]
+    body = listed(*(entries if is_first else reversed(entries)))
+    before = copy.deepcopy(entries[1])
+    (reference,) = (r for r in LIST.read(body) if r.key == KEY)
+    LIST.point(body, reference, TARGET)
+    assert entries[1] == before
+    assert {r.key: r.pinned for r in LIST.read(body)}[KEY] == TARGET
+
+
+@pytest.mark.parametrize("twin", [HSM, CLOUDS])
+def test_what_a_twin_named_is_not_given_to_the_key(twin: Key) -> None:
+    body = listed(entry(KEY, TARGET))
+    LIST.restore(body, listed(entry(twin, None)), again=False)
+    assert body == listed(entry(KEY, TARGET))
+
 
 def test_each_entry_of_a_list_is_a_consumer_named_by_its_key() -> None:
     body = listed(entry(KEY, OLD), entry(OTHER, ""), entry(THIRD, None))

@@ -9,12 +9,14 @@ import pytest
 from sandbox.estate import Account
 from sandbox.faults import Answer, Fault
 from sandbox.identity import APP_PRINCIPAL
+from shared.domain.callers import NOBODY
 from shared.domain.json_paths import Json, look_up
 from shared.domain.steps import Repoint
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Consumer, Stage, Wave
 from tests.rights import TO_READ_AND_WRITE
 from tests.usecases.bench import Bench
+from tests.usecases.rotations import finish
 
 GROUPS = "Microsoft.Resources/subscriptions/resourceGroups/read"
 OWNER = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Databricks/workspaces/ws"
@@ -184,6 +186,25 @@ def test_what_its_owner_moves_in_the_same_rotation_is_proven(
     bench.pass_until(begun + after)
     assert bench.finish(rotation).counts == verdict
     assert bench.writes(account) == 1  # its owner's
+
+
+def test_the_owner_has_its_time_from_when_a_pause_is_over(bench: Bench) -> None:
+    key = bench.key()
+    managed(bench, key)
+    bench.new_version(key)
+    rotation, step = bench.opened(key)
+    bench.run(step)
+    bench.steer.pause(rotation, "lunch", NOBODY)
+    bench.pass_until(bench.due(Repoint))
+    bench.run(bench.sent(Repoint)[-1])
+    bench.pass_time(minutes=90)
+    bench.steer.resume(rotation, "back", NOBODY)
+    resumed = bench.clock.now()
+    assert finish(bench, rotation).outcome is Outcome.FAILED
+    closed = bench.work(rotation).closed_at
+    assert closed
+    assert closed - resumed >= timedelta(hours=1)
+    assert the_consumer(bench, rotation).verdict is Verdict.MANUAL
 
 
 def test_the_owner_of_a_managed_group_need_not_wait_for_what_lies_in_it(bench: Bench) -> None:
