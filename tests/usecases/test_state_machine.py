@@ -42,7 +42,7 @@ from tests.usecases.memory import MemoryQueue, MemoryRows
 from tests.usecases.runner import Runner, Standing
 from tests.usecases.witness import Witness
 
-EXAMPLES = int(os.environ.get("KEYTURN_TEST_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("KEYTURN_TEST_EXAMPLES", "10"))
 START = datetime(2026, 11, 2, 9, tzinfo=UTC)
 KEYS = ("cmk", "other")
 NAMES = ("stpinned", "stsecond", "stother", FOLLOWING := "stfollowing")
