@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import requests
 from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables import TableServiceClient
+from azure.data.tables import TableClient
 from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
 from jsonschema import Draft202012Validator, FormatChecker
@@ -170,7 +170,7 @@ class Stage:
 
     def handled(self, event_id: str) -> None:
         """Wait until an event has been accepted, and all that the app makes of it is done."""
-        self.until(lambda: self.deliveries(event_id), 15, f"the delivery of event {event_id}")
+        self.until(lambda: self.deliveries(event_id), PATIENCE, f"the delivery of event {event_id}")
         self.quiet()
 
     def deliveries(self, event_id: str) -> list[int | None]:
@@ -181,7 +181,7 @@ class Stage:
         """Run the timer function, and wait until all that it queued is done."""
         asked = self._log_count("invocation sweeps")
         self.http("POST", "/admin/functions/sweeps", key="admin")
-        self.until(lambda: self._log_count("invocation sweeps") > asked, 15, "the sweep")
+        self.until(lambda: self._log_count("invocation sweeps") > asked, PATIENCE, "the sweep")
         self.quiet()
 
     def http(
@@ -258,10 +258,11 @@ class Stage:
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Return the rows of one of the app's tables; none if it has not been made."""
-        with TableServiceClient.from_connection_string(self._storage) as service:
-            if table not in [found.name for found in service.list_tables()]:
+        with TableClient.from_connection_string(self._storage, table) as client:
+            try:
+                return [dict(row) for row in client.list_entities()]
+            except ResourceNotFoundError:
                 return []
-            return [dict(row) for row in service.get_table_client(table).list_entities()]
 
     def evidence(self, report: Report) -> dict[str, Any]:
         """Return the evidence that a report names: unchanged since, and as its schema says."""
@@ -306,12 +307,17 @@ class Stage:
     def until[T](
         self, ready: Callable[[], T | None], within: float, what: str, every: float = 0.05
     ) -> T:
-        """Return what ``ready``, called ``every`` so many seconds, returns once that is true."""
+        """Return what ``ready`` returns once that is true.
+
+        It is called after ``every`` seconds, and then less often, up to twice a second: looking
+        takes the processor from what is looked for.
+        """
         end = time.monotonic() + within
         while time.monotonic() < end:
             if found := ready():
                 return found
             time.sleep(every)
+            every = max(every, min(1.3 * every, 0.5))
         raise AssertionError(
             f"{what} did not come within {within:g} s; the host said: {self.log()[-4000:]}"
         )
