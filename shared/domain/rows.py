@@ -400,6 +400,8 @@ class Known(Row, frozen=True, kw_only=True):
         places: Of its consumers, those that held it when a rotation last looked.
         holds: Whether there were any.
         rotation: That rotation.
+        doubted: Whether a write of ours was not seen to end well, where only its operation tells:
+            what the resource shows of that version proves nothing.
     """
 
     key: str
@@ -410,6 +412,7 @@ class Known(Row, frozen=True, kw_only=True):
     places: tuple[str, ...] = ()
     holds: bool = True
     rotation: str = ""
+    doubted: bool = False
 
     @property
     def address(self) -> tuple[str, str]:

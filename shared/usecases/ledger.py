@@ -6,11 +6,13 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from shared.catalog import find_kind
 from shared.domain.errors import BusyError, RowConflictError
+from shared.domain.kinds import Completion
 from shared.domain.resources import digest
 from shared.domain.rows import Debt, Known, Row, debt_address
 from shared.domain.steps import Pay, Repoint, Verify
-from shared.domain.verdicts import Verdict
+from shared.domain.verdicts import PROVEN, Verdict
 from shared.domain.work import (
     SHARDS,
     Next,
@@ -112,6 +114,12 @@ class Ledger:
         other = self.load(kept.row.rotation, digest(work.resource))
         return other is not None and other.row.owes == "recreate"
 
+    def is_doubted(self, work: Work) -> bool:
+        """Return whether what a resource shows proves nothing; see ``Known.doubted``."""
+        fresh = Known(key=work.key, resource=work.resource, kind=work.kind, location=work.location)
+        kept = self.rows.load(Known, *fresh.address)
+        return kept is not None and kept.row.doubted
+
     def outstanding(
         self, rotation: str, stage: Stage, wave: Wave | None = None
     ) -> Iterator[Kept[Outstanding]]:
@@ -157,9 +165,23 @@ class Ledger:
                     seen = (version, *seen)
             versions[consumer.place] = seen
         known = replace(
-            known, versions=versions, places=places, holds=bool(places), rotation=work.rotation
+            known,
+            versions=versions,
+            places=places,
+            holds=bool(places),
+            rotation=work.rotation,
+            doubted=_is_doubted(work, was=known.doubted),
         )
         if kept is None:
             self.rows.insert(known)
         elif known != kept.row:
             self.rows.replace(kept, known)
+
+
+def _is_doubted(work: Work, *, was: bool) -> bool:
+    """Whether a write to a resource was not seen to end well; see ``Known.doubted``."""
+    if work.consumers and all(consumer.verdict in PROVEN for consumer in work.consumers):
+        return False
+    kind = find_kind(work.kind)
+    is_told = kind is not None and kind.write.completion is Completion.OPERATION
+    return was or (is_told and work.intent is not None)

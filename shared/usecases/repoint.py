@@ -23,7 +23,7 @@ from shared.domain.errors import (
 )
 from shared.domain.json_paths import Json
 from shared.domain.keys import KeyVersion
-from shared.domain.kinds import Kind
+from shared.domain.kinds import Completion, Kind
 from shared.domain.permit import why_held, why_left
 from shared.domain.plans import (
     Allowed,
@@ -66,6 +66,15 @@ PREPARATION = timedelta(seconds=15)
 _UNANSWERED_ADVICE = (
     "find that client request id in the subscription's activity log: whether Azure Resource Manager"
     " got the request, and what became of it; then retry, or rotate again"
+)
+
+_DOUBT = (
+    "it shows the new version, and so it may after a write that has failed: the operation of an"
+    " earlier write of ours did, or was not seen to end"
+)
+_DOUBT_ADVICE = (
+    "see in the subscription's activity log whether a write of this version has succeeded since;"
+    " then settle it by hand, or have another version made"
 )
 
 
@@ -183,6 +192,8 @@ class RepointResource:
                 self._close(kept, Verdict.MANUAL, reason, advice)
             case Outrun(references, reason):
                 self._outrun(kept, references, reason)
+            case VerifyOnly() if self._is_in_doubt(kept.row, kind):
+                self._close(kept, Verdict.MANUAL, _DOUBT, _DOUBT_ADVICE)
             case VerifyOnly():
                 self.verify.judge(kept, rotation, kind, body)
             case Repoint() if kept.row.wave is Wave.NO_WRITE:
@@ -195,6 +206,9 @@ class RepointResource:
                     kept, kind, target.id
                 ):
                     self._write(kept, rotation, sending)
+
+    def _is_in_doubt(self, work: Work, kind: Kind) -> bool:
+        return kind.write.completion is Completion.OPERATION and self.ledger.is_doubted(work)
 
     def _may_write(
         self, kept: Kept[Work], rotation: Rotation, sending: "_Sending", head: KeyHead

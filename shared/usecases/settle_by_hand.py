@@ -17,6 +17,7 @@ from shared.domain.errors import (
 )
 from shared.domain.keys import KeyVersion
 from shared.domain.kinds import Kind
+from shared.domain.proofs import Finding
 from shared.domain.records import SettledByHand, Settlement
 from shared.domain.resources import digest
 from shared.domain.rows import KeyHead, Rotation
@@ -132,6 +133,8 @@ class SettleByHand:
             return self._why_not_dependant(work, kind, target)
         body = self.resources.read(kind, work.resource).body
         finding = prove(self.resources, kind, body, target)
+        if self.ledger.is_doubted(work):  # nothing that it shows is a proof
+            finding = Finding(holds=False, seen=finding.seen)
         if why := why_not_by_hand(kind, body, self.vaults.version(target), finding):
             return why
         shown = why_not_shown(self.resources, kind, body, target)

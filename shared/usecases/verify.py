@@ -139,8 +139,7 @@ class VerifyResource:
             return
         finding = prove(self.resources, kind, body, target)
         progress = self._progress(kept.row, kind, body) if _asks(kept.row, kind, finding) else _OVER
-        # What an earlier try's operation came to is no matter once the target is shown.
-        if progress.failure and not (finding.holds and kept.row.next == "repoint"):
+        if progress.failure:
             self._close_with_error(kept, kind, Verdict.FAILED, progress.failure)
         elif finding.holds and progress.is_running:
             said = f"the operation of our write has not ended, though {finding.seen}"

@@ -18,12 +18,12 @@ from sandbox.keyed_estate import Keyed
 from shared.adapters.resource_graph import inventory
 from shared.catalog import KINDS, kind_named
 from shared.catalog.role import ROLE_READ, ROLE_WRITE
-from shared.domain.callers import NOBODY
+from shared.domain.callers import NOBODY, Caller
 from shared.domain.keys import Key
 from shared.domain.kinds import Completion, Plane
 from shared.domain.proofs import Level
 from shared.domain.resources import ResourceId
-from shared.domain.rows import Rotation
+from shared.domain.rows import Cause, Rotation
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Consumer
 from shared.usecases import dependants, search
@@ -311,6 +311,40 @@ def test_an_echo_whose_operation_never_ends_is_stuck_and_says_so(bench: Bench) -
     consumer = made.end(rotation)["recovery_vault"]
     assert consumer.verdict is Verdict.STUCK
     assert "the operation of our write has not ended" in consumer.reason
+
+
+@pytest.mark.parametrize("kind_id", TOLD_BY_OPERATION)
+def test_an_echo_of_a_write_that_failed_is_left_to_a_person_until_another_version_is_proven(
+    bench: Bench, kind_id: str
+) -> None:
+    made = echoing(bench, kind_id, timedelta(minutes=30), fails=True)
+    new, _, _ = rotated(made)
+    writes = bench.azure.estate.truth.writes(made.resources[kind_id].id)
+
+    again = bench.open(made.key, Cause(trigger="operator", id="req-2", reason="again"))
+    assert carry_out(bench, again).outcome is Outcome.FAILED
+    (consumer,) = made.end(again).values()
+    assert (consumer.verdict, consumer.level) == (Verdict.MANUAL, None)
+    assert in_use(made, kind_id) != new
+    assert bench.azure.estate.truth.writes(made.resources[kind_id].id) == writes
+
+    person, resource = Caller(id="t/bert", name="bert@contoso.com"), made.resources[kind_id].id
+    (kept,) = bench.steps.ledger.all(again)
+    assert kept.row.resource.lower() == resource.lower()
+    settling = bench.mortal(bench.wiring.settle_by_hand)
+    settling.run(again, kept.row.resource, "its operation is in the activity log", person)
+    assert bench.rotation(again).outcome is Outcome.COMPLETED
+    assert bench.rotation(again).settled_by_hand == 1
+
+    pace = made.resources[kind_id].pace
+    assert pace
+    pace.long_running(timedelta(minutes=30), echoes=True)
+    newer, rotation, _ = rotated(made)
+    assert made.end(rotation)[kind_id].verdict is Verdict.VERIFIED
+    assert in_use(made, kind_id) == newer
+    last = bench.open(made.key, Cause(trigger="operator", id="req-3", reason="again"))
+    assert carry_out(bench, last).outcome is Outcome.COMPLETED
+    assert made.end(last)[kind_id].verdict is Verdict.ALREADY, "in doubt no more"
 
 
 def test_an_echo_is_proof_where_nobody_tells_of_the_operation_any_more(bench: Bench) -> None:
