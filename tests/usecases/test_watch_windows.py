@@ -1,0 +1,115 @@
+"""A version that a nearing end asks for waits for its change window."""
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from sandbox.faults import Fault
+from shared.domain.callers import Caller
+from shared.domain.policy import WEEK, Reaction, Window
+from shared.domain.records import Request
+from shared.domain.rows import Cause
+from shared.domain.steps import RotateKey
+from tests.usecases.bench import Bench
+from tests.usecases.rotations import report_of
+from tests.usecases.watched import (
+    ALARM,
+    ASK,
+    DENIED,
+    ROTATE,
+    SWEEP,
+    key_of,
+    made,
+    request_of,
+    rotate_step,
+    watch,
+)
+
+
+def closed_for(bench: Bench, hours: int) -> tuple[Window, ...]:
+    opens = bench.clock.now() + timedelta(hours=hours)
+    day = WEEK[opens.weekday()]
+    closes = opens + timedelta(hours=1)
+    return (Window(days=(day,), opens=f"{opens:%H:%M}", closes=f"{closes:%H:%M}"),)
+
+
+def test_a_version_waits_for_its_window_and_is_made_when_that_opens(watching: Bench) -> None:
+    watching.policies.set_defaults(near_expiry=ROTATE, windows=closed_for(watching, 5))
+    version = made(watching, days=20)
+    for number in range(3):
+        watch(watching, version, f"e{number}")
+    first, *others = watching.sent(RotateKey)
+    watching.forget_sent()
+    for step in (first, *others):
+        watching.run(step)
+    assert watching.versions(key_of(version)) == 1
+    request = report_of(watching, request_of(watching, version).id)
+    assert (request["state"], request["problem"]) == ("requested", None)
+    assert "its change window is closed, and opens on" in request["waitsFor"]
+    assert request["summary"] == request["waitsFor"]
+    (again,) = watching.sent(RotateKey)
+    watching.pass_until(watching.due(RotateKey))
+    watching.run(again)
+    assert watching.versions(key_of(version)) == 2
+
+
+def test_a_window_that_is_days_away_is_left_to_a_later_watch(watching: Bench) -> None:
+    watching.policies.set_defaults(near_expiry=ROTATE, windows=closed_for(watching, 49))
+    version = made(watching, days=20)
+    watch(watching, version)
+    (step,) = watching.sent(RotateKey)
+    watching.forget_sent()
+    watching.run(step)
+    assert watching.sent(RotateKey) == []
+    assert "opens on" in request_of(watching, version).waits_for
+    watching.pass_time(hours=49, minutes=5)
+    watch(watching, version, cause=SWEEP)
+    (step,) = watching.sent(RotateKey)
+    watching.run(step)
+    assert watching.versions(key_of(version)) == 2
+
+
+def test_a_version_that_could_not_be_made_in_its_window_waits_for_the_next(
+    watching: Bench,
+) -> None:
+    now = watching.clock.now()
+    opens, closes = now - timedelta(minutes=5), now + timedelta(hours=1)
+    window = Window(opens=f"{opens:%H:%M}", closes=f"{closes:%H:%M}")
+    watching.policies.set_defaults(near_expiry=ROTATE, windows=(window,))
+    version = made(watching, days=20)
+    watching.azure.faults.add(Fault(method="POST", path="*/rotate", answer=DENIED, times=1))
+    watching.run(rotate_step(watching, version))
+    watching.pass_time(hours=7)
+    watching.run(rotate_step(watching, version))
+    assert watching.versions(key_of(version)) == 1
+    assert "its change window is closed" in request_of(watching, version).waits_for
+
+
+@pytest.mark.parametrize("change", [Reaction.IGNORE, ALARM, ASK, "manage"])
+def test_what_the_rules_do_not_want_any_more_when_the_window_opens_is_not_made(
+    watching: Bench, change: Reaction | str
+) -> None:
+    watching.policies.set_defaults(near_expiry=ROTATE, windows=closed_for(watching, 5))
+    version = made(watching, days=20)
+    watching.run(rotate_step(watching, version))
+    if isinstance(change, Reaction):
+        watching.policies.set_defaults(near_expiry=change)
+    else:
+        watching.policies.document = replace(watching.policies.document, manage=())
+    watching.pass_until(watching.due(RotateKey))
+    watching.run(watching.sent(RotateKey)[-1])
+    assert watching.versions(key_of(version)) == 1
+    assert "the policy" in request_of(watching, version).problem
+
+
+def test_an_operator_who_asks_now_does_not_wait_for_a_window(watching: Bench) -> None:
+    watching.policies.set_defaults(windows=closed_for(watching, 5))
+    version = made(watching, days=20)
+    key = key_of(version)
+    asked_at, by = watching.clock.now(), Caller(id="t/operator", name="o")
+    request = Request(id="req-1", key=key, reason="r", new_version=True, asked_at=asked_at, by=by)
+    watching.rows.insert(request)
+    cause = Cause(trigger="operator", id="req-1", by=by)
+    watching.run(RotateKey(key=key, cause=cause, request="req-1"))
+    assert watching.versions(key) == 2
