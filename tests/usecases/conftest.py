@@ -25,9 +25,3 @@ def bench(stored_bench: Bench) -> Bench:
     ``test_memory.py`` holds these rows to what the tables do; the end-to-end tests use the tables.
     """
     return in_memory(stored_bench)
-
-
-@pytest.fixture(name="watching")
-def _watching(bench: Bench) -> Bench:
-    """A bench whose rows and messages are in memory."""
-    return in_memory(bench)

@@ -96,14 +96,14 @@ def test_a_change_is_looked_at_when_it_has_had_time_to_hold(handled: tuple[Bench
     assert timedelta(minutes=9) < due - bench.clock.now() <= timedelta(minutes=10)
 
 
-def test_keys_without_known_consumers_are_not_looked_at_again(watching: Bench) -> None:
-    version = made(watching)
-    watching.run(Open(key=key_of(version), cause=SWEEP))
-    carry_out(watching, watching.active(key_of(version)))
-    watching.pass_time(hours=1)
-    change_policies(watching)
-    assert (watching.sent(Open), runs(watching, version)) == ([], 1)
-    before = vault_reads(watching)
+def test_keys_without_known_consumers_are_not_looked_at_again(bench: Bench) -> None:
+    version = made(bench)
+    bench.run(Open(key=key_of(version), cause=SWEEP))
+    carry_out(bench, bench.active(key_of(version)))
+    bench.pass_time(hours=1)
+    change_policies(bench)
+    assert (bench.sent(Open), runs(bench, version)) == ([], 1)
+    before = vault_reads(bench)
     event = Cause(trigger="event", id="e1")
-    watching.run(Open(key=key_of(version), cause=event, recheck=True))
-    assert (runs(watching, version), vault_reads(watching)) == (1, before)
+    bench.run(Open(key=key_of(version), cause=event, recheck=True))
+    assert (runs(bench, version), vault_reads(bench)) == (1, before)

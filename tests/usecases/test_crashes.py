@@ -14,7 +14,6 @@ from shared.domain.rows import KeyHead, Rotation, rotation_id
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Consumer, Stage
 from tests.usecases.bench import VAULT, Bench, at
-from tests.usecases.memory import in_memory
 from tests.usecases.runner import Runner
 
 CHUNKS = 8
@@ -22,12 +21,6 @@ LONGEST = 400
 """More than a life has points: a test that reaches it has met no end."""
 
 type Dying = Callable[[int], AbstractContextManager[None]]
-
-
-@pytest.fixture
-def swift(bench: Bench) -> Bench:
-    """A bench whose rows are in memory."""
-    return in_memory(bench)
 
 
 @dataclass
@@ -145,21 +138,21 @@ def _every_point(bench: Bench, points: Sequence[int], dying: Dying) -> None:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_a_death_after_any_effect_changes_nothing_in_the_end(swift: Bench, chunk: int) -> None:
+def test_a_death_after_any_effect_changes_nothing_in_the_end(bench: Bench, chunk: int) -> None:
     points = range(1 + chunk, LONGEST, CHUNKS)
-    _every_point(swift, points, lambda point: swift.dying(effects=point))
+    _every_point(bench, points, lambda point: bench.dying(effects=point))
 
 
 @pytest.mark.parametrize("method", ["read", "write"])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_death_around_any_request_to_a_resource_changes_nothing_in_the_end(
-    swift: Bench, method: str, moment: str
+    bench: Bench, method: str, moment: str
 ) -> None:
     def dying(point: int) -> AbstractContextManager[None]:
         dies = at(method, nth=point)
-        return swift.dying(before=dies) if moment == "before" else swift.dying(after=dies)
+        return bench.dying(before=dies) if moment == "before" else bench.dying(after=dies)
 
-    _every_point(swift, range(1, LONGEST), dying)
+    _every_point(bench, range(1, LONGEST), dying)
 
 
 def test_a_death_changes_nothing_with_real_tables_either(stored_bench: Bench) -> None:
@@ -169,8 +162,8 @@ def test_a_death_changes_nothing_with_real_tables_either(stored_bench: Bench) ->
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_messages_that_all_come_twice_change_nothing_in_the_end(swift: Bench, seed: int) -> None:
-    life = Life(swift, seed=seed, duplicates=1)
+def test_messages_that_all_come_twice_change_nothing_in_the_end(bench: Bench, seed: int) -> None:
+    life = Life(bench, seed=seed, duplicates=1)
 
     life.live()
 
@@ -186,14 +179,14 @@ def _live_until_a_death(bench: Bench, runner: Runner, effects: int) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_many_deaths_with_every_message_twice_change_nothing_in_the_end(
-    swift: Bench, seed: int
+    bench: Bench, seed: int
 ) -> None:
     random = Random(seed)  # noqa: S311 - to be the same again, not to be secret
-    life = Life(swift, seed=seed, duplicates=1)
+    life = Life(bench, seed=seed, duplicates=1)
     runner = life.runner
 
     while runner.queued():
-        _live_until_a_death(swift, runner, random.randrange(3, 25))
+        _live_until_a_death(bench, runner, random.randrange(3, 25))
 
     assert runner.deaths > 2
     life.check()

@@ -13,15 +13,8 @@ from shared.domain.rows import Phase, Rotation, rotation_id
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Stage, Work
 from tests.usecases.bench import VAULT, Bench
-from tests.usecases.memory import in_memory
 from tests.usecases.rotations import report_of
 from tests.usecases.runner import Runner
-
-
-@pytest.fixture
-def swift(bench: Bench) -> Bench:
-    """A bench whose rows are in memory."""
-    return in_memory(bench)
 
 
 def names(version: str) -> Json:
@@ -122,20 +115,20 @@ LATE = pytest.mark.parametrize("late", [held_by_the_network, frozen_before_its_w
     ],
 )
 def test_a_late_write_of_an_overtaken_rotation_is_undone_by_the_one_that_took_over(
-    swift: Bench, late: Callable[[Race], Arrival], moment: Callable[[Race, str], bool]
+    bench: Bench, late: Callable[[Race], Arrival], moment: Callable[[Race, str], bool]
 ) -> None:
-    race = Race(swift)
+    race = Race(bench)
     arrive = late(race)
-    v3 = swift.later_version(race.key)
+    v3 = bench.later_version(race.key)
     race.runner.event(race.key, "v3")
     race.runner.run(until=lambda: moment(race, v3))
-    assert swift.in_use(race.account) == v3
+    assert bench.in_use(race.account) == v3
 
     arrive()
 
-    assert swift.in_use(race.account) == race.v2
+    assert bench.in_use(race.account) == race.v2
     race.runner.run()
-    assert swift.in_use(race.account) == v3
+    assert bench.in_use(race.account) == v3
     assert race.verdict(v3) is Verdict.VERIFIED
     assert race.rotation(v3).outcome is Outcome.COMPLETED
     assert race.verdict(race.v2) is Verdict.SUPERSEDED
@@ -147,22 +140,22 @@ def test_a_late_write_of_an_overtaken_rotation_is_undone_by_the_one_that_took_ov
 
 @LATE
 def test_a_late_write_that_arrives_after_the_end_is_undone_by_the_recheck(
-    swift: Bench, late: Callable[[Race], Arrival]
+    bench: Bench, late: Callable[[Race], Arrival]
 ) -> None:
-    race = Race(swift)
+    race = Race(bench)
     arrive = late(race)
-    v3 = swift.later_version(race.key)
+    v3 = bench.later_version(race.key)
     race.runner.event(race.key, "v3")
     race.runner.run()
     assert race.rotation(v3).outcome is Outcome.COMPLETED
     arrive()
-    assert swift.in_use(race.account) == race.v2
+    assert bench.in_use(race.account) == race.v2
 
-    swift.pass_time(hours=24)
+    bench.pass_time(hours=24)
     race.runner.sweep()
     race.runner.run()
 
-    assert swift.in_use(race.account) == v3
+    assert bench.in_use(race.account) == v3
     assert race.rotation(v3, run=2).outcome is Outcome.COMPLETED
     (consumer,) = race.report(v3, run=2)["consumers"]
     assert consumer["verdict"] == Verdict.VERIFIED
@@ -171,25 +164,25 @@ def test_a_late_write_that_arrives_after_the_end_is_undone_by_the_recheck(
 
 @LATE
 def test_a_late_write_that_arrives_before_the_newer_one_changes_nothing(
-    swift: Bench, late: Callable[[Race], Arrival]
+    bench: Bench, late: Callable[[Race], Arrival]
 ) -> None:
-    race = Race(swift)
+    race = Race(bench)
     arrive = late(race)
-    v3 = swift.later_version(race.key)
+    v3 = bench.later_version(race.key)
     race.runner.event(race.key, "v3")
     arrive()
     race.runner.run()
 
-    assert swift.in_use(race.account) == v3
+    assert bench.in_use(race.account) == v3
     assert race.verdict(v3) is Verdict.VERIFIED
     assert race.verdict(race.v2) is Verdict.SUPERSEDED
-    history = swift.azure.estate.truth.history(race.account.id)
+    history = bench.azure.estate.truth.history(race.account.id)
     assert [version for _, version in history] == [race.v1, race.v2, v3]
 
 
-def test_a_late_write_of_its_own_version_is_a_move_and_no_second_one_is_made(swift: Bench) -> None:
+def test_a_late_write_of_its_own_version_is_a_move_and_no_second_one_is_made(bench: Bench) -> None:
     """The service took it although nobody heard: what was before is told all the same."""
-    race = Race(swift)
+    race = Race(bench)
     arrive = held_by_the_network(race)
     arrive()
 
@@ -198,7 +191,7 @@ def test_a_late_write_of_its_own_version_is_a_move_and_no_second_one_is_made(swi
     assert race.verdict(race.v2) is Verdict.VERIFIED
     (consumer,) = race.report(race.v2)["consumers"]
     assert consumer["before"] == race.v1
-    assert swift.writes(race.account) == 1
+    assert bench.writes(race.account) == 1
 
 
 # -- somebody else's writes --------------------------------------------------------------------
@@ -229,14 +222,14 @@ def _guarded(race: Race) -> list[int]:
     ],
 )
 def test_a_change_between_our_read_and_our_write_is_planned_on_anew(
-    swift: Bench, theirs: str, verdict: Verdict, answers: list[int], ends_on: str
+    bench: Bench, theirs: str, verdict: Verdict, answers: list[int], ends_on: str
 ) -> None:
-    swift.azure.estate.storage.etags = True
-    vault = swift.azure.estate.vault(VAULT)
+    bench.azure.estate.storage.etags = True
+    vault = bench.azure.estate.vault(VAULT)
     older = vault.create_key("cmk")
-    race = Race(swift)
-    newer = swift.later_version(race.key)
-    swift.enable(newer, enabled=False)  # or it would be the target
+    race = Race(bench)
+    newer = bench.later_version(race.key)
+    bench.enable(newer, enabled=False)  # or it would be the target
     versions = {
         "older": older,
         "target": race.v2,
@@ -245,14 +238,14 @@ def test_a_change_between_our_read_and_our_write_is_planned_on_anew(
     }
 
     def change(_path: str) -> None:
-        swift.enable(newer, enabled=True)
-        swift.patch(race.account, names(versions[theirs]))
+        bench.enable(newer, enabled=True)
+        bench.patch(race.account, names(versions[theirs]))
 
-    swift.azure.faults.on("PATCH", "*/stone", change)
+    bench.azure.faults.on("PATCH", "*/stone", change)
     race.runner.run()
 
     assert race.verdict(race.v2) is verdict
-    assert swift.in_use(race.account) == versions[ends_on]
+    assert bench.in_use(race.account) == versions[ends_on]
     assert _guarded(race) == answers
     (consumer,) = race.report(race.v2)["consumers"]
     assert consumer["before"] == race.v1
@@ -267,16 +260,16 @@ def test_a_change_between_our_read_and_our_write_is_planned_on_anew(
     ],
 )
 def test_a_change_between_our_write_and_the_look_is_reported_and_left_alone(
-    swift: Bench, wish: str, reason: str
+    bench: Bench, wish: str, reason: str
 ) -> None:
-    race = Race(swift)
+    race = Race(bench)
     bodies = {
         "back": names(race.v1),
-        "other": names(swift.key("other")),
+        "other": names(bench.key("other")),
         "off": {"properties": {"encryption": {"keySource": "Microsoft.Storage"}}},
     }
     race.runner.run(until=lambda: race.is_accepted(race.v2))
-    swift.patch(race.account, bodies[wish])
+    bench.patch(race.account, bodies[wish])
 
     race.runner.run()
 
@@ -284,42 +277,42 @@ def test_a_change_between_our_write_and_the_look_is_reported_and_left_alone(
     (consumer,) = race.report(race.v2)["consumers"]
     assert consumer["reason"] == reason.format(v1=race.v1, key=race.key)
     assert race.rotation(race.v2).outcome is Outcome.FAILED
-    assert swift.writes(race.account) == 2  # ours, and theirs
+    assert bench.writes(race.account) == 2  # ours, and theirs
 
 
 @pytest.mark.parametrize("etags", [True, False])
 def test_what_somebody_changed_meanwhile_beside_the_key_is_kept(
-    swift: Bench, *, etags: bool
+    bench: Bench, *, etags: bool
 ) -> None:
-    swift.azure.estate.storage.etags = etags
-    race = Race(swift)
+    bench.azure.estate.storage.etags = etags
+    race = Race(bench)
     _between_read_and_write(race, {"tags": {"owner": "payments"}})
 
     race.runner.run()
 
     assert race.verdict(race.v2) is Verdict.VERIFIED
-    body = swift.azure.estate.arm.resources.get(ResourceId.parse(race.account.id)).body
+    body = bench.azure.estate.arm.resources.get(ResourceId.parse(race.account.id)).body
     assert body["tags"] == {"owner": "payments"}
 
 
 def test_without_etags_a_newer_version_that_we_overwrite_is_put_back_by_its_own_rotation(
-    swift: Bench,
+    bench: Bench,
 ) -> None:
     """What no guard can prevent on a service that has no ETags."""
-    race = Race(swift)
+    race = Race(bench)
     newer: list[str] = []
 
     def change(_path: str) -> None:
-        newer.append(swift.later_version(race.key))
-        swift.patch(race.account, names(newer[0]))
+        newer.append(bench.later_version(race.key))
+        bench.patch(race.account, names(newer[0]))
 
-    swift.azure.faults.on("PATCH", "*/stone", change)
+    bench.azure.faults.on("PATCH", "*/stone", change)
     race.runner.run(until=lambda: newer)
-    assert swift.in_use(race.account) == race.v2
+    assert bench.in_use(race.account) == race.v2
 
     race.runner.event(race.key, "v3")
     race.runner.run()
 
-    assert swift.in_use(race.account) == newer[0]
+    assert bench.in_use(race.account) == newer[0]
     assert race.verdict(newer[0]) is Verdict.VERIFIED
     assert race.verdict(race.v2) is Verdict.SUPERSEDED

@@ -25,12 +25,6 @@ ROWS = 2000
 A_LOOK = timedelta(minutes=2)
 
 
-@pytest.fixture
-def swift(bench: Bench) -> Bench:
-    """A bench whose rows are in memory."""
-    return in_memory(bench)
-
-
 def _overdue(bench: Bench, rotation: Rotation) -> list[Work]:
     """Return work that was to be looked at an hour ago, in many regions."""
     now = bench.clock.now()
@@ -72,31 +66,31 @@ def _nudged(bench: Bench, rotation: str, how_long: timedelta) -> Counter[str]:
 
 
 def test_what_is_overdue_after_an_outage_is_nudged_once_when_its_own_message_has_had_its_time(
-    swift: Bench,
+    bench: Bench,
 ) -> None:
     """Each of the two thousand has its own message in the queue, which may be slow to come."""
-    rotation = _moving(swift)
-    works = _overdue(swift, rotation)
-    _keep(swift, works)
+    rotation = _moving(bench)
+    works = _overdue(bench, rotation)
+    _keep(bench, works)
 
-    young = _nudged(swift, rotation.id, timedelta(minutes=16))
-    old = _nudged(swift, rotation.id, timedelta(minutes=28))
+    young = _nudged(bench, rotation.id, timedelta(minutes=16))
+    old = _nudged(bench, rotation.id, timedelta(minutes=28))
 
     assert young == {}
     assert old == {digest(work.resource): 1 for work in works}
 
 
-def test_of_two_messages_for_the_same_look_the_second_finds_nothing_to_do(swift: Bench) -> None:
-    rotation = _moving(swift)
-    works = _overdue(swift, rotation)[:3]
-    _keep(swift, works)
+def test_of_two_messages_for_the_same_look_the_second_finds_nothing_to_do(bench: Bench) -> None:
+    rotation = _moving(bench)
+    works = _overdue(bench, rotation)[:3]
+    _keep(bench, works)
 
     for work in works:
         for _ in range(2):
-            swift.run(Verify(rotation=rotation.id, resource=digest(work.resource), seq=work.seq))
+            bench.run(Verify(rotation=rotation.id, resource=digest(work.resource), seq=work.seq))
 
-    assert len(swift.calls("GET", "/storageAccounts/")) == len(works)
-    verdicts = [c.verdict for k in swift.steps.ledger.all(rotation.id) for c in k.row.consumers]
+    assert len(bench.calls("GET", "/storageAccounts/")) == len(works)
+    verdicts = [c.verdict for k in bench.steps.ledger.all(rotation.id) for c in k.row.consumers]
     assert verdicts == [Verdict.GONE] * len(works)
 
 

@@ -14,15 +14,8 @@ from shared.domain.steps import Discover, Repoint, RotateKey, Step, Verify
 from shared.domain.verdicts import Outcome, Verdict
 from shared.domain.work import Consumer
 from tests.usecases.bench import Bench, open_step
-from tests.usecases.memory import in_memory
 from tests.usecases.rotations import head
 from tests.usecases.runner import MOST_DELIVERIES, Runner
-
-
-@pytest.fixture
-def swift(bench: Bench) -> Bench:
-    """A bench whose rows are in memory."""
-    return in_memory(bench)
 
 
 class BrokenError(Exception):
@@ -81,83 +74,83 @@ def _consumer(bench: Bench, rotation: Rotation, name: str) -> Consumer:
     ],
 )
 def test_a_step_that_always_breaks_is_poisoned_once_and_a_retry_takes_its_work_up_again(
-    swift: Bench,
+    bench: Bench,
     breaks: tuple[str, int],
     kind: type[Step],
     verdict: Verdict,
     in_the_end: Verdict,
 ) -> None:
     method, let_through = breaks
-    key = swift.key()
-    swift.account("staa", key)
-    bad = swift.account("stbad", key)
-    target = swift.new_version(key)
-    runner = Runner(swift)
+    key = bench.key()
+    bench.account("staa", key)
+    bad = bench.account("stbad", key)
+    target = bench.new_version(key)
+    runner = Runner(bench)
     runner.event(key)
 
-    with breaking(swift, asking(method, "stbad"), after=let_through):
+    with breaking(bench, asking(method, "stbad"), after=let_through):
         runner.run()
 
     (poisoned,) = runner.poisoned
     assert isinstance(poisoned, kind)
     assert runner.deliveries[poisoned] == MOST_DELIVERIES
-    ended = _rotation(swift, target)
+    ended = _rotation(bench, target)
     assert ended.outcome is Outcome.FAILED
     assert ended.counts == {Verdict.VERIFIED: 1, verdict: 1}
-    reason = _consumer(swift, ended, "stbad").reason
+    reason = _consumer(bench, ended, "stbad").reason
     assert "failed five times: BrokenError: an answer that nobody has thought of" in reason
 
-    asked = swift.steer.retry(ended.id, "mended", NOBODY)
+    asked = bench.steer.retry(ended.id, "mended", NOBODY)
     runner.run()
 
-    again = _rotation(swift, target, run=2)
-    assert swift.row(Request, asked, "request").rotation == again.id
+    again = _rotation(bench, target, run=2)
+    assert bench.row(Request, asked, "request").rotation == again.id
     assert again.outcome is Outcome.COMPLETED
-    assert _consumer(swift, again, "stbad").verdict is in_the_end
-    assert swift.in_use(bad) == target
+    assert _consumer(bench, again, "stbad").verdict is in_the_end
+    assert bench.in_use(bad) == target
 
 
-def test_what_was_poisoned_is_taken_up_again_while_its_rotation_goes_on(swift: Bench) -> None:
-    key = swift.key()
-    slow, bad = swift.account("staa", key, "absent"), swift.account("stbad", key)
-    before, target = swift.in_use(bad), swift.new_version(key)
-    runner = Runner(swift)
+def test_what_was_poisoned_is_taken_up_again_while_its_rotation_goes_on(bench: Bench) -> None:
+    key = bench.key()
+    slow, bad = bench.account("staa", key, "absent"), bench.account("stbad", key)
+    before, target = bench.in_use(bad), bench.new_version(key)
+    runner = Runner(bench)
     runner.event(key)
-    with breaking(swift, asking("read", "stbad")):
+    with breaking(bench, asking("read", "stbad")):
         runner.run(until=lambda: runner.poisoned)
         runner.run(until=lambda: not runner.queued(lambda step: step in runner.poisoned))
-    assert _consumer(swift, _rotation(swift, target), "stbad").verdict is Verdict.FAILED
+    assert _consumer(bench, _rotation(bench, target), "stbad").verdict is Verdict.FAILED
 
     assert (
-        swift.steer.retry(_rotation(swift, target).id, "mended", NOBODY)
-        == _rotation(swift, target).id
+        bench.steer.retry(_rotation(bench, target).id, "mended", NOBODY)
+        == _rotation(bench, target).id
     )
-    slow.pace.next_poll_at = swift.azure.clock.now()
+    slow.pace.next_poll_at = bench.azure.clock.now()
     runner.run()
 
-    ended = _rotation(swift, target)
+    ended = _rotation(bench, target)
     assert ended.outcome is Outcome.COMPLETED
     assert ended.counts == {Verdict.VERIFIED: 2}
-    assert _consumer(swift, ended, "stbad").in_use_before == before
+    assert _consumer(bench, ended, "stbad").in_use_before == before
     assert len(runner.poisoned) == 1
 
 
-def test_a_search_that_always_breaks_fails_the_rotation_with_the_cause(swift: Bench) -> None:
-    key = swift.key()
-    account = swift.account("stone", key)
-    target = swift.new_version(key)
-    runner = Runner(swift)
+def test_a_search_that_always_breaks_fails_the_rotation_with_the_cause(bench: Bench) -> None:
+    key = bench.key()
+    account = bench.account("stone", key)
+    target = bench.new_version(key)
+    runner = Runner(bench)
     runner.event(key)
 
-    with breaking(swift, lambda method, _arguments: method == "page"):
+    with breaking(bench, lambda method, _arguments: method == "page"):
         runner.run()
 
-    rotation = _rotation(swift, target)
+    rotation = _rotation(bench, target)
     assert rotation.outcome is Outcome.FAILED
     cause = "BrokenError: an answer that nobody has thought of"
     assert rotation.problem == f"discover failed five times: {cause}"
     assert [type(step) for step in runner.poisoned] == [Discover]
-    assert swift.writes(account) == 0
+    assert bench.writes(account) == 0
 
 
 @pytest.mark.parametrize(
@@ -168,70 +161,70 @@ def test_a_search_that_always_breaks_fails_the_rotation_with_the_cause(swift: Be
     ],
 )
 def test_a_request_whose_step_always_breaks_says_why(
-    swift: Bench,
+    bench: Bench,
     new_version: bool,  # noqa: FBT001 - a table
     breaks: str,
     step: str,
 ) -> None:
-    key, runner = swift.key(), Runner(swift)
-    request = swift.steer.ask.run(Key.parse(key), reason="please", new_version=new_version)
+    key, runner = bench.key(), Runner(bench)
+    request = bench.steer.ask.run(Key.parse(key), reason="please", new_version=new_version)
 
-    with breaking(swift, lambda method, _arguments: method == breaks):
+    with breaking(bench, lambda method, _arguments: method == breaks):
         runner.run()
 
     said = f"{step} failed five times: BrokenError: an answer that nobody has thought of"
-    assert swift.row(Request, request.id, "request").problem == said
-    assert head(swift, key).problem == said
-    assert head(swift, key).trouble == ""
+    assert bench.row(Request, request.id, "request").problem == said
+    assert head(bench, key).problem == said
+    assert head(bench, key).trouble == ""
 
 
-def test_a_look_ahead_that_always_breaks_says_why(swift: Bench) -> None:
-    key = swift.key()
-    swift.account("stone", key)
-    target = swift.new_version(key)
-    runner = Runner(swift)
+def test_a_look_ahead_that_always_breaks_says_why(bench: Bench) -> None:
+    key = bench.key()
+    bench.account("stone", key)
+    target = bench.new_version(key)
+    runner = Runner(bench)
     runner.event(key)
 
-    with breaking(swift, lambda method, _arguments: method == "policy"):
+    with breaking(bench, lambda method, _arguments: method == "policy"):
         runner.run()
 
-    rotation = _rotation(swift, target)
+    rotation = _rotation(bench, target)
     assert rotation.outcome is Outcome.COMPLETED
-    (finding,) = swift.row(Foresight, rotation.id, "preflight").findings
+    (finding,) = bench.row(Foresight, rotation.id, "preflight").findings
     assert "preflight failed five times: BrokenError: an answer that nobody" in finding.text
 
 
 def test_what_another_step_about_the_key_has_raised_is_not_given_as_the_cause(
-    swift: Bench,
+    bench: Bench,
 ) -> None:
     """A process that dies notes nothing."""
-    key = swift.key()
-    swift.new_version(key)
+    key = bench.key()
+    bench.new_version(key)
     with (
-        breaking(swift, lambda method, _arguments: method == "versions"),
+        breaking(bench, lambda method, _arguments: method == "versions"),
         pytest.raises(BrokenError),
     ):
-        swift.run(open_step(key))
-    asked = swift.steer.ask.run(Key.parse(key), reason="please", new_version=True)
-    (step,) = swift.sent(RotateKey)
+        bench.run(open_step(key))
+    asked = bench.steer.ask.run(Key.parse(key), reason="please", new_version=True)
+    (step,) = bench.sent(RotateKey)
 
-    swift.burial.run(step)
+    bench.burial.run(step)
 
-    said = swift.row(Request, asked.id, "request").problem
+    said = bench.row(Request, asked.id, "request").problem
     assert said == "rotate_key failed five times: see the log"
 
 
-def test_a_supervisor_that_breaks_for_a_while_comes_back_and_concludes(swift: Bench) -> None:
-    key = swift.key()
-    account = swift.account("stone", key)
-    target = swift.new_version(key)
-    runner = Runner(swift)
+def test_a_supervisor_that_breaks_for_a_while_comes_back_and_concludes(bench: Bench) -> None:
+    key = bench.key()
+    account = bench.account("stone", key)
+    target = bench.new_version(key)
+    runner = Runner(bench)
     runner.event(key)
 
-    with breaking(swift, lambda _method, arguments: Beat in arguments):
+    with breaking(bench, lambda _method, arguments: Beat in arguments):
         runner.run(until=lambda: runner.poisoned)
     runner.run()
 
-    rotation = _rotation(swift, target)
+    rotation = _rotation(bench, target)
     assert rotation.outcome is Outcome.COMPLETED
-    assert swift.in_use(account) == target
+    assert bench.in_use(account) == target

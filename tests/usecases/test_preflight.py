@@ -20,12 +20,6 @@ from tests.usecases.memory import in_memory
 from tests.usecases.rotations import report_of
 
 
-@pytest.fixture
-def swift(bench: Bench) -> Bench:
-    """A bench whose rows are in memory."""
-    return in_memory(bench)
-
-
 def opened(bench: Bench) -> str:
     """Open the rotation of a key that one account uses; return its id."""
     key = bench.key()
@@ -67,144 +61,144 @@ def test_a_rotation_is_looked_ahead_at_once_and_its_report_says_what_was_found(
     assert bench.azure.front_door.traffic()[before:] == traffic, "a second step looks at nothing"
 
 
-def test_a_second_look_at_the_same_time_changes_nothing(swift: Bench) -> None:
-    rotation = opened(swift)
-    (step,) = swift.sent(Preflight)
+def test_a_second_look_at_the_same_time_changes_nothing(bench: Bench) -> None:
+    rotation = opened(bench)
+    (step,) = bench.sent(Preflight)
     met: list[Foresight] = []
 
     def meanwhile(method: str, arguments: tuple[Any, ...]) -> bool:
         if method == "insert" and isinstance(arguments[0], Foresight) and not met:
             met.append(arguments[0])
-            swift.run(step)
+            bench.run(step)
         return False
 
-    with swift.dying(before=meanwhile):
-        swift.run(step)
+    with bench.dying(before=meanwhile):
+        bench.run(step)
 
-    kept = swift.row(Foresight, rotation, "preflight")
+    kept = bench.row(Foresight, rotation, "preflight")
     assert met
     assert kept.at >= met[0].at
-    assert swift.due(Preflight) is None, "nothing was put back"
+    assert bench.due(Preflight) is None, "nothing was put back"
 
 
-def test_a_key_that_cannot_wrap_is_told_before_its_consumers_fail(swift: Bench) -> None:
-    key = swift.key()
-    swift.account("stsigns", key)
+def test_a_key_that_cannot_wrap_is_told_before_its_consumers_fail(bench: Bench) -> None:
+    key = bench.key()
+    bench.account("stsigns", key)
     made = NewKey(key_ops=("sign", "verify"))
-    target = swift.azure.estate.vaults.vault(VAULT).create_key("cmk", made)
-    rotation = swift.open(key)
+    target = bench.azure.estate.vaults.vault(VAULT).create_key("cmk", made)
+    rotation = bench.open(key)
 
-    findings = looked(swift, rotation)
+    findings = looked(bench, rotation)
 
     assert findings["operations_lack"]["severity"] == "blocker"
-    assert swift.rotation(rotation).target == target
-    assert report_of(swift, rotation)["summary"].endswith("; 1 blocker foreseen")
+    assert bench.rotation(rotation).target == target
+    assert report_of(bench, rotation)["summary"].endswith("; 1 blocker foreseen")
 
 
-def test_a_blocker_stops_no_rotation(swift: Bench) -> None:
-    key = swift.key()
-    account = swift.account("stgoeson", key)
-    target = swift.later_version(key)
-    unusable = swift.later_version(key)
-    swift.enable(unusable, enabled=False)
-    rotation = swift.open(key)
+def test_a_blocker_stops_no_rotation(bench: Bench) -> None:
+    key = bench.key()
+    account = bench.account("stgoeson", key)
+    target = bench.later_version(key)
+    unusable = bench.later_version(key)
+    bench.enable(unusable, enabled=False)
+    rotation = bench.open(key)
 
-    findings = looked(swift, rotation)
+    findings = looked(bench, rotation)
 
     text = findings["current_version_unusable"]["text"]
-    report = report_of(swift, rotation)
+    report = report_of(bench, rotation)
     assert findings["current_version_unusable"]["severity"] == "blocker"
     assert report["currentVersionProblem"] in text
     assert "disabled" in text
-    swift.search(rotation)
-    assert swift.finish(rotation).counts == {Verdict.VERIFIED: 1}
-    assert swift.in_use(account) == target
+    bench.search(rotation)
+    assert bench.finish(rotation).counts == {Verdict.VERIFIED: 1}
+    assert bench.in_use(account) == target
 
 
-def test_a_rotation_whose_look_ahead_never_comes_ends_all_the_same(swift: Bench) -> None:
-    rotation = opened(swift)
-    swift.search(rotation)
-    assert swift.finish(rotation).outcome is Outcome.COMPLETED
-    assert report_of(swift, rotation)["preflight"] is None
-    before = len(swift.azure.front_door.traffic())
+def test_a_rotation_whose_look_ahead_never_comes_ends_all_the_same(bench: Bench) -> None:
+    rotation = opened(bench)
+    bench.search(rotation)
+    assert bench.finish(rotation).outcome is Outcome.COMPLETED
+    assert report_of(bench, rotation)["preflight"] is None
+    before = len(bench.azure.front_door.traffic())
 
-    swift.run(Preflight(rotation=rotation))
+    bench.run(Preflight(rotation=rotation))
 
-    assert not is_looked(swift, rotation), "what has ended needs no look ahead"
-    assert len(swift.azure.front_door.traffic()) == before
+    assert not is_looked(bench, rotation), "what has ended needs no look ahead"
+    assert len(bench.azure.front_door.traffic()) == before
 
 
 @pytest.mark.parametrize("came", [False, True], ids=["lost", "done"])
 def test_the_closing_scan_sends_for_a_look_that_was_lost_and_for_no_other(
-    swift: Bench,
+    bench: Bench,
     *,
     came: bool,
 ) -> None:
-    rotation = opened(swift)
+    rotation = opened(bench)
     if came:
-        looked(swift, rotation)
-    swift.search(rotation)
-    swift.settle(rotation)
-    swift.pass_time(minutes=2)
-    swift.forget_sent()
+        looked(bench, rotation)
+    bench.search(rotation)
+    bench.settle(rotation)
+    bench.pass_time(minutes=2)
+    bench.forget_sent()
 
-    swift.supervise(rotation)
+    bench.supervise(rotation)
 
     again = [] if came else [Preflight(rotation=rotation)]
-    assert swift.sent(Preflight) == again
+    assert bench.sent(Preflight) == again
     for step in again:
-        swift.run(step)
-    assert is_looked(swift, rotation)
+        bench.run(step)
+    assert is_looked(bench, rotation)
 
 
-def test_what_may_pass_by_itself_is_waited_for(swift: Bench) -> None:
-    rotation = opened(swift)
+def test_what_may_pass_by_itself_is_waited_for(bench: Bench) -> None:
+    rotation = opened(bench)
     busy = Answer(503, b"", {"Retry-After": "90"})
-    swift.azure.faults.add(Fault(path="*/rotationpolicy", answer=busy))
-    (step,) = swift.sent(Preflight)
+    bench.azure.faults.add(Fault(path="*/rotationpolicy", answer=busy))
+    (step,) = bench.sent(Preflight)
 
-    swift.run(step)
+    bench.run(step)
 
-    again = swift.sent(Preflight)[-1]
-    due = swift.due(Preflight)
+    again = bench.sent(Preflight)[-1]
+    due = bench.due(Preflight)
     assert again.attempt == 1
     assert due is not None
-    assert due >= swift.clock.now() + timedelta(seconds=80)
-    assert not is_looked(swift, rotation)
-    swift.run(again)
-    assert is_looked(swift, rotation)
+    assert due >= bench.clock.now() + timedelta(seconds=80)
+    assert not is_looked(bench, rotation)
+    bench.run(again)
+    assert is_looked(bench, rotation)
 
 
-def test_what_never_passes_is_given_up_with_a_finding_that_says_so(swift: Bench) -> None:
-    rotation = opened(swift)
-    swift.azure.faults.add(Fault(path="*/rotationpolicy", times=None, answer=server_error_html()))
+def test_what_never_passes_is_given_up_with_a_finding_that_says_so(bench: Bench) -> None:
+    rotation = opened(bench)
+    bench.azure.faults.add(Fault(path="*/rotationpolicy", times=None, answer=server_error_html()))
     last = Preflight(rotation=rotation, attempt=MOST_ATTEMPTS)
     with pytest.raises(Exception, match="503"):
-        swift.run(last)
+        bench.run(last)
 
-    swift.burial.run(last)
-    swift.burial.run(last)
+    bench.burial.run(last)
+    bench.burial.run(last)
 
-    (finding,) = report_of(swift, rotation)["preflight"]
+    (finding,) = report_of(bench, rotation)["preflight"]
     assert (finding["severity"], finding["code"]) == ("warning", "not_looked_at")
     assert "failed five times" in finding["text"]
 
 
-def test_a_look_ahead_that_dies_is_taken_up_again(swift: Bench) -> None:
-    rotation = opened(swift)
-    (step,) = swift.sent(Preflight)
-    with swift.dying(before=lambda method, _: method == "insert"):
-        swift.run_and_die(step)
-    assert not is_looked(swift, rotation)
+def test_a_look_ahead_that_dies_is_taken_up_again(bench: Bench) -> None:
+    rotation = opened(bench)
+    (step,) = bench.sent(Preflight)
+    with bench.dying(before=lambda method, _: method == "insert"):
+        bench.run_and_die(step)
+    assert not is_looked(bench, rotation)
 
-    swift.run(step)
+    bench.run(step)
 
-    assert is_looked(swift, rotation)
+    assert is_looked(bench, rotation)
 
 
-def test_nothing_is_looked_at_for_a_rotation_that_there_is_not(swift: Bench) -> None:
-    swift.run(Preflight(rotation="nowhere"))
-    assert swift.azure.front_door.traffic() == []
+def test_nothing_is_looked_at_for_a_rotation_that_there_is_not(bench: Bench) -> None:
+    bench.run(Preflight(rotation="nowhere"))
+    assert bench.azure.front_door.traffic() == []
 
 
 # -- the vault's own settings --------------------------------------------------------------------

@@ -14,7 +14,6 @@ from shared.domain.steps import Open, Revive, RotateKey
 from shared.domain.verdicts import Outcome
 from shared.usecases.overdue import LEASE
 from tests.usecases.bench import VAULT, Bench, at
-from tests.usecases.memory import in_memory
 from tests.usecases.rotations import steering
 from tests.usecases.runner import Runner
 
@@ -182,12 +181,6 @@ def test_a_wish_that_was_never_kept_makes_no_version(bench: Bench) -> None:
 # -- messages that are lost --------------------------------------------------------------------
 
 
-@pytest.fixture
-def swift(bench: Bench) -> Bench:
-    """A bench whose rows are in memory."""
-    return in_memory(bench)
-
-
 def pending(bench: Bench) -> list[str]:
     """Return the ids of the requests that the sweep looks after."""
     return [kept.row.request for kept in bench.rows.scan(Pending, PENDING)]
@@ -210,120 +203,120 @@ def sweep(runner: Runner, *, minutes: int = 16) -> None:
     ],
 )
 def test_a_request_whose_message_is_lost_is_served_once_by_the_sweep(
-    swift: Bench,
+    bench: Bench,
     new_version: bool,  # noqa: FBT001 - a table
     lost: str,
 ) -> None:
-    key = swift.key()
-    account = swift.account("stone", key)
-    runner = Runner(swift)
-    request = swift.steer.ask.run(Key.parse(key), reason="please", new_version=new_version)
+    key = bench.key()
+    account = bench.account("stone", key)
+    runner = Runner(bench)
+    request = bench.steer.ask.run(Key.parse(key), reason="please", new_version=new_version)
     if lost != "at once":
-        with swift.dying(after=at(lost)):
+        with bench.dying(after=at(lost)):
             runner.deliver()
     runner.lose_all()
 
     sweep(runner)
     sweep(runner)
 
-    served = swift.row(Request, request.id, "request")
-    assert swift.rotation(served.rotation).outcome is Outcome.COMPLETED
-    assert swift.versions(key) == 1 + new_version
-    newest = swift.azure.estate.vaults.newest("kv-bench", "cmk")
-    assert swift.in_use(account) == newest
-    assert pending(swift) == []
+    served = bench.row(Request, request.id, "request")
+    assert bench.rotation(served.rotation).outcome is Outcome.COMPLETED
+    assert bench.versions(key) == 1 + new_version
+    newest = bench.azure.estate.vaults.newest("kv-bench", "cmk")
+    assert bench.in_use(account) == newest
+    assert pending(bench) == []
 
 
 @pytest.mark.parametrize("problem", ["", "an earlier try found no way"])
 def test_the_request_of_a_version_that_nears_its_expiry_is_served_by_the_sweep_too(
-    swift: Bench, problem: str
+    bench: Bench, problem: str
 ) -> None:
     """Once the vault has been asked: until then the next look at the key asks again."""
-    swift.policies.set_defaults(near_expiry=Reaction.ROTATE)
-    version = swift.azure.estate.vault(VAULT).create_key("cmk")
-    swift.pass_time(days=31)
-    swift.azure.estate.vault(VAULT).set_expiry(version, swift.clock.now() + timedelta(days=9))
+    bench.policies.set_defaults(near_expiry=Reaction.ROTATE)
+    version = bench.azure.estate.vault(VAULT).create_key("cmk")
+    bench.pass_time(days=31)
+    bench.azure.estate.vault(VAULT).set_expiry(version, bench.clock.now() + timedelta(days=9))
     key = version.rpartition("/")[0]
-    runner, cause = Runner(swift), Cause(trigger="event", id="e1")
+    runner, cause = Runner(bench), Cause(trigger="event", id="e1")
     earlier = Request(
         id="exp-1",
         key=key,
         reason="r",
         new_version=True,
-        asked_at=swift.clock.now(),
+        asked_at=bench.clock.now(),
         version_before=version,
         problem=problem,
     )
-    swift.rows.insert(earlier)
+    bench.rows.insert(earlier)
     runner.put(RotateKey(key=key, cause=cause, request="exp-1", expiring=version))
-    with swift.dying(after=at("rotate")):
+    with bench.dying(after=at("rotate")):
         runner.deliver()
     runner.lose_all()
 
     sweep(runner)
     sweep(runner)
 
-    served = swift.row(Request, "exp-1", "request")
-    assert swift.rotation(served.rotation).outcome is Outcome.NOTHING_FOUND
-    assert (swift.versions(key), pending(swift)) == (2, [])
+    served = bench.row(Request, "exp-1", "request")
+    assert bench.rotation(served.rotation).outcome is Outcome.NOTHING_FOUND
+    assert (bench.versions(key), pending(bench)) == (2, [])
 
 
-def test_a_request_is_not_sent_again_while_its_message_may_be_on_its_way(swift: Bench) -> None:
-    runner = Runner(swift)
-    request = swift.steer.ask.run(Key.parse(swift.key()), reason="please", new_version=True)
+def test_a_request_is_not_sent_again_while_its_message_may_be_on_its_way(bench: Bench) -> None:
+    runner = Runner(bench)
+    request = bench.steer.ask.run(Key.parse(bench.key()), reason="please", new_version=True)
     for minutes, sent in [(14, 0), (2, 1), (14, 0), (2, 1)]:
         runner.lose_all()
-        swift.pass_time(minutes=minutes)
-        swift.run(Revive())
+        bench.pass_time(minutes=minutes)
+        bench.run(Revive())
         assert len(runner.queued()) == sent
-    assert pending(swift) == [request.id]
+    assert pending(bench) == [request.id]
 
 
-def test_a_request_that_waits_for_an_approval_is_not_served_by_the_sweep(swift: Bench) -> None:
-    swift.policies.set_defaults(mode=Mode.APPROVE)
-    key, runner = swift.key(), Runner(swift)
-    request = swift.steer.ask.run(Key.parse(key), reason="please", new_version=True)
+def test_a_request_that_waits_for_an_approval_is_not_served_by_the_sweep(bench: Bench) -> None:
+    bench.policies.set_defaults(mode=Mode.APPROVE)
+    key, runner = bench.key(), Runner(bench)
+    request = bench.steer.ask.run(Key.parse(key), reason="please", new_version=True)
     sweep(runner)
-    assert (swift.versions(key), pending(swift)) == (1, [request.id])
+    assert (bench.versions(key), pending(bench)) == (1, [request.id])
 
-    swift.steer.approve(request.id, "seen", Caller(id="t/bert", name="bert@contoso.com"))
+    bench.steer.approve(request.id, "seen", Caller(id="t/bert", name="bert@contoso.com"))
     runner.lose_all()
     sweep(runner)
-    assert swift.versions(key) == 2
+    assert bench.versions(key) == 2
 
 
-def test_a_request_that_cannot_be_served_is_not_sent_for_ever(swift: Bench) -> None:
-    runner = Runner(swift)
+def test_a_request_that_cannot_be_served_is_not_sent_for_ever(bench: Bench) -> None:
+    runner = Runner(bench)
     nowhere = Key.parse("https://kv-bench.vault.azure.net/keys/gone")
-    swift.steer.ask.run(nowhere, reason="please", new_version=False)
+    bench.steer.ask.run(nowhere, reason="please", new_version=False)
     runner.run()
     for _ in range(2):
         sweep(runner)
-    assert pending(swift) == []
+    assert pending(bench) == []
     assert [type(step) for step in runner.deliveries] == [Open, Revive]
 
 
-def test_a_request_that_was_never_kept_itself_is_forgotten(swift: Bench) -> None:
-    runner, key = Runner(swift), swift.key()
-    with swift.dying(before=at("insert", Request)), pytest.raises(BaseException, match="before"):
-        swift.steer.ask.run(Key.parse(key), reason="please", new_version=True)
-    assert len(pending(swift)) == 1
+def test_a_request_that_was_never_kept_itself_is_forgotten(bench: Bench) -> None:
+    runner, key = Runner(bench), bench.key()
+    with bench.dying(before=at("insert", Request)), pytest.raises(BaseException, match="before"):
+        bench.steer.ask.run(Key.parse(key), reason="please", new_version=True)
+    assert len(pending(bench)) == 1
     sweep(runner)
-    assert (pending(swift), swift.versions(key)) == ([], 1)
+    assert (pending(bench), bench.versions(key)) == ([], 1)
 
 
 def test_a_version_that_is_handled_when_its_request_is_opened_answers_the_request(
-    swift: Bench,
+    bench: Bench,
 ) -> None:
     """The sweep may have seen it first, and its rotation may have ended by then."""
-    key = swift.key()
-    runner = Runner(swift)
-    swift.later_version(key)
+    key = bench.key()
+    runner = Runner(bench)
+    bench.later_version(key)
     runner.event(key)
     runner.run()
-    step = wish(swift, key)
+    step = wish(bench, key)
 
-    swift.run(Open(key=key, cause=Cause(trigger="event", id="e9"), request=step.request))
+    bench.run(Open(key=key, cause=Cause(trigger="event", id="e9"), request=step.request))
 
-    rotation = swift.row(Request, step.request, "request").rotation
-    assert swift.rotation(rotation).outcome is Outcome.NOTHING_FOUND
+    rotation = bench.row(Request, step.request, "request").rotation
+    assert bench.rotation(rotation).outcome is Outcome.NOTHING_FOUND

@@ -9,15 +9,8 @@ from shared.domain.rows import rotation_id
 from shared.domain.steps import Repoint, Step
 from shared.domain.verdicts import Outcome, Verdict
 from tests.usecases.bench import VAULT, Bench, at
-from tests.usecases.memory import in_memory
 from tests.usecases.namespaces import Namespaces, namespace, versions_of
 from tests.usecases.runner import Runner
-
-
-@pytest.fixture
-def swift(bench: Bench) -> Bench:
-    """A bench whose rows are in memory."""
-    return in_memory(bench)
 
 
 class Pair:
@@ -60,9 +53,9 @@ def _is_repoint(step: Step) -> bool:
     return isinstance(step, Repoint)
 
 
-def test_two_keys_of_one_resource_that_rotate_at_once_both_end_right(swift: Bench) -> None:
+def test_two_keys_of_one_resource_that_rotate_at_once_both_end_right(bench: Bench) -> None:
     """The second rotation's step runs just before the first one's write reaches the service."""
-    pair = Pair(swift)
+    pair = Pair(bench)
     runner = pair.runner
     runner.run(
         until=lambda: len(runner.queued(_is_repoint)) == 2, which=lambda s: not _is_repoint(s)
@@ -72,7 +65,7 @@ def test_two_keys_of_one_resource_that_rotate_at_once_both_end_right(swift: Benc
     def run_the_other(_path: str) -> None:
         meanwhile.append(runner.deliver(_is_repoint))
 
-    swift.azure.faults.on("PUT", "*/namespaces/ns", run_the_other)
+    bench.azure.faults.on("PUT", "*/namespaces/ns", run_the_other)
     runner.run()
 
     assert meanwhile == [True]
@@ -82,8 +75,8 @@ def test_two_keys_of_one_resource_that_rotate_at_once_both_end_right(swift: Benc
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_in_any_order_and_with_every_message_twice_both_end_right(swift: Bench, seed: int) -> None:
-    pair = Pair(swift, seed=seed, duplicates=1)
+def test_in_any_order_and_with_every_message_twice_both_end_right(bench: Bench, seed: int) -> None:
+    pair = Pair(bench, seed=seed, duplicates=1)
 
     pair.runner.run()
 
@@ -95,12 +88,12 @@ def test_in_any_order_and_with_every_message_twice_both_end_right(swift: Bench, 
 @pytest.mark.parametrize("is_sent", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("seed", range(3))
 def test_when_the_process_dies_around_the_first_write_both_end_right(
-    swift: Bench, seed: int, *, is_sent: bool
+    bench: Bench, seed: int, *, is_sent: bool
 ) -> None:
-    pair = Pair(swift, seed=seed)
+    pair = Pair(bench, seed=seed)
     dies = at("write")
 
-    with swift.dying(after=dies) if is_sent else swift.dying(before=dies):
+    with bench.dying(after=dies) if is_sent else bench.dying(before=dies):
         pair.runner.run()
 
     assert pair.runner.deaths == 1
@@ -108,10 +101,10 @@ def test_when_the_process_dies_around_the_first_write_both_end_right(
     assert pair.is_never_lowered()
 
 
-def test_a_late_write_for_one_key_that_undoes_the_other_is_mended(swift: Bench) -> None:
+def test_a_late_write_for_one_key_that_undoes_the_other_is_mended(bench: Bench) -> None:
     """A write replaces the whole array: it carries the other key's old version too."""
-    pair = Pair(swift)
-    held = swift.azure.faults.hold(method="PUT", path="*/namespaces/ns")
+    pair = Pair(bench)
+    held = bench.azure.faults.hold(method="PUT", path="*/namespaces/ns")
     pair.runner.run(until=held.arrived.is_set)
     pair.runner.run(until=lambda: pair.named() == {*pair.new.values()})
 

@@ -21,47 +21,47 @@ from tests.usecases.watched import (
 
 
 def test_an_expired_version_with_a_newer_one_is_only_a_finding_about_who_is_still_on_it(
-    watching: Bench,
+    bench: Bench,
 ) -> None:
-    watching.policies.set_defaults(expired=ROTATE, near_expiry=ROTATE, unexpire_days=2)
-    old = made(watching, days=-1)
-    watching.new_version(key_of(old))
-    use(watching, old, "st1", "st2")
-    row = watch(watching, old)
+    bench.policies.set_defaults(expired=ROTATE, near_expiry=ROTATE, unexpire_days=2)
+    old = made(bench, days=-1)
+    bench.new_version(key_of(old))
+    use(bench, old, "st1", "st2")
+    row = watch(bench, old)
     assert (row.problem, codes(row)) == ("", ["in_use_expired"])
     assert "2 consumers (/r/st1, /r/st2)" in row.findings[0].text
-    assert watching.sent(RotateKey) == []
+    assert bench.sent(RotateKey) == []
 
 
-def test_a_key_that_was_deleted_is_a_finding_as_long_as_it_has_consumers(watching: Bench) -> None:
-    version = made(watching)
-    use(watching, version, "st1")
-    watch(watching, version)
-    watching.azure.estate.vaults.vault(VAULT).delete("cmk")
-    watching.forget_sent()
-    watching.pass_time(hours=7)
-    watching.run(SweepVault(vault=HOST, sweep="s2"))
-    (step,) = watching.sent(Watch)
-    watching.run(step)
-    assert codes(watched(watching, version)) == ["key_gone"]
+def test_a_key_that_was_deleted_is_a_finding_as_long_as_it_has_consumers(bench: Bench) -> None:
+    version = made(bench)
+    use(bench, version, "st1")
+    watch(bench, version)
+    bench.azure.estate.vaults.vault(VAULT).delete("cmk")
+    bench.forget_sent()
+    bench.pass_time(hours=7)
+    bench.run(SweepVault(vault=HOST, sweep="s2"))
+    (step,) = bench.sent(Watch)
+    bench.run(step)
+    assert codes(watched(bench, version)) == ["key_gone"]
 
-    known = watching.row(Known, digest(key_of(version)), digest("/r/st1"))
-    kept = watching.rows.load(Known, *known.address)
+    known = bench.row(Known, digest(key_of(version)), digest("/r/st1"))
+    kept = bench.rows.load(Known, *known.address)
     assert kept
-    watching.rows.replace(
+    bench.rows.replace(
         kept, Known(key=known.key, resource="/r/st1", kind="x", location="", holds=False)
     )
-    watching.pass_time(hours=7)
-    watching.run(step)
-    fresh = Watched(key=key_of(version), at=watching.clock.now())
-    assert watching.rows.load(Watched, *fresh.address) is None
+    bench.pass_time(hours=7)
+    bench.run(step)
+    fresh = Watched(key=key_of(version), at=bench.clock.now())
+    assert bench.rows.load(Watched, *fresh.address) is None
 
 
-def test_a_key_that_cannot_be_read_is_unknown_and_not_fine(watching: Bench) -> None:
-    version = made(watching, days=20)
-    watch(watching, version)
-    watching.azure.estate.vaults.vault(VAULT).revoke(APP_PRINCIPAL)
-    row = watch(watching, version)
+def test_a_key_that_cannot_be_read_is_unknown_and_not_fine(bench: Bench) -> None:
+    version = made(bench, days=20)
+    watch(bench, version)
+    bench.azure.estate.vaults.vault(VAULT).revoke(APP_PRINCIPAL)
+    row = watch(bench, version)
     assert codes(row) == ["not_looked_at"]
     assert "expires on" in row.problem, "what was known of it stays"
 

@@ -34,82 +34,82 @@ def closed_for(bench: Bench, hours: int) -> tuple[Window, ...]:
     return (Window(days=(day,), opens=f"{opens:%H:%M}", closes=f"{closes:%H:%M}"),)
 
 
-def test_a_version_waits_for_its_window_and_is_made_when_that_opens(watching: Bench) -> None:
-    watching.policies.set_defaults(near_expiry=ROTATE, windows=closed_for(watching, 5))
-    version = made(watching, days=20)
+def test_a_version_waits_for_its_window_and_is_made_when_that_opens(bench: Bench) -> None:
+    bench.policies.set_defaults(near_expiry=ROTATE, windows=closed_for(bench, 5))
+    version = made(bench, days=20)
     for number in range(3):
-        watch(watching, version, f"e{number}")
-    first, *others = watching.sent(RotateKey)
-    watching.forget_sent()
+        watch(bench, version, f"e{number}")
+    first, *others = bench.sent(RotateKey)
+    bench.forget_sent()
     for step in (first, *others):
-        watching.run(step)
-    assert watching.versions(key_of(version)) == 1
-    request = report_of(watching, request_of(watching, version).id)
+        bench.run(step)
+    assert bench.versions(key_of(version)) == 1
+    request = report_of(bench, request_of(bench, version).id)
     assert (request["state"], request["problem"]) == ("requested", None)
     assert "its change window is closed, and opens on" in request["waitsFor"]
     assert request["summary"] == request["waitsFor"]
-    (again,) = watching.sent(RotateKey)
-    watching.pass_until(watching.due(RotateKey))
-    watching.run(again)
-    assert watching.versions(key_of(version)) == 2
+    (again,) = bench.sent(RotateKey)
+    bench.pass_until(bench.due(RotateKey))
+    bench.run(again)
+    assert bench.versions(key_of(version)) == 2
 
 
-def test_a_window_that_is_days_away_is_left_to_a_later_watch(watching: Bench) -> None:
-    watching.policies.set_defaults(near_expiry=ROTATE, windows=closed_for(watching, 49))
-    version = made(watching, days=20)
-    watch(watching, version)
-    (step,) = watching.sent(RotateKey)
-    watching.forget_sent()
-    watching.run(step)
-    assert watching.sent(RotateKey) == []
-    assert "opens on" in request_of(watching, version).waits_for
-    watching.pass_time(hours=49, minutes=5)
-    watch(watching, version, cause=SWEEP)
-    (step,) = watching.sent(RotateKey)
-    watching.run(step)
-    assert watching.versions(key_of(version)) == 2
+def test_a_window_that_is_days_away_is_left_to_a_later_watch(bench: Bench) -> None:
+    bench.policies.set_defaults(near_expiry=ROTATE, windows=closed_for(bench, 49))
+    version = made(bench, days=20)
+    watch(bench, version)
+    (step,) = bench.sent(RotateKey)
+    bench.forget_sent()
+    bench.run(step)
+    assert bench.sent(RotateKey) == []
+    assert "opens on" in request_of(bench, version).waits_for
+    bench.pass_time(hours=49, minutes=5)
+    watch(bench, version, cause=SWEEP)
+    (step,) = bench.sent(RotateKey)
+    bench.run(step)
+    assert bench.versions(key_of(version)) == 2
 
 
 def test_a_version_that_could_not_be_made_in_its_window_waits_for_the_next(
-    watching: Bench,
+    bench: Bench,
 ) -> None:
-    now = watching.clock.now()
+    now = bench.clock.now()
     opens, closes = now - timedelta(minutes=5), now + timedelta(hours=1)
     window = Window(opens=f"{opens:%H:%M}", closes=f"{closes:%H:%M}")
-    watching.policies.set_defaults(near_expiry=ROTATE, windows=(window,))
-    version = made(watching, days=20)
-    watching.azure.faults.add(Fault(method="POST", path="*/rotate", answer=DENIED, times=1))
-    watching.run(rotate_step(watching, version))
-    watching.pass_time(hours=7)
-    watching.run(rotate_step(watching, version))
-    assert watching.versions(key_of(version)) == 1
-    assert "its change window is closed" in request_of(watching, version).waits_for
+    bench.policies.set_defaults(near_expiry=ROTATE, windows=(window,))
+    version = made(bench, days=20)
+    bench.azure.faults.add(Fault(method="POST", path="*/rotate", answer=DENIED, times=1))
+    bench.run(rotate_step(bench, version))
+    bench.pass_time(hours=7)
+    bench.run(rotate_step(bench, version))
+    assert bench.versions(key_of(version)) == 1
+    assert "its change window is closed" in request_of(bench, version).waits_for
 
 
 @pytest.mark.parametrize("change", [Reaction.IGNORE, ALARM, ASK, "manage"])
 def test_what_the_rules_do_not_want_any_more_when_the_window_opens_is_not_made(
-    watching: Bench, change: Reaction | str
+    bench: Bench, change: Reaction | str
 ) -> None:
-    watching.policies.set_defaults(near_expiry=ROTATE, windows=closed_for(watching, 5))
-    version = made(watching, days=20)
-    watching.run(rotate_step(watching, version))
+    bench.policies.set_defaults(near_expiry=ROTATE, windows=closed_for(bench, 5))
+    version = made(bench, days=20)
+    bench.run(rotate_step(bench, version))
     if isinstance(change, Reaction):
-        watching.policies.set_defaults(near_expiry=change)
+        bench.policies.set_defaults(near_expiry=change)
     else:
-        watching.policies.document = replace(watching.policies.document, manage=())
-    watching.pass_until(watching.due(RotateKey))
-    watching.run(watching.sent(RotateKey)[-1])
-    assert watching.versions(key_of(version)) == 1
-    assert "the policy" in request_of(watching, version).problem
+        bench.policies.document = replace(bench.policies.document, manage=())
+    bench.pass_until(bench.due(RotateKey))
+    bench.run(bench.sent(RotateKey)[-1])
+    assert bench.versions(key_of(version)) == 1
+    assert "the policy" in request_of(bench, version).problem
 
 
-def test_an_operator_who_asks_now_does_not_wait_for_a_window(watching: Bench) -> None:
-    watching.policies.set_defaults(windows=closed_for(watching, 5))
-    version = made(watching, days=20)
+def test_an_operator_who_asks_now_does_not_wait_for_a_window(bench: Bench) -> None:
+    bench.policies.set_defaults(windows=closed_for(bench, 5))
+    version = made(bench, days=20)
     key = key_of(version)
-    asked_at, by = watching.clock.now(), Caller(id="t/operator", name="o")
+    asked_at, by = bench.clock.now(), Caller(id="t/operator", name="o")
     request = Request(id="req-1", key=key, reason="r", new_version=True, asked_at=asked_at, by=by)
-    watching.rows.insert(request)
+    bench.rows.insert(request)
     cause = Cause(trigger="operator", id="req-1", by=by)
-    watching.run(RotateKey(key=key, cause=cause, request="req-1"))
-    assert watching.versions(key) == 2
+    bench.run(RotateKey(key=key, cause=cause, request="req-1"))
+    assert bench.versions(key) == 2
